@@ -1,0 +1,1 @@
+"""The fifth room: five published systems, one training loop."""

@@ -1,0 +1,1 @@
+"""The second room: a session folder, written so that a power cut costs less than a second."""

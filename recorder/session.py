@@ -1,0 +1,217 @@
+"""A session folder: what is in it, read and checked.
+
+`session.json` is written when a recording starts and sealed when it ends. Everything a later room needs to
+know about a file is here: which device made it, what that device was for, on which clock its times are, and
+when each stream began on that clock.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from firmware_host.errors import SessionError, unknown_name
+from firmware_host.spec import Channel, TrackSpec
+from recorder import durable
+
+VERSION = 1
+MANIFEST = "session.json"
+ROLES = ("third", "ego", "body", "eye", "other")
+KINDS = ("kit", "gopro", "eye_tracker", "media")
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One track of a device's file.
+
+    Attributes:
+        name: unique in its device: ``camera``, ``microphone``, ``bme680.field``, ``bme680.timing``...
+        kind: ``video``, ``audio``, ``sensor``, ``timing`` or ``gaze``.
+        t0_ns: time of the first sample, ns on the device's clock. For tracks on the tick grid: tick 0.
+        rate_hz: samples per second of the device's clock. For a kit's microphone the estimated true rate;
+            for tracks on the tick grid the row rate (60 * rows_per_tick).
+        sensor: name of the sensor in its kit (``sensor`` and ``timing`` streams).
+        model: its chip, a key of `firmware_host.sensors.SENSORS`.
+        rows_per_tick: rows a tick takes (``sensor`` streams).
+        channels: meaning of the counts (``sensor`` streams).
+        native_hz: how often the sensor is read.
+        size: (width, height) in pixels (``video``).
+    """
+
+    name: str
+    kind: str
+    t0_ns: int
+    rate_hz: float
+    sensor: str | None = None
+    model: str | None = None
+    rows_per_tick: int = 1
+    channels: tuple[Channel, ...] = ()
+    native_hz: float | None = None
+    size: tuple[int, int] | None = None
+
+    def track(self) -> TrackSpec:
+        """The track specification of a ``sensor`` stream."""
+        return TrackSpec(self.name, self.channels, self.rows_per_tick)
+
+
+@dataclass(frozen=True)
+class Device:
+    """One thing that recorded.
+
+    Attributes:
+        name: unique in the session: ``kit-01``, ``head``, ``eye``.
+        kind: one of `KINDS`.
+        role: one of `ROLES`.
+        clock: name of its clock; all `t0_ns` of its streams are on it.
+        file: its media file, relative to the session folder.
+        streams: the tracks of that file (and of `gaze`).
+        log: a kit's append-only log, relative to the session folder.
+        gaze: an eye tracker's gaze table, relative to the session folder.
+        view: view number in the HOMAGE sense (``v000`` is ego).
+        wearer: participant who wears it, None for a fixed device.
+        settings: per sensor, what its conversion to SI needs (calibration, gain).
+        tone_distance_m: distance from the speaker that sounds the tones to this device's microphone;
+            None where nobody noted it.
+    """
+
+    name: str
+    kind: str
+    role: str
+    clock: str
+    file: str
+    streams: tuple[Stream, ...]
+    log: str | None = None
+    gaze: str | None = None
+    view: str | None = None
+    wearer: str | None = None
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tone_distance_m: float | None = None
+
+    def stream(self, name: str) -> Stream:
+        """The stream called `name`.
+
+        Raises:
+            SessionError: there is none.
+        """
+        for stream in self.streams:
+            if stream.name == name:
+                return stream
+        raise SessionError(f"{self.file}: {unknown_name('stream', name, [s.name for s in self.streams])}")
+
+    def of_kind(self, kind: str) -> tuple[Stream, ...]:
+        """Its streams of one kind, in file order."""
+        return tuple(s for s in self.streams if s.kind == kind)
+
+
+@dataclass(frozen=True)
+class Session:
+    """A session folder and its manifest."""
+
+    root: Path
+    id: str
+    devices: tuple[Device, ...]
+    participants: tuple[str, ...] = ()
+    place: str | None = None
+    activity: str | None = None
+    created: str | None = None
+    sealed: bool = False
+    counters: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    receipt: dict[str, Any] = field(default_factory=dict)
+
+    def device(self, name: str) -> Device:
+        """The device called `name`.
+
+        Raises:
+            SessionError: there is none.
+        """
+        for device in self.devices:
+            if device.name == name:
+                return device
+        raise SessionError(f"{self.root}: {unknown_name('device', name, [d.name for d in self.devices])}")
+
+    def path(self, relative: str) -> Path:
+        """An entry of the manifest as a path."""
+        return self.root / relative
+
+    def with_device(self, device: Device) -> Session:
+        """A copy in which `device` is added, or replaces the one of its name."""
+        kept = tuple(d for d in self.devices if d.name != device.name)
+        return replace(self, devices=(*kept, device))
+
+    def streams(self, kind: str) -> Iterator[tuple[Device, Stream]]:
+        """Every stream of one kind, device by device."""
+        for device in self.devices:
+            for stream in device.of_kind(kind):
+                yield device, stream
+
+    def save(self) -> None:
+        """Write the manifest, whole or not at all."""
+        document = {"version": VERSION, **asdict(replace(self, root=Path()))}
+        del document["root"]
+        durable.write_json(self.root / MANIFEST, document)
+
+
+def open_session(root: Path | str) -> Session:
+    """Read and check a session folder.
+
+    Raises:
+        SessionError: no folder, no manifest, not JSON, another version, or a field of the wrong kind; the
+            message carries the path inside the document.
+    """
+    root = Path(root)
+    manifest = root / MANIFEST
+    if not manifest.is_file():
+        what = "is not a folder" if not root.is_dir() else f"has no {MANIFEST}, so it is not a session"
+        raise SessionError(f"{root} {what}; give the folder that `syncctl record` made")
+    try:
+        document = json.loads(manifest.read_text())
+    except (ValueError, UnicodeDecodeError) as error:
+        raise SessionError(f"{manifest} is not valid JSON ({error}); restore it from a copy") from error
+    return _session(root, document)
+
+
+def _session(root: Path, document: Any) -> Session:
+    where = root / MANIFEST
+    version = document.get("version") if isinstance(document, dict) else None
+    if version != VERSION:
+        raise SessionError(f"{where} has version {version}; this syncctl reads version {VERSION}")
+    try:
+        fields = {k: v for k, v in document.items() if k != "version"}
+        fields["devices"] = tuple(_device(where, i, d) for i, d in enumerate(fields.get("devices", [])))
+        fields["participants"] = tuple(fields.get("participants", ()))
+        return Session(root=root, **fields)
+    except TypeError as error:
+        raise SessionError(f"{where}: {_readable(error)}") from error
+
+
+def _device(where: Path, index: int, value: Any) -> Device:
+    path = f"{where} at devices[{index}]"
+    try:
+        streams = tuple(_stream(path, i, s) for i, s in enumerate(value["streams"]))
+        device = Device(**{**value, "streams": streams})
+    except (TypeError, KeyError) as error:
+        raise SessionError(f"{path}: {_readable(error)}") from error
+    if device.role not in ROLES:
+        raise SessionError(f"{path}.role: {unknown_name('role', device.role, ROLES)}")
+    if device.kind not in KINDS:
+        raise SessionError(f"{path}.kind: {unknown_name('kind', device.kind, KINDS)}")
+    return device
+
+
+def _stream(path: str, index: int, value: Any) -> Stream:
+    try:
+        size = tuple(value["size"]) if value.get("size") else None
+        channels = tuple(Channel(**c) for c in value.get("channels", ()))
+        return Stream(**{**value, "size": size, "channels": channels})
+    except (TypeError, KeyError, AttributeError) as error:
+        raise SessionError(f"{path}.streams[{index}]: {_readable(error)}") from error
+
+
+def _readable(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"the field {error} is missing"
+    return str(error).split("__init__() ")[-1]

@@ -1,0 +1,1 @@
+"""The third room: every device on one clock, with a sigma, or a refusal."""
