@@ -83,9 +83,7 @@ def read_sound_file(path: Path, clock: str | None = None) -> Sound:
     with opened(path) as container:
         if not container.streams.audio:
             raise SessionError(f"{path} has no audio track; give a recording with sound")
-        stream = next(
-            (s for s in container.streams.audio if _title(s) == "microphone"), container.streams.audio[0]
-        )
+        stream = next((s for s in container.streams.audio if _title(s) == "microphone"), container.streams.audio[0])
         rate = stream.codec_context.sample_rate
         blocks: list[np.ndarray] = []
         t0_ns, filled = None, 0
@@ -146,12 +144,7 @@ def container_frame_times_ns(path: Path) -> np.ndarray:
         if not container.streams.video:
             raise SessionError(f"{path} has no video track")
         stream = container.streams.video[0]
-        base = stream.time_base
-        times = [
-            p.pts * base.numerator * SECOND_NS // base.denominator
-            for p in container.demux(stream)
-            if p.pts is not None and not p.is_discard
-        ]
+        times = [t for p in container.demux(stream) if not p.is_discard and (t := _pts_ns(p)) is not None]
     return np.sort(np.array(times, np.int64))
 
 
@@ -210,15 +203,14 @@ def _mono(frame: av.AudioFrame) -> np.ndarray:
     x = frame.to_ndarray()
     channels = len(frame.layout.channels)
     x = x if frame.format.is_planar else x.reshape(-1, channels).T
-    if x.dtype.kind == "i":
-        x = x.astype(np.float32) / np.float32(np.iinfo(frame.to_ndarray().dtype).max + 1)
-    return x.mean(axis=0, dtype=np.float32)
+    scale = 1.0 if x.dtype.kind == "f" else 2.0 ** (1 - 8 * x.dtype.itemsize)
+    return (x.mean(axis=0, dtype=np.float64) * scale).astype(np.float32)
 
 
-def _pts_ns(frame: av.AudioFrame | av.VideoFrame) -> int | None:
-    if frame.pts is None or frame.time_base is None:
+def _pts_ns(timed: av.AudioFrame | av.VideoFrame | av.Packet) -> int | None:
+    if timed.pts is None or timed.time_base is None:
         return None
-    return frame.pts * frame.time_base.numerator * SECOND_NS // frame.time_base.denominator
+    return timed.pts * timed.time_base.numerator * SECOND_NS // timed.time_base.denominator
 
 
 def _title(stream: av.stream.Stream) -> str:

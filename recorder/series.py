@@ -59,6 +59,4 @@ class Sound:
 
     def times_ns(self, index: np.ndarray) -> np.ndarray:
         """(N,) sample indices, fractions allowed, to (N,) int64 ns on `clock`."""
-        return self.t0_ns + np.rint(np.asarray(index, dtype=np.float64) * (1e9 / self.rate_hz)).astype(
-            np.int64
-        )
+        return self.t0_ns + np.rint(np.asarray(index, dtype=np.float64) * (1e9 / self.rate_hz)).astype(np.int64)

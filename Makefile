@@ -1,0 +1,35 @@
+# `make demo` and `make test` need Python 3.11 or newer and nothing else installed by hand.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint bench docs clean system
+
+demo: $(VENV)/ready
+	$(BIN)/python docs/demo.py
+
+test: $(VENV)/ready
+	$(BIN)/pytest -q
+
+lint: $(VENV)/ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+bench: $(VENV)/ready
+	$(BIN)/python -m tests.bench
+
+docs: $(VENV)/ready
+	$(BIN)/python docs/check.py
+
+# The constraints name the versions that the tests ran with; torch's pin also keeps the CPU build.
+$(VENV)/ready: pyproject.toml constraints.txt
+	bash docs/system.sh
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt torch numpy
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo build dist *.egg-info

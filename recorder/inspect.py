@@ -1,0 +1,196 @@
+"""What a session holds: durations, missed readings, timing, and what an interruption cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from firmware_host.clock import TICK_HZ
+from firmware_host.errors import SessionError
+from firmware_host.spec import Flag
+from recorder import demux
+from recorder.log import read_log
+from recorder.session import Device, Session, Stream
+
+SECOND_NS = 1_000_000_000
+TIMED = (Flag.FRESH, Flag.STALE, Flag.NOT_READY, Flag.NACK, Flag.TIMEOUT, Flag.CORRUPT)
+"""Flags of rows in which a transfer was started, so that its deviation means something."""
+
+
+@dataclass(frozen=True)
+class StreamReport:
+    """One stream. Sensor streams carry what their sensor's timing track says; see design section 6."""
+
+    device: str
+    name: str
+    kind: str
+    rate_hz: float
+    duration_s: float
+    missed: int = 0
+    held: int = 0
+    flags: dict[str, int] | None = None
+    deviation_ms: dict[str, float] | None = None
+
+    def document(self) -> dict[str, Any]:
+        """The JSON object of one stream; what does not apply is left out."""
+        return {k: v for k, v in self.__dict__.items() if v is not None}
+
+
+@dataclass(frozen=True)
+class SessionReport:
+    """All streams of a session, and whether it is whole."""
+
+    complete: bool
+    recovered: bool
+    lost_s: float
+    streams: tuple[StreamReport, ...]
+    counters: dict[str, Any]
+    warnings: tuple[str, ...]
+
+
+def inspect_session(session: Session) -> SessionReport:
+    """Read every stream of a session and judge it.
+
+    A stream that cannot be read is a warning, not an error: what is left of the others is still told.
+    """
+    streams: list[StreamReport] = []
+    warnings: list[str] = []
+    lost_s = 0.0
+    for device in session.devices:
+        try:
+            reports = _device(session, device)
+        except SessionError as error:
+            warnings.append(str(error))
+            continue
+        streams += reports
+        if device.kind == "kit":
+            lost_s = max(lost_s, _lost_s(session, device, reports))
+    if not session.sealed and any(d.kind == "kit" for d in session.devices):
+        warnings.insert(0, f"the recording was interrupted: up to {lost_s:.2f} s of a stream are lost at its end")
+    return SessionReport(
+        complete=session.sealed and not warnings,
+        recovered=bool(session.receipt.get("recovered")),
+        lost_s=round(lost_s, 3),
+        streams=tuple(streams),
+        counters=session.counters or _logged_counters(session),
+        warnings=tuple(warnings),
+    )
+
+
+def _device(session: Session, device: Device) -> list[StreamReport]:
+    path = session.path(device.file)
+    if device.kind != "kit":
+        return [_imported(session, device, s) for s in device.streams]
+    names = [s.name for s in device.streams if s.kind in ("sensor", "timing")]
+    rows = demux.read_rows(path, names)
+    return [_kit_stream(session, device, stream, rows) for stream in device.streams]
+
+
+def _kit_stream(session: Session, device: Device, stream: Stream, rows: dict[str, np.ndarray]) -> StreamReport:
+    base: dict[str, Any] = {
+        "device": device.name,
+        "name": stream.name,
+        "kind": stream.kind,
+        "rate_hz": round(stream.rate_hz, 4),
+    }
+    if stream.kind == "audio":
+        sound = demux.read_sound(session, device)
+        return StreamReport(**base, duration_s=round(sound.duration_s, 3))
+    if stream.kind == "video":
+        times = demux.frame_times_ns(session, device)
+        frames = len(demux.container_frame_times_ns(session.path(device.file)))
+        return StreamReport(**base, duration_s=round(frames / stream.rate_hz, 3), missed=_frames_missed(times, stream))
+    found = rows.get(stream.name, np.empty((0, 3), np.int32))
+    duration_s = round(len(found) / stream.rate_hz, 3)
+    if stream.kind == "timing" and stream.sensor is None:
+        return StreamReport(**base, duration_s=duration_s)
+    timing = rows.get(f"{stream.sensor}.timing", np.empty((0, 3), np.int32))
+    return StreamReport(**base, duration_s=duration_s, **_timing(timing))
+
+
+def _timing(timing: np.ndarray) -> dict[str, Any]:
+    flags = timing[:, 2]
+    counts = {f.name: int((flags == f).sum()) for f in Flag if (flags == f).any()}
+    return {
+        "missed": sum(counts.get(f.name, 0) for f in Flag if f.missed),
+        "held": counts.get("HELD", 0),
+        "flags": counts,
+        "deviation_ms": _deviation_ms(timing[np.isin(flags, TIMED), 1]),
+    }
+
+
+def _deviation_ms(microseconds: np.ndarray) -> dict[str, float] | None:
+    if not len(microseconds):
+        return None
+    size = np.abs(microseconds) / 1000
+    return {
+        "mean_abs": round(float(size.mean()), 4),
+        "p99": round(float(np.quantile(size, 0.99)), 4),
+        "p999": round(float(np.quantile(size, 0.999)), 4),
+        "max": round(float(size.max()), 4),
+    }
+
+
+def _frames_missed(times_ns: np.ndarray, stream: Stream) -> int:
+    if len(times_ns) < 2:
+        return 0
+    periods = np.diff(times_ns) * stream.rate_hz / SECOND_NS
+    return int(np.maximum(np.rint(periods) - 1, 0).sum())
+
+
+def _imported(session: Session, device: Device, stream: Stream) -> StreamReport:
+    path = session.path(device.file)
+    base: dict[str, Any] = {
+        "device": device.name,
+        "name": stream.name,
+        "kind": stream.kind,
+        "rate_hz": round(stream.rate_hz, 4),
+    }
+    if stream.kind == "audio":
+        return StreamReport(**base, duration_s=round(demux.read_sound_file(path).duration_s, 3))
+    if stream.kind == "video":
+        return StreamReport(**base, duration_s=round(len(demux.container_frame_times_ns(path)) / stream.rate_hz, 3))
+    with session.path(device.gaze or "").open(encoding="utf-8") as lines:
+        rows = sum(1 for _ in lines) - 1
+    return StreamReport(**base, duration_s=round(rows / stream.rate_hz, 3))
+
+
+def _lost_s(session: Session, device: Device, reports: list[StreamReport]) -> float:
+    """Seconds between the last sign of life of a kit and the end of its shortest stream."""
+    ends = {
+        s.name: (s.t0_ns - _tick0_ns(device)) / SECOND_NS + r.duration_s
+        for s, r in zip(device.streams, reports, strict=True)
+    }
+    if session.sealed:
+        expected = session.receipt.get("devices", {}).get(device.name, {}).get("ticks", 0) / TICK_HZ
+        return max(0.0, expected - min(e for n, e in ends.items() if not n.startswith(("camera", "microphone"))))
+    log = read_log(session.path(device.log)) if device.log else ()
+    ticks = [e["tick"] for e in log if e.get("type") == "tick"]
+    return max([*ends.values(), *(t / TICK_HZ for t in ticks[-1:])]) - min(ends.values())
+
+
+def _tick0_ns(device: Device) -> int:
+    return next((s.t0_ns for s in device.streams if s.kind == "sensor"), device.streams[0].t0_ns)
+
+
+def _logged_counters(session: Session) -> dict[str, Any]:
+    return {d.name: {"note": "not sealed; see the timing tracks"} for d in session.devices if d.kind == "kit"}
+
+
+def table(session: Session, report: SessionReport) -> list[str]:
+    """The report for people, warnings first."""
+    lines = [f"warning: {w}" for w in report.warnings]
+    state = "complete" if report.complete else "recovered" if report.recovered else "incomplete"
+    who = " ".join(filter(None, [session.activity, *session.participants, session.place]))
+    lines.append(f"{session.id}: {state}{f' ({who})' if who else ''}")
+    lines.append(f"{'stream':34}{'rate Hz':>11}{'s':>9}{'missed':>8}{'|deviation| ms: mean':>22}{'p99.9':>8}{'max':>8}")
+    for s in report.streams:
+        line = f"{s.device + ' ' + s.name:34}{s.rate_hz:11.3f}{s.duration_s:9.2f}"
+        line += f"{s.missed:8d}" if s.flags or s.kind == "video" else f"{'':8}"
+        if s.kind == "timing" and s.deviation_ms:
+            d = s.deviation_ms
+            line += f"{d['mean_abs']:22.3f}{d['p999']:8.3f}{d['max']:8.3f}"
+        lines.append(line)
+    return lines

@@ -1,0 +1,100 @@
+"""The one door to sounddevice: a microphone whose blocks carry when they were heard.
+
+PortAudio's time may be CLOCK_REALTIME or CLOCK_MONOTONIC depending on the sound server, so it is never compared
+with ours. What is compared is the *age* of a block: how far the stream's own clock is past the block's first
+sample, subtracted from CLOCK_MONOTONIC inside the callback.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from firmware_host.errors import PortError
+
+NOMINAL_HZ = 48_000
+BLOCK = 1024
+WARM_UP_S = 2.5
+MAX_AGE_NS = 1_000_000_000
+"""A block older than this carries no usable stamp (some hosts report 0); its arrival time is used."""
+
+
+@dataclass(frozen=True)
+class SoundBlock:
+    """A run of samples.
+
+    Attributes:
+        first: index of the first sample since the stream began.
+        x: (n,) int32 counts of 24 bits.
+        t_ns: stamp of the first sample, ns on the kit's clock; never early, sometimes late.
+        overflowed: samples were lost before this block, and nobody knows how many.
+    """
+
+    first: int
+    x: np.ndarray
+    t_ns: int
+    overflowed: bool = False
+
+
+class Microphone(Protocol):
+    """What the recorder needs of a microphone, real or simulated."""
+
+    def start(self, sink: Callable[[SoundBlock], None]) -> None:
+        """Begin to hand over blocks, from a thread of the microphone's own."""
+
+    def stop(self) -> None:
+        """End; no block comes after."""
+
+
+class SoundDeviceMicrophone:
+    """A microphone through PortAudio. Open the ``hw:`` device: sound servers blur the stamps."""
+
+    def __init__(self, device: str | int | None = None, rate_hz: int = NOMINAL_HZ) -> None:
+        self._device = device
+        self._rate_hz = rate_hz
+        self._stream: Any = None
+        self._given = 0
+
+    def start(self, sink: Callable[[SoundBlock], None]) -> None:
+        """Open the device and begin.
+
+        Raises:
+            PortError: no such device, or it does not do this rate.
+        """
+        import sounddevice
+
+        def heard(data: Any, frames: int, when: Any, status: Any) -> None:
+            # PortAudio's thread: copy, stamp, leave.
+            now_ns = time.monotonic_ns()
+            age_ns = round((when.currentTime - when.inputBufferAdcTime) * 1e9)
+            stamp = now_ns - age_ns if 0 <= age_ns < MAX_AGE_NS else now_ns
+            counts = np.frombuffer(bytes(data), np.int32) >> 8
+            sink(SoundBlock(self._given, counts, stamp, bool(status.input_overflow)))
+            self._given += frames
+
+        try:
+            self._stream = sounddevice.RawInputStream(
+                samplerate=self._rate_hz,
+                blocksize=BLOCK,
+                device=self._device,
+                channels=1,
+                dtype="int32",
+                latency="low",
+                callback=heard,
+            )
+            self._stream.start()
+        except (sounddevice.PortAudioError, ValueError) as error:
+            raise PortError(
+                f"microphone '{self._device or 'default'}' cannot be opened ({error}); "
+                "`python -m sounddevice` lists the devices"
+            ) from error
+
+    def stop(self) -> None:
+        if self._stream is not None:
+            self._stream.stop()
+            self._stream.close()
+            self._stream = None

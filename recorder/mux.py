@@ -1,0 +1,243 @@
+"""One Matroska file per kit: H.264 as the encoder made it, sound and sensor rows as FLAC.
+
+What decides how much a power cut costs is how long packets wait for one another. Without limits FFmpeg's
+interleaver holds everything until the sparsest track has a packet; with the options below a kill at any moment
+costs well under a second. FLAC blocks are short for the same reason.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.stream import Disposition
+
+from firmware_host.clock import TICK_HZ
+from firmware_host.spec import COUNT_LIMIT
+from recorder.demux import COUNT_SHIFT
+
+MICROSECOND = Fraction(1, 1_000_000)
+BLOCK_TICKS = 16
+"""Ticks a FLAC block of a sensor track holds: FLAC allows no shorter block, and 16 ticks are 0.27 s."""
+SOUND_BLOCK = 4096
+MUX_OPTIONS = {
+    "max_interleave_delta": "200000",
+    "cluster_time_limit": "500",
+    "flush_packets": "1",
+    "default_mode": "passthrough",
+    "fflags": "+bitexact",
+}
+LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+
+
+@dataclass(frozen=True)
+class EncodedFrame:
+    """One H.264 access unit in Annex B form, and when its picture was taken (ns on the kit's clock)."""
+
+    data: bytes
+    t_ns: int
+    keyframe: bool
+
+
+@dataclass(frozen=True)
+class RowTrack:
+    """A FLAC stream of integer rows: its title, rows per second, channels, and what to tell about it."""
+
+    title: str
+    rate_hz: int
+    channels: int
+    metadata: dict[str, str]
+
+    @property
+    def block(self) -> int:
+        """Rows in a FLAC block."""
+        return BLOCK_TICKS * max(1, self.rate_hz // TICK_HZ)
+
+
+class _FlacStream:
+    """Collects rows, encodes them by whole blocks, and keeps count of what it gave."""
+
+    def __init__(self, container: av.container.OutputContainer, track: RowTrack, block: int) -> None:
+        self._container = container
+        self._block = block
+        self._layout = LAYOUTS[track.channels]
+        self._pending: list[np.ndarray] = []
+        self._waiting = 0
+        self._done = 0
+        stream = container.add_stream("flac", rate=track.rate_hz)
+        stream.codec_context.layout = self._layout
+        stream.codec_context.format = "s32"
+        stream.codec_context.options = {"frame_size": str(block), "bits_per_raw_sample": "24"}
+        stream.metadata["title"] = track.title
+        for key, value in track.metadata.items():
+            stream.metadata[key] = value
+        self.stream = stream
+        self.offset = 0
+
+    def put(self, rows: np.ndarray) -> None:
+        """Add (n, channels) int32 counts; full blocks leave at once."""
+        if rows.size and int(np.abs(rows).max()) >= COUNT_LIMIT:
+            raise ValueError(f"{self.stream.metadata['title']}: a count does not fit 24 bits")
+        self._pending.append(rows)
+        self._waiting += len(rows)
+        if self._waiting < self._block:
+            return
+        waiting = np.concatenate(self._pending)
+        whole = len(waiting) - len(waiting) % self._block
+        for start in range(0, whole, self._block):
+            self._encode(waiting[start : start + self._block])
+        self._pending = [waiting[whole:]]
+        self._waiting = len(waiting) - whole
+
+    def finish(self) -> None:
+        """Encode what is left, in one last short block."""
+        if self._waiting:
+            self._encode(np.concatenate(self._pending))
+            self._pending, self._waiting = [], 0
+        self._container.mux(self.stream.encode(None))
+
+    def _encode(self, rows: np.ndarray) -> None:
+        packed = np.ascontiguousarray(rows.astype(np.int32) << COUNT_SHIFT).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(packed, format="s32", layout=self._layout)
+        frame.sample_rate = self.stream.codec_context.sample_rate
+        frame.pts = self._done + self.offset
+        self._done += len(rows)
+        self._container.mux(self.stream.encode(frame))
+
+
+class MatroskaWriter:
+    """Writes one kit's file. Not thread-safe: one thread owns it."""
+
+    def __init__(
+        self,
+        path: Path,
+        tracks: Sequence[RowTrack],
+        *,
+        first_frame: EncodedFrame | None = None,
+        fps: int = 30,
+        sound_rate_hz: int | None = None,
+    ) -> None:
+        """Declare every stream; the header is written with the first packet.
+
+        Args:
+            tracks: sensor and timing tracks in the order they shall have.
+            first_frame: the keyframe the video begins with, carrying SPS and PPS; None for no video.
+            fps: nominal frame rate.
+            sound_rate_hz: nominal rate of the microphone; None for no sound.
+        """
+        self._container = av.open(str(path), "w", format="matroska", options=MUX_OPTIONS)
+        self._frame_us = 1_000_000 // fps
+        self._video = self._add_video(first_frame) if first_frame else None
+        self._sound = None
+        if sound_rate_hz:
+            track = RowTrack("microphone", sound_rate_hz, 1, {})
+            self._sound = _FlacStream(self._container, track, SOUND_BLOCK)
+            self._sound.stream.disposition = Disposition.default
+        self._tracks = {t.title: _FlacStream(self._container, t, t.block) for t in tracks}
+
+    def _add_video(self, first: EncodedFrame) -> av.video.stream.VideoStream:
+        # The parser reads SPS and PPS from the stream's own bytes; no encoder settings are assumed.
+        with av.open(io.BytesIO(first.data), format="h264") as probe:
+            stream = self._container.add_stream_from_template(probe.streams.video[0])
+        stream.time_base = MICROSECOND
+        stream.metadata["title"] = "camera"
+        stream.disposition = Disposition.default
+        return stream
+
+    def video(self, frame: EncodedFrame, since_start_ns: int) -> None:
+        """Mux one access unit, shown `since_start_ns` after the file's time 0."""
+        assert self._video is not None, "this file was opened without video"
+        packet = av.Packet(frame.data)
+        packet.stream = self._video
+        packet.time_base = MICROSECOND
+        packet.pts = packet.dts = since_start_ns // 1000
+        packet.duration = self._frame_us
+        packet.is_keyframe = frame.keyframe
+        self._container.mux(packet)
+
+    def sound(self, x: np.ndarray, since_start_ns: int) -> None:
+        """Add (n,) int32 samples of 24 bits. The first call's `since_start_ns` places the track."""
+        assert self._sound is not None, "this file was opened without sound"
+        if not self._sound.offset:
+            rate = self._sound.stream.codec_context.sample_rate
+            self._sound.offset = max(0, round(since_start_ns * rate / 1e9))
+        self._sound.put(x.reshape(-1, 1))
+
+    def rows(self, title: str, rows: np.ndarray) -> None:
+        """Add (n, channels) int32 counts to a track."""
+        self._tracks[title].put(rows)
+
+    def close(self) -> None:
+        """Flush every stream and write the cues."""
+        for flac in (*([self._sound] if self._sound else []), *self._tracks.values()):
+            flac.finish()
+        self._container.close()
+
+
+def sensor_metadata(sensor: str, model: str, channels: Sequence, native_hz: float) -> dict[str, str]:
+    """What a sensor track tells any reader of the file: names, units and scales of its counts."""
+    meaning = [{"name": c.name, "unit": c.unit, "scale": c.scale, "offset": c.offset} for c in channels]
+    return {
+        "SENSOR": sensor,
+        "MODEL": model,
+        "CHANNELS": json.dumps(meaning, separators=(",", ":")),
+        "NATIVE_RATE_HZ": f"{native_hz:g}",
+    }
+
+
+def write_mp4(
+    path: Path,
+    frames: Iterable[np.ndarray],
+    *,
+    fps: int,
+    size: tuple[int, int],
+    sound: np.ndarray | None = None,
+    sound_rate_hz: int = 48_000,
+    bit_rate: int = 4_000_000,
+) -> None:
+    """Write what a consumer camera would: H.264 and AAC in MP4, both starting at container time 0.
+
+    Args:
+        frames: (H, W, 3) uint8 RGB, one per 1/fps second.
+        size: (width, height) in pixels, even.
+        sound: (N,) float32 in [-1, 1].
+    """
+    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+        video = container.add_stream("libx264", rate=fps)
+        video.width, video.height, video.pix_fmt = *size, "yuv420p"
+        video.bit_rate = bit_rate
+        video.codec_context.thread_count = 1  # more threads would make the bytes depend on the machine
+        video.codec_context.options = {"preset": "veryfast", "x264-params": f"keyint={fps}:bframes=0:scenecut=0"}
+        audio = container.add_stream("aac", rate=sound_rate_hz, layout="mono") if sound is not None else None
+        given = 0
+        for index, image in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = index, Fraction(1, fps)
+            container.mux(video.encode(frame))
+            if audio is not None and sound is not None:
+                until = round((index + 1) * sound_rate_hz / fps)
+                given = _encode_sound(container, audio, sound, given, until)
+        if audio is not None and sound is not None:
+            _encode_sound(container, audio, sound, given, len(sound), last=True)
+            container.mux(audio.encode(None))
+        container.mux(video.encode(None))
+
+
+def _encode_sound(container, audio, sound: np.ndarray, start: int, until: int, last: bool = False) -> int:  # type: ignore[no-untyped-def]
+    """Encode whole AAC frames of `sound` from `start` up to at most `until`; return how far it came."""
+    block = 1024
+    until = min(until, len(sound))
+    while until - start >= block or (last and until > start):
+        stop = min(start + block, until)
+        frame = av.AudioFrame.from_ndarray(sound[None, start:stop].astype(np.float32), format="fltp", layout="mono")
+        frame.sample_rate = audio.codec_context.sample_rate
+        frame.pts = start
+        container.mux(audio.encode(frame))
+        start = stop
+    return start

@@ -1,0 +1,202 @@
+"""Producers, one queue, one writer: a kit recorded live, or played through on a simulated clock.
+
+Camera, microphone and acquisition process only ever *put*; one thread per kit owns the file and the log and takes
+from the queue. Nothing a producer does can reach the disk any other way, and nothing the disk does can reach the
+60 Hz loop, which lives in a process of its own.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from firmware_host.process import Acquisition, AcquisitionReport, InlineAcquisition
+
+from firmware_host.clock import TICK_HZ, Clock, tick_at, tick_ns
+from recorder.camera import Camera
+from recorder.microphone import Microphone, SoundBlock
+from recorder.mux import EncodedFrame
+from recorder.session import Device, Session
+from recorder.writer import KitLayout, KitWriter
+
+Item = EncodedFrame | SoundBlock
+
+READING_LAG_TICKS = 15
+"""A tick is packed a quarter of a second after it ended: readings come from their process in batches."""
+CAMERA_WAIT_S = 5.0
+POLL_S = 0.02
+
+
+@dataclass(frozen=True)
+class KitRole:
+    """What a kit is for; goes into the manifest as it is."""
+
+    role: str
+    view: str | None = None
+    wearer: str | None = None
+    tone_distance_m: float | None = None
+
+
+@dataclass
+class LiveKit:
+    """A kit whose devices run by themselves."""
+
+    layout: KitLayout
+    about: KitRole
+    clock: Clock
+    t0_ns: int
+    acquisition: Acquisition
+    camera: Camera | None = None
+    microphone: Microphone | None = None
+
+
+@dataclass
+class PlayedKit:
+    """A kit on a simulated clock: everything it will record, in order of time."""
+
+    layout: KitLayout
+    about: KitRole
+    t0_ns: int
+    acquisition: InlineAcquisition
+    frames: Iterator[EncodedFrame] = field(default_factory=lambda: iter(()))
+    blocks: Iterator[SoundBlock] = field(default_factory=lambda: iter(()))
+
+
+@dataclass
+class Recorded:
+    """What a kit left: its manifest entry, and what is worth telling."""
+
+    device: Device
+    counters: dict[str, Any]
+    notes: list[str]
+    ticks: int
+
+
+def kit_device(writer: KitWriter, kit: LiveKit | PlayedKit, **known: Any) -> Device:
+    """The manifest entry of a kit."""
+    name, about = writer.layout.name, kit.about
+    return Device(
+        name=name,
+        kind="kit",
+        role=about.role,
+        clock=name,
+        file=f"{name}.mkv",
+        log=f"{name}.log.jsonl",
+        streams=writer.streams(known.pop("fit", None)),
+        view=about.view,
+        wearer=about.wearer,
+        tone_distance_m=about.tone_distance_m,
+        **known,
+    )
+
+
+def open_writer(session: Session, kit: LiveKit | PlayedKit) -> KitWriter:
+    """The writer of a kit's file and log in the session folder."""
+    name = kit.layout.name
+    return KitWriter(kit.layout, session.path(f"{name}.mkv"), session.path(f"{name}.log.jsonl"), kit.t0_ns)
+
+
+def record_live(
+    kit: LiveKit,
+    writer: KitWriter,
+    stop: threading.Event,
+    ticks: int | None,
+    on_tick: Callable[[int], None] = lambda _: None,
+) -> Recorded:
+    """Record until `stop` is set or `ticks` have passed; blocks. Call from the thread that owns the writer."""
+    inbox: queue.SimpleQueue[Item] = queue.SimpleQueue()
+    report = AcquisitionReport()
+    kit.acquisition.start(kit.t0_ns)
+    try:
+        for producer in (kit.microphone, kit.camera):
+            if producer is not None:
+                producer.start(inbox.put)
+        now = 0
+        while not stop.is_set() and (ticks is None or now < ticks):
+            _take(inbox, writer, wait_s=POLL_S)
+            writer.readings(kit.acquisition.poll())
+            now = tick_at(kit.t0_ns, kit.clock.now_ns())
+            writer.advance(min(now - READING_LAG_TICKS, ticks or now))
+            if writer.waiting_for_camera and now > CAMERA_WAIT_S * TICK_HZ:
+                writer.open_without_camera()
+            on_tick(now)
+    finally:
+        for producer in (kit.camera, kit.microphone):
+            if producer is not None:
+                producer.stop()
+        end = tick_at(kit.t0_ns, kit.clock.now_ns())
+        report = kit.acquisition.stop()
+        _take(inbox, writer, wait_s=0)
+        writer.readings(kit.acquisition.poll())
+        recorded = _finish(kit, writer, report, min(end, ticks or end))
+    return recorded
+
+
+def record_played(
+    kit: PlayedKit, writer: KitWriter, ticks: int, on_tick: Callable[[int], None] = lambda _: None
+) -> Recorded:
+    """Record `ticks` on a simulated clock, as fast as it goes; the same bytes every time."""
+    kit.acquisition.start(kit.t0_ns)
+    frames, blocks = _Until(kit.frames, lambda f: f.t_ns), _Until(kit.blocks, lambda b: b.t_ns)
+    for tick in range(TICK_HZ // 4, ticks + TICK_HZ // 4, TICK_HZ // 4):
+        until_ns = tick_ns(kit.t0_ns, min(tick, ticks))
+        kit.acquisition.run_until(until_ns)
+        for frame in frames.take(until_ns):
+            writer.video(frame)
+        for block in blocks.take(until_ns):
+            writer.sound(block)
+        writer.readings(kit.acquisition.poll())
+        writer.advance(min(tick, ticks))
+        on_tick(min(tick, ticks))
+    report = kit.acquisition.stop()
+    return _finish(kit, writer, report, ticks)
+
+
+def _finish(kit: LiveKit | PlayedKit, writer: KitWriter, report: AcquisitionReport, ticks: int) -> Recorded:
+    if writer.waiting_for_camera:
+        writer.open_without_camera()
+    writer.advance(ticks)
+    for text in report.notes:
+        writer.event("note", text=text)
+    fit = writer.close()
+    counters = {**writer.counters, **report.counters, "ticks": writer.ticks}
+    if fit:
+        counters["microphone.rate_hz"] = round(fit.rate_hz, 4)
+    device = kit_device(writer, kit, fit=fit, settings=report.settings)
+    return Recorded(device, counters, list(report.notes), writer.ticks)
+
+
+def _take(inbox: queue.SimpleQueue[Item], writer: KitWriter, wait_s: float) -> None:
+    """Hand everything in the inbox to the writer, waiting at most `wait_s` for the first item."""
+    with suppress(queue.Empty):
+        item = inbox.get(timeout=wait_s) if wait_s else inbox.get_nowait()
+        while True:
+            if isinstance(item, EncodedFrame):
+                writer.video(item)
+            else:
+                writer.sound(item)
+            item = inbox.get_nowait()
+
+
+class _Until:
+    """Takes from an iterator as long as items are due."""
+
+    def __init__(self, items: Iterable[Any], due: Callable[[Any], int]) -> None:
+        self._items = iter(items)
+        self._due = due
+        self._held: list[Any] = []
+
+    def take(self, until_ns: int) -> Iterator[Any]:
+        """Items due before `until_ns`."""
+        while True:
+            item = self._held.pop() if self._held else next(self._items, None)
+            if item is None:
+                return
+            if self._due(item) >= until_ns:
+                self._held.append(item)
+                return
+            yield item

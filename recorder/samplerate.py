@@ -1,0 +1,78 @@
+"""How fast a microphone really samples, measured against the kit's clock.
+
+Consumer crystals are off by up to 100 ppm: trusting the nominal 48 kHz loses a millisecond in ten seconds.
+Each block of sound comes with a stamp of its first sample that is never early but often late, by scheduling,
+by buffers, and by a lot in a stream's first seconds. So only the earliest stamp of each second counts, and a
+robust line goes through those.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+SECOND_NS = 1_000_000_000
+MIN_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class RateFit:
+    """Sample n was taken at ``t0_ns + n * 10**9 / rate_hz``; `residual_ns` is the median misfit of a second."""
+
+    rate_hz: float
+    t0_ns: int
+    residual_ns: float
+    seconds: int
+
+
+class RateEstimator:
+    """Keeps the earliest stamp of each second of sound; bounded by one pair a second."""
+
+    def __init__(self, nominal_hz: int, warm_up_s: float = 0.0) -> None:
+        """Stamps within `warm_up_s` of the start are ignored: a stream begins with a backlog."""
+        self.nominal_hz = nominal_hz
+        self._skip = round(warm_up_s * nominal_hz)
+        self._earliest: dict[int, tuple[int, int, int]] = {}
+        self._origin_ns: int | None = None
+
+    def add(self, first: int, t_ns: int) -> None:
+        """Sample index `first` was stamped `t_ns`."""
+        if self._origin_ns is None:
+            self._origin_ns = t_ns
+        if first < self._skip:
+            return
+        lateness = t_ns - self._origin_ns - first * SECOND_NS // self.nominal_hz
+        second = first // self.nominal_hz
+        if second not in self._earliest or lateness < self._earliest[second][0]:
+            self._earliest[second] = (lateness, first, t_ns)
+
+    def pairs(self) -> list[tuple[int, int]]:
+        """(sample, t_ns) of the earliest stamp of each second, in order."""
+        return [(first, t_ns) for _, (_, first, t_ns) in sorted(self._earliest.items())]
+
+    def fit(self) -> RateFit | None:
+        """The true rate, or None where there is less than MIN_SECONDS of sound to judge by."""
+        return fit_rate(self.pairs(), self.nominal_hz)
+
+
+def fit_rate(pairs: list[tuple[int, int]], nominal_hz: int) -> RateFit | None:
+    """A line through (sample, t_ns) pairs by the median of pairwise slopes (Theil and Sen).
+
+    Half of the pairs may be wrong by any amount before the answer is.
+    """
+    if len(pairs) < MIN_SECONDS:
+        return None
+    n = np.array([p[0] for p in pairs], np.float64)
+    origin = pairs[0][1]
+    late = np.array([t - origin - first * SECOND_NS / nominal_hz for first, t in pairs])
+    i, j = np.triu_indices(len(n), k=1)
+    if len(i) > 200_000:  # hours of sound: far pairs carry the information
+        far = n[j] - n[i] > n[-1] / 2
+        i, j = i[far], j[far]
+    slope = float(np.median((late[j] - late[i]) / (n[j] - n[i])))
+    intercept = float(np.median(late - slope * n))
+    residual = float(np.median(np.abs(late - slope * n - intercept)))
+    return RateFit(
+        rate_hz=1e9 / (1e9 / nominal_hz + slope), t0_ns=origin + round(intercept), residual_ns=residual, seconds=len(n)
+    )

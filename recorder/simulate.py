@@ -1,0 +1,291 @@
+"""The devices of the simulated home: what each would have seen, heard and stamped, on a clock of its own.
+
+A world is rendered before the recording starts. Then a room kit and a body kit are recorded through the real
+loops, encoders and muxers, live from memory-mapped pictures or on a simulated clock, and a head camera and an eye
+tracker leave their files as the real ones would. Every device's clock differs from the world's by an offset and a
+skew that nobody is told but `truth.json`.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from firmware_host.clock import SECOND_NS
+from firmware_host.clockmap import ClockMap
+from firmware_host.simulate import Stimulus
+from recorder import durable
+from recorder.camera import yuv420
+from recorder.microphone import BLOCK, SoundBlock
+from recorder.mux import write_mp4
+from recorder.session import Device, Stream
+from recorder.world import World, WorldPlan
+
+FPS = 30
+SOUND_HZ = 48_000
+STIMULUS_HZ = 200
+GAZE_HZ = 100
+SOUND_BITS = 18
+"""Significant bits of an I2S microphone such as the SPH0645, in samples of 24."""
+WEARER_KITS = ("kit-02", "head", "eye")
+
+
+@dataclass(frozen=True)
+class HomePlan:
+    """A world and the clocks of the devices in it.
+
+    Attributes:
+        clocks: device -> map from its clock to world time, for every device but kit-01, whose clock is known when the
+            recording starts.
+        start_ns: device -> when its recording begins, ns of world time.
+        sample_ppm: kit -> how much faster than nominal its microphone samples, against the kit's clock.
+    """
+
+    world: WorldPlan
+    clocks: dict[str, ClockMap]
+    start_ns: dict[str, int]
+    sample_ppm: dict[str, float]
+
+    @property
+    def stop_ns(self) -> int:
+        """When the imported devices stop, ns of world time."""
+        return round(self.world.duration_s * SECOND_NS) - SECOND_NS // 4
+
+
+def plan_home(world: WorldPlan) -> HomePlan:
+    """Draw the clocks from the world's seed: crystals within +-50 ppm, switched on within a second of each other."""
+    rng = np.random.default_rng([world.seed, 0xC10C])
+    start = {"kit-01": 0} | {name: int(rng.integers(100, 900)) * 1_000_000 + 137 for name in WEARER_KITS}
+    uptime = {"kit-02": int(rng.integers(100, 5000)) * SECOND_NS, "head": 0, "eye": 0}
+    clocks = {
+        name: ClockMap.affine(
+            name,
+            "world",
+            origin_ns=uptime[name],
+            target_ns=0 if name == "kit-02" else start[name],
+            skew_ppm=float(rng.uniform(-50, 50).round(3)),
+        )
+        for name in WEARER_KITS
+    }
+    sample_ppm = {kit: float(rng.uniform(-60, 60).round(3)) for kit in ("kit-01", "kit-02")}
+    return HomePlan(world, clocks, start, sample_ppm)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A rendered home: pictures, sound and stimuli in `scratch`, times in ns of world time.
+
+    Attributes:
+        frame_ns: (F,) when each picture of the room kit's camera was taken.
+        distance_m: microphone -> noted distance from the speaker of the tones.
+    """
+
+    plan: HomePlan
+    scratch: Path
+    frame_ns: np.ndarray
+    distance_m: dict[str, float]
+
+    def pictures(self) -> np.ndarray:
+        """(F, H * 3 / 2, W) uint8, memory-mapped."""
+        return np.load(self.scratch / "third.npy", mmap_mode="r")
+
+    def stimulus(self, kit: str) -> Path:
+        """What the kit's chips feel; its time 0 is the kit's start."""
+        return self.scratch / f"{kit}.npz"
+
+    def sound(self, kit: str) -> np.ndarray:
+        """(N,) int32 counts, as the kit's microphone samples them from the kit's start on."""
+        return np.load(self.scratch / f"{kit}.sound.npy", mmap_mode="r")
+
+    def blocks(self, kit: str, to_clock: ClockMap) -> Iterator[SoundBlock]:
+        """The kit's sound in blocks, stamped on the kit's clock as a driver would: late by up to a millisecond.
+
+        `to_clock` maps world time to the kit's clock.
+        """
+        counts = self.sound(kit)
+        rng = np.random.default_rng([self.plan.world.seed, 0x50D, *kit.encode()])
+        rate_hz = SOUND_HZ * (1 + self.plan.sample_ppm[kit] * 1e-6)
+        t0_ns = to_clock.forward(self.plan.start_ns[kit])
+        for first in range(0, len(counts) - BLOCK + 1, BLOCK):
+            late_ns = int(rng.exponential(300_000))
+            t_ns = t0_ns + round(first * SECOND_NS / rate_hz) + late_ns
+            yield SoundBlock(first, np.array(counts[first : first + BLOCK]), t_ns)
+
+
+def prepare(plan: HomePlan, session: Path, scratch: Path, on_done: Callable[[str], None] = lambda _: None) -> Prepared:
+    """Render everything, in as many processes as there are cores.
+
+    Writes the head camera's and the eye tracker's files, the labels, and into `scratch` what the kits will play.
+    """
+    (session / "eye").mkdir(exist_ok=True)
+    frame_ns = _frame_times(plan)
+    world = World(plan.world)
+    tasks: dict[str, Callable[[], None]] = {
+        "room camera": partial(_render_third, plan, frame_ns, scratch),
+        "head camera": partial(_render_worn, plan, "head", session / "head.mp4"),
+        "scene camera": partial(_render_worn, plan, "eye", session / "eye" / "scene.mp4"),
+        "kits": partial(_prepare_kits, plan, session, scratch),
+    }
+    with ProcessPoolExecutor(min(len(tasks), os.cpu_count() or 1), get_context("spawn")) as pool:
+        futures = {pool.submit(task): name for name, task in tasks.items()}
+        for future in as_completed(futures):
+            future.result()
+            on_done(futures[future])
+    distance_m = {name: world.tone_distance_m(name) for name in ("kit-01", *WEARER_KITS)}
+    return Prepared(plan, scratch, frame_ns, distance_m)
+
+
+def imported_devices(plan: HomePlan, distance_m: dict[str, float]) -> tuple[Device, Device]:
+    """Manifest entries of the head camera and the eye tracker."""
+    world = plan.world
+    size = (world.width, world.height)
+    video = Stream("camera", "video", 0, float(FPS), size=size)
+    sound = Stream("microphone", "audio", 0, float(SOUND_HZ))
+    gaze = Stream("gaze", "gaze", 0, float(GAZE_HZ))
+    who = world.participant
+    head = Device(
+        "head",
+        "gopro",
+        "ego",
+        "head",
+        "head.mp4",
+        (video, sound),
+        view="v000",
+        wearer=who,
+        tone_distance_m=distance_m["head"],
+    )
+    eye = Device(
+        "eye",
+        "eye_tracker",
+        "eye",
+        "eye",
+        "eye/scene.mp4",
+        (video, sound, gaze),
+        gaze="eye/gaze.csv",
+        wearer=who,
+        tone_distance_m=distance_m["eye"],
+    )
+    return head, eye
+
+
+def _frame_times(plan: HomePlan) -> np.ndarray:
+    """A camera's frames: its own crystal, and exposures that start a little unevenly."""
+    rng = np.random.default_rng([plan.world.seed, 0xF2A3E])
+    n = int(plan.world.duration_s * FPS) - 2
+    period_ns = SECOND_NS / FPS * (1 + rng.uniform(-30, 30) * 1e-6)
+    jitter = rng.normal(0, 100_000, n).clip(-400_000, 400_000)
+    return (10_000_000 + np.arange(n) * period_ns + jitter).astype(np.int64)
+
+
+def _render_third(plan: HomePlan, frame_ns: np.ndarray, scratch: Path) -> None:
+    world = World(plan.world)
+    shape = (len(frame_ns), plan.world.height * 3 // 2, plan.world.width)
+    pictures = np.lib.format.open_memmap(scratch / "third.npy", "w+", np.uint8, shape)
+    for i, picture in enumerate(world.render("third", frame_ns.tolist())):
+        pictures[i] = yuv420(picture)
+    pictures.flush()
+
+
+def _render_worn(plan: HomePlan, name: str, path: Path) -> None:
+    """A camera that is not ours: picture and sound from its own crystal, in the file it would leave."""
+    world = World(plan.world)
+    clock = plan.clocks[name]
+    stop_ns = clock.inverse(plan.stop_ns)
+    times = np.arange(0, stop_ns * FPS // SECOND_NS) * SECOND_NS // FPS
+    samples = np.arange(0, len(times) * SOUND_HZ // FPS) * SECOND_NS / SOUND_HZ
+    sound = _heard(world.sound(name), clock.forward(np.rint(samples).astype(np.int64)))
+    with durable.replacing(path) as part:
+        write_mp4(
+            part,
+            world.render(name, clock.forward(times).tolist()),
+            fps=FPS,
+            size=(plan.world.width, plan.world.height),
+            sound=sound,
+        )
+
+
+def _prepare_kits(plan: HomePlan, session: Path, scratch: Path) -> None:
+    world = World(plan.world)
+    for kit in ("kit-01", "kit-02"):
+        _save_sound(plan, world, kit, scratch)
+        _save_stimulus(plan, world, kit, scratch)
+    _save_gaze(plan, world, session / "eye" / "gaze.csv")
+
+
+def _save_sound(plan: HomePlan, world: World, kit: str, scratch: Path) -> None:
+    start_ns = plan.start_ns[kit]
+    skew = plan.clocks[kit].pieces[0].skew_ppm if kit in plan.clocks else 0.0
+    rate_hz = SOUND_HZ * (1 + plan.sample_ppm[kit] * 1e-6) / (1 + skew * 1e-6)
+    n = int((world.duration_ns - start_ns) * rate_hz / SECOND_NS)
+    t_ns = start_ns + np.rint(np.arange(n) * (SECOND_NS / rate_hz)).astype(np.int64)
+    x = _heard(world.sound(kit), t_ns)
+    step = 24 - SOUND_BITS
+    counts = np.rint(x * 2.0 ** (SOUND_BITS - 1)).clip(-(2 ** (SOUND_BITS - 1)), 2 ** (SOUND_BITS - 1) - 1)
+    np.save(scratch / f"{kit}.sound.npy", counts.astype(np.int32) << step)
+
+
+def _heard(sound: np.ndarray, t_ns: np.ndarray) -> np.ndarray:
+    """World sound at a device's own sample times: (N,) float32. Band-limited: eightfold oversampling, then linear."""
+    from scipy.signal import resample_poly
+
+    fold, margin, block = 8, 64, 10 * SOUND_HZ
+    at = t_ns * (SOUND_HZ / SECOND_NS)
+    out = np.zeros(len(at), np.float32)
+    for start in range(0, len(at), block):
+        here = at[start : start + block]
+        low = max(0, int(here[0]) - margin)
+        high = min(len(sound), int(here[-1]) + margin + 2)
+        if high - low < 2:
+            continue
+        fine = resample_poly(sound[low:high], fold, 1)
+        out[start : start + block] = np.interp((here - low) * fold, np.arange(len(fine)), fine, right=0.0)
+    return out
+
+
+def _save_stimulus(plan: HomePlan, world: World, kit: str, scratch: Path) -> None:
+    """The world as the kit's chips feel it, on the kit's clock from the kit's start on."""
+    start_ns = plan.start_ns[kit]
+    skew = 1 + (plan.clocks[kit].pieces[0].skew_ppm if kit in plan.clocks else 0.0) * 1e-6
+    n = int((world.duration_ns - start_ns) / SECOND_NS * STIMULUS_HZ)
+    t_ns = start_ns + np.rint(np.arange(n) * (SECOND_NS / STIMULUS_HZ) * skew).astype(np.int64)
+    tables = _room_tables(world, t_ns) if kit == "kit-01" else _body_tables(world, t_ns)
+    Stimulus(t0_ns=0, rate_hz=STIMULUS_HZ, tables=tables).save(scratch / f"{kit}.npz")
+
+
+def _room_tables(world: World, t_ns: np.ndarray) -> dict[str, np.ndarray]:
+    air = world.air(t_ns).astype(np.float32)
+    # The room kit's own IMU is screwed to a tripod: level, still, at the air's temperature.
+    still = np.zeros((len(t_ns), 14), np.float32)
+    still[:, 0], still[:, 9] = 1.0, 9.81
+    still[:, 13] = air[:, 0]
+    thermal = np.column_stack([world.thermal(t_ns), air[:, 0]]).astype(np.float32)
+    return {"bme680": air, "amg8833": thermal, "bno055": still}
+
+
+def _body_tables(world: World, t_ns: np.ndarray) -> dict[str, np.ndarray]:
+    warm = np.full((len(t_ns), 1), 31.0)
+    tables = {}
+    for segment in world.segments:
+        imu = world.imu(segment, t_ns)
+        columns = [imu.orientation, imu.linear, imu.gravity, imu.gyro, warm]
+        tables[segment] = np.column_stack(columns).astype(np.float32)
+    return tables
+
+
+def _save_gaze(plan: HomePlan, world: World, path: Path) -> None:
+    clock = plan.clocks["eye"]
+    t_ns = np.arange(0, clock.inverse(plan.stop_ns) * GAZE_HZ // SECOND_NS) * SECOND_NS // GAZE_HZ
+    xy, valid = world.gaze(clock.forward(t_ns))
+    with durable.replacing(path) as part, part.open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["t_s", "x_px", "y_px"])
+        for t, (x, y), ok in zip(t_ns.tolist(), xy.tolist(), valid.tolist(), strict=True):
+            table.writerow([f"{t / SECOND_NS:.6f}", f"{x:.3f}" if ok else "", f"{y:.3f}" if ok else ""])

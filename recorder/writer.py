@@ -1,0 +1,231 @@
+"""Everything one kit records, into its file and its log. One thread owns a writer.
+
+The writer knows nothing of threads, pacing or hardware: it is given frames, blocks and readings in the order they
+came, live or simulated, and is the same code for both.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from firmware_host.clock import TICK_HZ
+from firmware_host.spec import Flag, Reading, TrackSpec
+from recorder.log import KitLog
+from recorder.microphone import SoundBlock
+from recorder.mux import EncodedFrame, MatroskaWriter, RowTrack, sensor_metadata
+from recorder.pack import TIMING_CHANNELS, SensorPacker, frame_row
+from recorder.samplerate import RateEstimator, RateFit
+from recorder.session import Stream
+
+GAP_FRAMES = 1.5
+"""Two frames further apart than this many periods have a gap between them."""
+
+
+@dataclass(frozen=True)
+class SensorLayout:
+    """What the writer must know of one sensor of the kit."""
+
+    name: str
+    model: str
+    tracks: tuple[TrackSpec, ...]
+    rate_hz: float
+
+
+@dataclass(frozen=True)
+class KitLayout:
+    """What a kit's file holds. `size` and `fps` are None without a camera, `sound_hz` without a microphone."""
+
+    name: str
+    sensors: tuple[SensorLayout, ...]
+    size: tuple[int, int] | None = None
+    fps: int | None = None
+    sound_hz: int | None = None
+    warm_up_s: float = 0.0
+
+
+class KitWriter:
+    """One kit's file and log."""
+
+    def __init__(self, layout: KitLayout, media: Path, log: Path, t0_ns: int) -> None:
+        """`t0_ns` is tick 0, and time 0 of the file, on the kit's clock."""
+        self.layout = layout
+        self.t0_ns = t0_ns
+        self.counters: Counter[str] = Counter()
+        self._media = media
+        self._log = KitLog(log)
+        self._mux: MatroskaWriter | None = None
+        self._packers = [SensorPacker(s.name, s.tracks, t0_ns) for s in layout.sensors]
+        self._by_name = {p.sensor: p for p in self._packers}
+        self._ticks = 0
+        self._rate = RateEstimator(layout.sound_hz or 1, layout.warm_up_s)
+        self._logged_seconds = 0
+        self._first_frame_ns: int | None = None
+        self._last_frame_ns = 0
+        self._first_sample: int | None = None
+        self._waiting: list[SoundBlock] = []
+        if layout.fps is None:
+            self._open(None)
+
+    @property
+    def ticks(self) -> int:
+        """Ticks packed so far."""
+        return self._ticks
+
+    @property
+    def waiting_for_camera(self) -> bool:
+        """True until the first keyframe: the file's header needs its SPS and PPS."""
+        return self._mux is None
+
+    def video(self, frame: EncodedFrame) -> None:
+        """Add a frame; those before tick 0, or before the first keyframe after it, are passed over."""
+        if self._mux is None:
+            if not frame.keyframe or frame.t_ns < self.t0_ns:
+                return
+            self._open(frame)
+        assert self._mux is not None
+        if self._first_frame_ns is None:
+            self._first_frame_ns = frame.t_ns
+            self._log.write("stream", name="camera", t0_ns=frame.t_ns)
+        elif frame.t_ns - self._last_frame_ns > GAP_FRAMES * 1e9 / (self.layout.fps or 1):
+            self.counters["camera.gaps"] += 1
+            self._log.write("gap", stream="camera", from_ns=self._last_frame_ns, to_ns=frame.t_ns)
+        self._last_frame_ns = frame.t_ns
+        self.counters["camera.frames"] += 1
+        self._mux.video(frame, frame.t_ns - self.t0_ns)
+        self._mux.rows("camera.timing", np.array([frame_row(frame.t_ns - self._first_frame_ns)], np.int32))
+
+    def sound(self, block: SoundBlock) -> None:
+        """Add a block; one that began before tick 0 is passed over."""
+        if block.overflowed:
+            self.counters["microphone.overflows"] += 1
+            self._log.write("overflow", stream="microphone", sample=block.first, t_ns=block.t_ns)
+        if block.t_ns < self.t0_ns and self._first_sample is None:
+            return
+        if self._mux is None:
+            self._waiting.append(block)
+            return
+        if self._first_sample is None:
+            self._first_sample = block.first
+            self._log.write("stream", name="microphone", t0_ns=block.t_ns)
+        self._rate.add(block.first - self._first_sample, block.t_ns)
+        self.counters["microphone.samples"] += len(block.x)
+        self._mux.sound(block.x, block.t_ns - self.t0_ns)
+
+    def readings(self, readings: Sequence[Reading]) -> None:
+        """Keep readings until `advance` packs their ticks."""
+        for reading in readings:
+            if reading.tick < 0:
+                continue
+            if reading.tick < self._ticks:
+                self.counters["readings.too_late"] += 1
+                continue
+            self.counters[f"{reading.sensor}.{reading.flag.name}"] += 1
+            self._by_name[reading.sensor].add(reading)
+
+    def advance(self, tick: int) -> None:
+        """Pack every tick before `tick`; readings for them that come later are lost, and counted."""
+        if tick <= self._ticks or self._mux is None:
+            return
+        for packer in self._packers:
+            tracks, timing = packer.rows_until(tick)
+            for spec, rows in zip(packer.tracks, tracks, strict=True):
+                self._mux.rows(f"{packer.sensor}.{spec.name}", rows)
+            self._mux.rows(f"{packer.sensor}.timing", timing)
+        if tick // TICK_HZ > self._ticks // TICK_HZ:
+            self._each_second()
+        if tick * 2 // TICK_HZ > self._ticks * 2 // TICK_HZ:
+            self._log.write("tick", tick=tick)
+            self._log.flush()
+        self._ticks = tick
+
+    def event(self, kind: str, **fields: Any) -> None:
+        """Append something that happened to the log."""
+        self._log.write(kind, **fields)
+
+    def open_without_camera(self) -> None:
+        """Give up waiting for the first keyframe and record the rest."""
+        self._log.write("missing", stream="camera")
+        self.counters["camera.missing"] += 1
+        self._open(None)
+
+    def close(self) -> RateFit | None:
+        """Finish the file; returns how fast the microphone ran, where that could be judged."""
+        if self._mux is None:
+            self._open(None)
+        assert self._mux is not None
+        self._mux.close()
+        fit = self._rate.fit() if self._first_sample is not None else None
+        self._log.write("counters", **self.counters)
+        self._log.close()
+        return fit
+
+    def streams(self, fit: RateFit | None = None) -> tuple[Stream, ...]:
+        """The manifest's entries for this file, as far as they are known."""
+        layout, streams = self.layout, []
+        if layout.fps:
+            t0_ns = self._first_frame_ns or self.t0_ns
+            streams.append(Stream("camera", "video", t0_ns, layout.fps, size=layout.size))
+        if layout.sound_hz:
+            t0_ns, rate = (fit.t0_ns, fit.rate_hz) if fit else (self.t0_ns, float(layout.sound_hz))
+            streams.append(Stream("microphone", "audio", t0_ns, rate))
+        if layout.fps:
+            streams.append(Stream("camera.timing", "timing", self._first_frame_ns or self.t0_ns, layout.fps))
+        for sensor in layout.sensors:
+            streams += [_sensor_stream(sensor, t, self.t0_ns) for t in sensor.tracks]
+            timing = Stream(f"{sensor.name}.timing", "timing", self.t0_ns, TICK_HZ, sensor.name, sensor.model)
+            streams.append(timing)
+        return tuple(streams)
+
+    def _open(self, first: EncodedFrame | None) -> None:
+        layout = self.layout
+        tracks = [RowTrack("camera.timing", layout.fps, 3, _timing_metadata("camera"))] if layout.fps and first else []
+        for sensor in layout.sensors:
+            tracks += [_row_track(sensor, t) for t in sensor.tracks]
+            tracks.append(RowTrack(f"{sensor.name}.timing", TICK_HZ, 3, _timing_metadata(sensor.name)))
+        self._mux = MatroskaWriter(
+            self._media, tracks, first_frame=first, fps=layout.fps or 30, sound_rate_hz=layout.sound_hz
+        )
+        waiting, self._waiting = self._waiting, []
+        for block in waiting:
+            self.sound(block)
+
+    def _each_second(self) -> None:
+        self._log.clocks()
+        pairs = self._rate.pairs()
+        for sample, t_ns in pairs[self._logged_seconds : -1]:  # the last second may still improve
+            self._log.write("sound", sample=sample, t_ns=t_ns)
+        self._logged_seconds = max(self._logged_seconds, len(pairs) - 1)
+
+
+def missed(counters: Counter[str], sensor: str) -> int:
+    """Readings of a sensor that were due and did not arrive."""
+    return sum(counters[f"{sensor}.{flag.name}"] for flag in Flag if flag.missed)
+
+
+def _row_track(sensor: SensorLayout, track: TrackSpec) -> RowTrack:
+    metadata = sensor_metadata(sensor.name, sensor.model, track.channels, sensor.rate_hz)
+    return RowTrack(f"{sensor.name}.{track.name}", TICK_HZ * track.rows_per_tick, len(track.channels), metadata)
+
+
+def _timing_metadata(sensor: str) -> dict[str, str]:
+    return {"SENSOR": sensor, "CHANNELS": ",".join(TIMING_CHANNELS)}
+
+
+def _sensor_stream(sensor: SensorLayout, track: TrackSpec, t0_ns: int) -> Stream:
+    return Stream(
+        name=f"{sensor.name}.{track.name}",
+        kind="sensor",
+        t0_ns=t0_ns,
+        rate_hz=TICK_HZ * track.rows_per_tick,
+        sensor=sensor.name,
+        model=sensor.model,
+        rows_per_tick=track.rows_per_tick,
+        channels=track.channels,
+        native_hz=sensor.rate_hz,
+    )

@@ -1,0 +1,24 @@
+from pathlib import Path
+
+from recorder.log import KitLog, read_log, with_times
+from recorder.session import Device, Stream
+
+
+def test_a_cut_recordings_streams_take_their_times_from_the_log(tmp_path: Path):
+    log = KitLog(tmp_path / "k.jsonl")
+    log.write("stream", name="camera", t0_ns=111)
+    for second in range(8):
+        log.write("sound", sample=second * 48_000, t_ns=5_000 + round(second * 1e9 * (1 - 50e-6)))
+    log.close()
+    with (tmp_path / "k.jsonl").open("a") as file:
+        file.write('{"type":"sound","sam')  # what a power cut leaves
+    streams = (Stream("camera", "video", 0, 30.0), Stream("microphone", "audio", 0, 48_000.0))
+    device = with_times(Device("k", "kit", "third", "k", "k.mkv", streams), read_log(tmp_path / "k.jsonl"))
+    camera, microphone = device.streams
+    assert camera.t0_ns == 111
+    assert abs(microphone.rate_hz - 48_000 * (1 + 50e-6)) < 0.01
+    assert abs(microphone.t0_ns - 5_000) < 1_000
+
+
+def test_a_missing_log_is_an_empty_one(tmp_path: Path):
+    assert list(read_log(tmp_path / "none.jsonl")) == []

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firmware_host.clock import tick_ns
+from firmware_host.spec import COUNT_LIMIT, Channel, Flag, Reading, TrackSpec
+from recorder.pack import SensorPacker, frame_row
+
+T0 = 1_000_000_000_123
+IMAGE = TrackSpec("image", (Channel("a", "1"), Channel("b", "1")), rows_per_tick=2)
+VALUE = TrackSpec("value", (Channel("v", "m/s2"),))
+
+
+def reading(tick: int, value: int, flag: Flag = Flag.FRESH, lateness_ns: int = 0) -> Reading:
+    planned = tick_ns(T0, tick)
+    counts = None if flag.missed else ((value, value + 1, value + 2, value + 3), (-value,))
+    return Reading("s", tick, planned + lateness_ns + 500_000, planned, planned + lateness_ns, counts, flag)
+
+
+def test_values_are_held_until_the_next_reading_and_the_timing_track_says_which_are_new():
+    packer = SensorPacker("s", [IMAGE, VALUE], T0)
+    packer.add(reading(1, 10, lateness_ns=2_000))
+    packer.add(reading(3, 20))
+    (image, value), timing = packer.rows_until(5)
+    assert value[:, 0].tolist() == [0, -10, -10, -20, -20]
+    assert image[2:4].tolist() == [[10, 11], [12, 13]]
+    assert len(image) == 10
+    assert timing[:, 2].tolist() == [Flag.HELD, Flag.FRESH, Flag.HELD, Flag.FRESH, Flag.HELD]
+    assert timing[1].tolist() == [502, 2, Flag.FRESH]
+    assert timing[0].tolist() == [0, 0, Flag.HELD]
+
+
+@pytest.mark.parametrize("flag", [Flag.NACK, Flag.TIMEOUT, Flag.NOT_READY, Flag.LATE])
+def test_a_missed_reading_keeps_the_value_and_shows_its_flag(flag: Flag):
+    packer = SensorPacker("s", [IMAGE, VALUE], T0)
+    packer.add(reading(0, 7))
+    packer.add(reading(1, 0, flag))
+    (_, value), timing = packer.rows_until(2)
+    assert value[:, 0].tolist() == [-7, -7]
+    assert timing[1, 2] == flag
+
+
+def test_a_stall_of_ten_seconds_saturates_the_deviation_instead_of_raising():
+    packer = SensorPacker("s", [IMAGE, VALUE], T0)
+    packer.add(reading(0, 1, lateness_ns=10_000_000_000))
+    _, timing = packer.rows_until(1)
+    assert timing[0, 1] == COUNT_LIMIT - 1
+
+
+@given(st.lists(st.integers(0, 200), unique=True, max_size=60), st.lists(st.integers(1, 40), min_size=1, max_size=12))
+def test_rows_do_not_depend_on_how_they_are_asked_for(ticks: list[int], steps: list[int]):
+    ends = np.minimum(np.cumsum(steps), 201)
+    whole, stepwise = SensorPacker("s", [VALUE], T0), SensorPacker("s", [VALUE], T0)
+    for k in ticks:
+        r = reading(k, k + 1)
+        for packer in (whole, stepwise):
+            packer.add(Reading(r.sensor, r.tick, r.t_ns, r.planned_ns, r.start_ns, (r.counts[1],), r.flag))
+    (expected,), timing = whole.rows_until(int(ends[-1]))
+    parts = [stepwise.rows_until(int(e)) for e in ends]
+    assert np.array_equal(np.concatenate([p[0][0] for p in parts]), expected)
+    assert np.array_equal(np.concatenate([p[1] for p in parts]), timing)
+    assert len(expected) == ends[-1]
+
+
+@given(st.integers(0, 97 * 86_400 * 10**9))
+def test_frame_times_survive_to_the_microsecond_for_weeks(since_first_ns: int):
+    seconds, micro, flag = frame_row(since_first_ns)
+    assert seconds * 1_000_000 + micro == since_first_ns // 1000
+    assert max(seconds, micro) < COUNT_LIMIT
+    assert flag == Flag.FRESH
