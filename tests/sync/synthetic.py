@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy import ndimage, signal
@@ -26,6 +27,7 @@ class Pair:
         return self.offset_ns + self.skew_ppm * 1e-6 * (t_ns - self.source.t0_ns)
 
 
+@lru_cache(maxsize=8)
 def speech(seconds: float, seed: int) -> np.ndarray:
     """Something like speech: voiced and unvoiced syllables of changing pitch and colour, with pauses."""
     rng = np.random.default_rng(seed)
@@ -49,6 +51,7 @@ def speech(seconds: float, seed: int) -> np.ndarray:
     return 0.1 * out / out.std()
 
 
+@lru_cache(maxsize=8)
 def music(seconds: float, seed: int) -> np.ndarray:
     """Chords with harmonics, glides and a beat."""
     rng = np.random.default_rng(seed)
@@ -124,8 +127,6 @@ def with_tones(x: np.ndarray, at_s: dict[str, float], level: float = 0.3) -> np.
     for kind, start_s in at_s.items():
         n = len(tone(kind, RATE))
         first = int(start_s * RATE)
-        fine = ndimage.map_coordinates(
-            tone(kind, 16 * RATE), [16 * (np.arange(n + 1) - (start_s * RATE - first))], order=1
-        )
+        fine = ndimage.map_coordinates(tone(kind), [3 * (np.arange(n + 1) - (start_s * RATE - first))], order=5)
         out[first : first + n + 1] += level * fine
     return out.astype(np.float32)

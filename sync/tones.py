@@ -1,0 +1,209 @@
+"""Start and end tones, found in any sound.
+
+The tone is a chirp of known shape, so the matched filter is the best detector there is, provided that the
+noise is white. It is not: rooms hum and people speak. So each block is first *whitened* (divided by its own
+smoothed spectrum), and the filter's output is divided by the energy it saw. What comes out is a correlation
+coefficient: 1 for the tone alone, about ``1 / sqrt(2 * bandwidth * duration) = 0.009`` for anything else
+that is loud. A threshold at eleven times that is crossed by neither speech nor music, and by the tone 20 dB below
+the noise. Rising and falling chirps are uncorrelated, which tells start from end.
+
+Sound takes 2.9 ms a metre. A tone heard here is late by the distance to the speaker; `match` subtracts what
+was noted of that distance and keeps what remains as an error shared by both tones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy import fft, ndimage, signal
+
+from firmware_host.errors import EvidenceError
+from recorder.series import Sound
+from recorder.tone import HIGH_HZ, KINDS, LOW_HZ, TONE_S, tone
+from sync.alignment import MAX_SKEW_PPM, SPEED_OF_SOUND_M_S, Match, Pairing, Recording
+from sync.waveform import WORK_HZ, noise_level, peak, working
+
+BLOCK = 2**17
+SMOOTH_HZ = 40.0
+MIN_SCORE = 0.1
+MIN_OVER_BACKGROUND = 10.0
+MIN_OVER_RUNNER_UP = 1.5
+ECHO_S = 0.06
+"""Peaks this near may be reflections of the same tone and are no rivals."""
+SIGMA_FLOOR_NS = 20e3
+"""What early reflections move the peak in a furnished room, even without noise."""
+EFFECTIVE_HZ = 4_190.0
+"""Root mean square frequency of the whitened tone: sqrt((500^2 + 500 * 7000 + 7000^2) / 3)."""
+
+NOTED_DISTANCE_M = 0.15
+"""Standard error of a noted distance to the speaker."""
+UNKNOWN_DISTANCE_M = 1.0
+"""The same where nobody noted one."""
+REPEAT_M = 0.03
+"""How far a device is from where it was, between two tones that are meant to be heard in the same place."""
+
+
+@dataclass(frozen=True)
+class Tone:
+    """One tone that was heard.
+
+    Attributes:
+        kind: ``start`` or ``end``.
+        t_ns: time of its first sample at the microphone, ns on the sound's clock.
+        sigma_ns: standard error of `t_ns`, propagation not included.
+        score: correlation coefficient with the whitened tone, in [0, 1].
+    """
+
+    kind: str
+    t_ns: int
+    sigma_ns: float
+    score: float
+
+
+def find(sound: Sound) -> tuple[Tone, ...]:
+    """Every tone in a sound, by time.
+
+    Memory is bounded: the filter sees blocks of eight seconds.
+
+    Raises:
+        EvidenceError: the sound is silent, or holds no tone.
+    """
+    work = working(sound)
+    heard = sorted(_candidates(work), key=lambda c: -c.score)
+    kept: list[Tone] = []
+    for candidate in heard:
+        if all(abs(candidate.t_ns - k.t_ns) > 0.5e9 * TONE_S for k in kept):
+            kept.append(candidate)
+    if not kept:
+        raise EvidenceError(
+            f"no start or end tone in the sound of {sound.clock}; play `syncctl tone start` near every microphone"
+        )
+    return tuple(sorted(kept, key=lambda k: k.t_ns))
+
+
+def match(source: Recording, target: Recording) -> Pairing:
+    """Pair the tones of two recordings.
+
+    Raises:
+        EvidenceError: a recording without tones, or tones that do not belong together.
+    """
+    found = [find(r.heard()) for r in (source, target)]
+    pairs = _paired(found[0], found[1], source.clock, target.clock)
+    matches = tuple(_match(source, target, a, b) for a, b in pairs)
+    evidence = {"tones_source": len(found[0]), "tones_target": len(found[1]), "tones_paired": len(pairs)}
+    note = "" if len(pairs) > 1 else "only one common tone, so the drift is not measured"
+    return Pairing("tones", source.clock, target.clock, "ok", note, matches, evidence)
+
+
+def _match(source: Recording, target: Recording, a: Tone, b: Tone) -> Match:
+    travel = [_travel_ns(r.tone_distance_m or 0.0) for r in (source, target)]
+    shared = []
+    for recording, sign in ((source, -1.0), (target, 1.0)):
+        noted = UNKNOWN_DISTANCE_M if recording.tone_distance_m is None else NOTED_DISTANCE_M
+        place = recording.wearer or recording.clock
+        shared.append((f"distance of {recording.clock} to the speaker", sign * _travel_ns(noted)))
+        shared.append((f"place of {place} at the {a.kind} tone", sign * _travel_ns(REPEAT_M)))
+    t_ns = a.t_ns - round(travel[0])
+    return Match(
+        method="tones",
+        source=source.clock,
+        target=target.clock,
+        t_ns=t_ns,
+        offset_ns=b.t_ns - round(travel[1]) - t_ns,
+        sigma_ns=float(np.hypot(a.sigma_ns, b.sigma_ns)),
+        score=min(a.score, b.score),
+        shared=tuple(shared),
+    )
+
+
+def _travel_ns(distance_m: float) -> float:
+    return distance_m / SPEED_OF_SOUND_M_S * 1e9
+
+
+def _paired(source: tuple[Tone, ...], target: tuple[Tone, ...], name: str, other: str) -> list[tuple[Tone, Tone]]:
+    """The pairs of tones that one offset explains; refused where two offsets explain as many."""
+    options = [_explained(source, target, a, b) for a in source for b in target if a.kind == b.kind]
+    if not options:
+        kinds = [" and ".join(sorted({t.kind for t in tones})) for tones in (source, target)]
+        raise EvidenceError(
+            f"{name} heard the {kinds[0]} tone and {other} the {kinds[1]} tone, none in common; "
+            "align them by another device"
+        )
+    best = max(options, key=len)
+    if any(len(o) == len(best) and not set(best) & set(o) for o in options):
+        raise EvidenceError(
+            f"the tones of {name} and {other} fit together in more than one way; cut the extra tones away"
+        )
+    return best
+
+
+def _explained(
+    source: tuple[Tone, ...], target: tuple[Tone, ...], first: Tone, partner: Tone
+) -> list[tuple[Tone, Tone]]:
+    """Pairs that agree with `first` being `partner`, within the drift that clocks can have."""
+    offset_ns = partner.t_ns - first.t_ns
+    pairs = []
+    for a in source:
+        slack_ns = 20e6 + MAX_SKEW_PPM * 1e-6 * abs(a.t_ns - first.t_ns)
+        near = [b for b in target if b.kind == a.kind and abs(b.t_ns - a.t_ns - offset_ns) < slack_ns]
+        pairs += [(a, near[0])] if near else []
+    return pairs
+
+
+@lru_cache(maxsize=1)
+def _filters() -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Band of the tone and the spectra of the two tones inside it, for one block at `WORK_HZ`."""
+    hz = fft.rfftfreq(BLOCK, 1 / WORK_HZ)
+    band = np.clip((hz - 0.9 * LOW_HZ) / (0.1 * LOW_HZ), 0, 1) * np.clip(1 - (hz - HIGH_HZ) / 200, 0, 1)
+    spectra = {}
+    for kind in KINDS:
+        sounded = signal.resample_poly(tone(kind), 1, 3)  # as a speaker plays it, then as `working` hears it
+        wave = fft.irfft(fft.rfft(sounded, BLOCK) * band, BLOCK)
+        spectra[kind] = np.conj(fft.rfft(wave / np.linalg.norm(wave))).astype(np.complex64)
+    return band.astype(np.float32), spectra
+
+
+def _candidates(work: Sound) -> Iterator[Tone]:
+    length = round(TONE_S * work.rate_hz)
+    step = BLOCK - 2 * length
+    _, spectra = _filters()
+    for start in range(0, max(len(work.x) - length, 0) + 1, step):
+        white = _whitened(work.x[start : start + BLOCK])
+        spectrum = fft.rfft(white)
+        energy = np.concatenate([[0.0], np.cumsum(np.square(white), dtype=np.float64)])
+        seen = np.sqrt(np.maximum(energy[length:] - energy[:-length], 1e-6 * energy[-1] + 1e-30))
+        for kind in KINDS:
+            score = fft.irfft(spectrum * spectra[kind], BLOCK)[: len(seen)] / seen
+            for place in _peaks(score, work.rate_hz):
+                at = peak(score, place)
+                t_ns = int(work.times_ns(np.array([start + at]))[0])
+                value = float(min(score[place], 1.0))
+                random_ns = 1e9 * noise_level(score) / (2 * np.pi * EFFECTIVE_HZ * value)
+                yield Tone(kind, t_ns, float(np.hypot(SIGMA_FLOOR_NS, random_ns)), value)
+
+
+def _whitened(x: np.ndarray) -> np.ndarray:
+    band, _ = _filters()
+    spectrum = fft.rfft(x.astype(np.float32), BLOCK)
+    power = ndimage.uniform_filter1d(np.abs(spectrum) ** 2, round(SMOOTH_HZ * BLOCK / WORK_HZ), mode="nearest")
+    return fft.irfft(spectrum * (band / np.sqrt(power + 1e-12 * power.max() + 1e-30)), BLOCK)
+
+
+def _peaks(score: np.ndarray, rate_hz: float) -> list[int]:
+    """Samples that stand out against the block and against their own second."""
+    echo, around = round(ECHO_S * rate_hz), round(TONE_S * rate_hz)
+    needed = max(MIN_SCORE, MIN_OVER_BACKGROUND * noise_level(score))
+    found = []
+    rest = score.copy()
+    while True:
+        place = int(np.argmax(rest))
+        if rest[place] < needed:
+            return found
+        low, high = max(place - around, 0), place + around
+        rivals = np.abs(np.concatenate([score[low : max(place - echo, 0)], score[place + echo : high]]))
+        if rivals.size == 0 or score[place] > MIN_OVER_RUNNER_UP * rivals.max():
+            found.append(place)
+        rest[low:high] = 0.0
