@@ -1,1 +1,44 @@
-"""The fifth room: five published systems, one training loop."""
+"""The fifth room: five published systems, one training loop.
+
+`MODELS` names the systems; each is one module with the same few names (see `tests/models/test_contract.py`):
+``Config``, ``Model``, ``PRESETS``, ``open_split`` and ``augment``. Modules are imported when one is asked for,
+so that ``syncctl --help`` never loads torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+from firmware_host.errors import ConfigError, unknown_name
+
+MODELS = {"muscles": "models.muscles"}
+REFERENCES = {"muscles": "models.muscles", "resnet18": "models.resnet"}
+
+
+def module_of(model: str) -> ModuleType:
+    """The module of a model by its name in `MODELS`; ConfigError with the nearest name otherwise."""
+    if model not in MODELS:
+        raise ConfigError(unknown_name("model", model, MODELS))
+    return importlib.import_module(MODELS[model])
+
+
+def load_reference(name: str, state_dict: Mapping[str, Any], **config: Any) -> Any:
+    """Build a model or one of its parts and load published weights by their published key names.
+
+    Args:
+        name: a key of `REFERENCES`.
+        state_dict: name -> tensor, as the publication has it (a ``module.`` prefix is removed).
+        config: fields of the part's configuration that differ from the published size.
+
+    Returns:
+        The module, in eval mode.
+
+    Raises:
+        ConfigError: an unknown part, or names or shapes that do not fit (the sentence lists them).
+    """
+    if name not in REFERENCES:
+        raise ConfigError(unknown_name("reference", name, REFERENCES))
+    return importlib.import_module(REFERENCES[name]).from_reference(state_dict, **config)

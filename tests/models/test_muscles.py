@@ -1,0 +1,314 @@
+"""Muscles against plain references in float64, its counts, its masks and the contrastive side task."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from test_resnet import conv, lived_in, maps, plain
+
+import models
+from firmware_host.errors import ConfigError
+from models import muscles
+from models.muscles import Config, Model, Queue
+
+SMALL = Config(size=33, frames=3, widths=(2, 3, 3, 4), channels=2, hidden=5, layers=2, unembed=4, embedding=6, queue=8)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def lstm(x, state, name, layers, start=None):
+    """An LSTM over (T, D): gates in the order input, forget, cell, output. Gives outputs and (h, c) per layer."""
+    end = []
+    for layer in range(layers):
+        w, u = state[f"{name}.weight_ih_l{layer}"], state[f"{name}.weight_hh_l{layer}"]
+        bias = state[f"{name}.bias_ih_l{layer}"] + state[f"{name}.bias_hh_l{layer}"]
+        h, c = start[layer] if start else (np.zeros(u.shape[1]), np.zeros(u.shape[1]))
+        rows = []
+        for row in x:
+            i, f, g, o = np.split(w @ row + u @ h + bias, 4)
+            c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+            h = sigmoid(o) * np.tanh(c)
+            rows.append(h)
+        x, end = np.array(rows), [*end, (h, c)]
+    return x, end
+
+
+def leaky(x):
+    return np.where(x > 0, x, 0.01 * x)
+
+
+def branch(features, state, pointwise, encoder, decoder, head, layers):
+    """One task for one clip: features (T, C, h, w) -> (T, outputs)."""
+    sequence = []
+    for feature in features:
+        cells = conv(feature, state[f"{pointwise}.0.weight"], 1, 0)
+        sequence.append(leaky(cells + state[f"{pointwise}.0.bias"][:, None, None]).ravel())
+    _, end = lstm(sequence, state, encoder, layers)
+    states, _ = lstm(sequence, state, decoder, layers, start=end)
+    hidden = leaky(states @ state[f"{head}.0.0.weight"].T + state[f"{head}.0.0.bias"])
+    return hidden @ state[f"{head}.1.0.weight"].T + state[f"{head}.1.0.bias"]
+
+
+def normalised(frames):
+    mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    return (frames - mean[:, None, None]) / deviation[:, None, None]
+
+
+def outputs(frames, state, layers, shared=False):
+    """The published forward pass for one clip (T, 3, S, S) in [0, 1]; the authors share one 1x1 convolution."""
+    features = [maps(normalised(frame), state, "feature_extractor.resnet.") for frame in frames]
+    gaze = branch(features, state, "pointwise_conv", "lstm", "decoder_lstm", "gaze_unembed", layers)
+    conv_of_move = "pointwise_conv" if shared else "imu_pointwise_conv"
+    move = branch(features, state, conv_of_move, "imu_lstm", "imu_decoder_lstm", "imu_unembed", layers)
+    return gaze, move
+
+
+def batch_of(config, clips=4, seed=0):
+    rng = torch.Generator().manual_seed(seed)
+    shape = (clips, config.frames)
+
+    def rand(*size):
+        return torch.rand(*size, generator=rng)
+
+    return {
+        "frames": rand(*shape, 3, config.size, config.size),
+        "gaze": rand(*shape, 2),
+        "gaze_valid": rand(*shape) > 0.3,
+        "move": (rand(*shape, config.groups) > 0.5).float(),
+        "move_valid": rand(*shape, config.groups) > 0.3,
+        "query": rand(clips, 3, config.size, config.size),
+        "key": rand(clips, 3, config.size, config.size),
+    }
+
+
+def parameters(module, trained=False):
+    return sum(p.numel() for p in module.parameters() if p.requires_grad or not trained)
+
+
+def test_counts_of_the_paper_size():
+    with torch.device("meta"):
+        model = Model(Config())
+    assert parameters(model) == 69_364_208
+    assert parameters(model, trained=True) == 58_122_032
+    assert parameters(model.imu_pointwise_conv) == 32_832
+    for name in ("lstm", "decoder_lstm", "imu_lstm", "imu_decoder_lstm"):
+        assert parameters(getattr(model, name)) == 11_677_696
+
+
+def test_shape_table_of_the_docstring():
+    with torch.device("meta"):
+        model = Model(Config())
+        frames = torch.empty(2, 5, 3, 224, 224)
+        assert model.feature_extractor(frames).shape == (2, 5, 512, 7, 7)
+        assert Config().cells * Config().channels == 3136
+        predicted = model(frames)
+        embedding = muscles.embed(model.feature_extractor, model.feature_linear, frames[:, 0])
+    assert predicted["gaze"].shape == (2, 5, 2)
+    assert predicted["move"].shape == (2, 5, 6)
+    assert embedding.shape == (2, 128)
+
+
+def test_tiny_is_tiny():
+    assert parameters(Model(muscles.tiny().net)) <= 2_000_000
+
+
+def test_forward_equals_plain_reference():
+    torch.manual_seed(0)
+    model = lived_in(Model(SMALL))
+    frames = torch.rand(2, 3, 3, 33, 33, dtype=torch.float64)
+    predicted = model(frames)
+    for clip in range(2):
+        gaze, move = outputs(frames[clip].numpy(), plain(model), SMALL.layers)
+        np.testing.assert_allclose(predicted["gaze"][clip].detach().numpy(), gaze, atol=1e-6)
+        np.testing.assert_allclose(predicted["move"][clip].detach().numpy(), move, atol=1e-6)
+
+
+def test_difference_gives_the_step_from_the_frame_before():
+    model = Model(replace(SMALL, difference=True)).eval()
+    seen = []
+    model.feature_extractor.resnet.conv1.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    frames = torch.rand(1, 3, 3, 33, 33)
+    model(frames)
+    given, x = seen[0], model.normalised(frames)[0]
+    torch.testing.assert_close(given[:, :3], x)
+    torch.testing.assert_close(given[1:, 3:], x[1:] - x[:-1])
+    assert (given[0, 3:] == 0).all()
+
+
+def test_bytes_and_fractions_are_the_same_picture():
+    model = Model(SMALL).eval()
+    frames = torch.randint(0, 256, (1, 3, 3, 33, 33), dtype=torch.uint8)
+    torch.testing.assert_close(model(frames)["gaze"], model(frames.float() / 255)["gaze"])
+
+
+def huber(error):
+    return error**2 / 2 if abs(error) < 1 else abs(error) - 0.5
+
+
+def test_gaze_loss_equals_loops_and_ignores_missing_gaze():
+    rng = np.random.default_rng(0)
+    predicted, gaze = rng.normal(0, 2, (3, 4, 2)), rng.random((3, 4, 2))
+    valid = rng.random((3, 4)) > 0.4
+    gaze[~valid] = np.nan
+    errors = [
+        huber(predicted[b, t, k] - gaze[b, t, k]) for b in range(3) for t in range(4) for k in range(2) if valid[b, t]
+    ]
+    leaf = torch.from_numpy(predicted).float().requires_grad_()
+    loss = muscles.gaze_loss(leaf, torch.from_numpy(gaze).float(), torch.from_numpy(valid))
+    assert loss.item() == pytest.approx(np.mean(errors), abs=1e-6)
+    loss.backward()
+    assert (leaf.grad[~torch.from_numpy(valid)] == 0).all()
+
+
+def test_move_loss_equals_loops_and_ignores_grey_labels():
+    rng = np.random.default_rng(1)
+    logits, move = rng.normal(0, 3, (2, 3, 6)), (rng.random((2, 3, 6)) > 0.5).astype(float)
+    valid = rng.random((2, 3, 6)) > 0.4
+    each = []
+    for index in np.argwhere(valid):
+        p, y = sigmoid(logits[tuple(index)]), move[tuple(index)]
+        each.append(-(y * math.log(p) + (1 - y) * math.log(1 - p)))
+    loss = muscles.move_loss(torch.tensor(logits).float(), torch.tensor(move).float(), torch.from_numpy(valid))
+    assert loss.item() == pytest.approx(np.mean(each), abs=1e-6)
+
+
+def test_a_batch_without_labels_has_loss_zero_and_finite_gradients():
+    model = Model(SMALL)
+    batch = batch_of(SMALL) | {"gaze": torch.full((4, 3, 2), math.nan)}
+    batch["gaze_valid"][:], batch["move_valid"][:] = False, False
+    loss, terms = model.loss(batch)
+    assert terms["gaze"].item() == 0
+    assert terms["move"].item() == 0
+    loss.backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+
+
+def test_contrastive_loss_equals_loops():
+    rng = np.random.default_rng(2)
+    query, key, memory = (rng.normal(size=(n, 5)) for n in (3, 3, 7))
+    query, key = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (query, key))
+    expected = []
+    for q, k in zip(query, key, strict=True):
+        positive = math.exp(q @ k / 0.07)
+        expected.append(-math.log(positive / (positive + sum(math.exp(q @ m / 0.07) for m in memory))))
+    loss = muscles.contrastive_loss(*(torch.from_numpy(x) for x in (query, key, memory)), 0.07)
+    assert loss.item() == pytest.approx(np.mean(expected), abs=1e-6)
+
+
+def test_embeddings_have_length_one_and_equal_the_pooled_map():
+    torch.manual_seed(4)
+    model = lived_in(Model(SMALL))
+    image = torch.rand(1, 3, 33, 33, dtype=torch.float64)
+    state = plain(model)
+    pooled = maps(image[0].numpy(), state, "feature_extractor.resnet.").mean((1, 2))
+    expected = state["feature_linear.weight"] @ pooled + state["feature_linear.bias"]
+    embedding = muscles.embed(model.feature_extractor, model.feature_linear, image)[0].detach().numpy()
+    np.testing.assert_allclose(embedding, expected / np.linalg.norm(expected), atol=1e-6)
+
+
+def test_queue_is_a_ring():
+    queue = Queue(5, 2)
+    spread = math.sqrt(3 / 2)
+    assert queue.memory.abs().max() <= spread
+    rows = torch.arange(16.0).view(8, 2)
+    queue.push(rows[:3])
+    queue.push(rows[3:6])
+    torch.testing.assert_close(queue.memory, rows[[5, 1, 2, 3, 4]])
+    queue.push(rows)  # more than it holds: the last five stay
+    assert {tuple(row) for row in queue.memory.tolist()} == {tuple(row) for row in rows[3:].tolist()}
+
+
+def test_momentum_encoder_starts_equal_follows_slowly_and_learns_nothing_itself():
+    torch.manual_seed(5)
+    model = Model(replace(SMALL, momentum=0.9, dropout=0.0))
+    name = "resnet.layer3.0.conv1.weight"
+    own = dict(model.feature_extractor.named_parameters())[name]
+    copy = dict(model.moco_feature_extractor.named_parameters())[name]
+    torch.testing.assert_close(copy, own)
+    before = copy.clone()
+    model.loss(batch_of(SMALL))[0].backward()
+    assert copy.grad is None
+    with torch.no_grad():
+        own += 1
+    model.after_step()
+    torch.testing.assert_close(copy.detach(), 0.9 * before + 0.1 * own.detach())
+    assert model.contrast.pointer == 4
+
+
+def test_accumulated_batches_see_the_same_queue_and_all_their_keys_are_kept():
+    model = Model(SMALL)
+    queue = model.contrast.memory.clone()
+    model.loss(batch_of(SMALL, 2, seed=1))
+    model.loss(batch_of(SMALL, 2, seed=2))
+    torch.testing.assert_close(model.contrast.memory, queue)
+    model.after_step()
+    assert model.contrast.pointer == 4
+    torch.testing.assert_close(model.contrast.memory[:4].norm(dim=1), torch.ones(4))
+    model.eval().loss(batch_of(SMALL, 2, seed=3))
+    model.loss(batch_of(SMALL, 2, seed=3))
+    assert model._keys == []  # measuring leaves no trace
+
+
+@pytest.mark.parametrize(
+    ("objectives", "terms"),
+    [
+        ("vis", {"visual"}),
+        ("vis/attn", {"visual", "gaze"}),
+        ("vis/move", {"visual", "move"}),
+        ("vis/move/attn", {"visual", "move", "gaze"}),
+        ("move", {"move"}),
+    ],
+)
+def test_objectives_build_and_train_only_their_parts(objectives, terms):
+    config = replace(SMALL, objectives=objectives, visual_weight=2.0, gaze_weight=3.0, move_weight=5.0)
+    model = Model(config)
+    loss, losses = model.loss(batch_of(SMALL))
+    assert set(losses) == terms
+    weighted = {"visual": 2.0, "gaze": 3.0, "move": 5.0}
+    torch.testing.assert_close(loss, sum(weighted[name] * value for name, value in losses.items()))
+    loss.backward()
+    assert all(p.grad is not None for p in model.parameters() if p.requires_grad)  # nothing idle
+
+
+def test_presets_differ_as_the_paper_and_its_code_do():
+    code, printed = muscles.default().net, muscles.paper().net
+    assert (code.visual_weight, code.gaze_weight, code.move_weight) == (0.09, 0.9, 0.009)
+    assert (printed.visual_weight, printed.gaze_weight, printed.move_weight) == (0.9, 0.09, 0.01)
+    assert muscles.paper().train.weight_decay == 0.1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"dropout": 1.0}, {"widths": (1, 2)}, {"objectives": "vis/gaze"}, {"objectives": "vis/vis"}, {"queue": 0}],
+)
+def test_impossible_configurations_name_the_field(change):
+    with pytest.raises(ConfigError, match=rf"muscles\.{next(iter(change))}"):
+        replace(SMALL, **change)
+
+
+def test_published_weights_load_by_their_names():
+    """The authors' file: one shared 1x1 convolution, an idle one, gaze as (y, x), no queue pointer."""
+    torch.manual_seed(6)
+    source = lived_in(Model(SMALL))
+    published = {f"module.{k}": v for k, v in source.state_dict().items() if k != "contrast.pointer"}
+    published["module.contrast.params"] = torch.tensor([-1])
+    loaded = models.load_reference("muscles", published, **vars(SMALL)).double()
+    frames = torch.rand(1, 3, 3, 33, 33, dtype=torch.float64)
+    gaze_yx, move = outputs(frames[0].numpy(), plain(source), SMALL.layers, shared=True)
+    predicted = loaded(frames)
+    np.testing.assert_allclose(predicted["move"][0].detach().numpy(), move, atol=1e-6)
+    np.testing.assert_allclose(predicted["gaze"][0].detach().numpy(), gaze_yx[:, ::-1], atol=1e-6)
+
+
+def test_published_names_that_are_absent_or_strange_are_told():
+    published = Model(SMALL).state_dict()
+    del published["decoder_lstm.weight_hh_l1"]
+    published["scene_unembed.weight"] = torch.zeros(1)
+    with pytest.raises(ConfigError, match=r"missing decoder_lstm.weight_hh_l1; unexpected scene_unembed.weight"):
+        models.load_reference("muscles", published, **vars(SMALL))
