@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test lint bench docs clean system
 
 demo: $(VENV)/ready
-	$(BIN)/python docs/demo.py
+	VENV=$(VENV) bash docs/demo.sh
 
 test: $(VENV)/ready
 	$(BIN)/pytest -q

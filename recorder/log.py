@@ -12,10 +12,12 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recorder.samplerate import fit_rate
-from recorder.session import Device, Stream
+
+if TYPE_CHECKING:
+    from recorder.session import Device, Stream
 
 FLUSH_EVERY_S = 0.5
 

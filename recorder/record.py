@@ -137,23 +137,28 @@ def record_live(
 
 
 def record_played(
-    kit: PlayedKit, writer: KitWriter, ticks: int, on_tick: Callable[[int], None] = lambda _: None
+    kit: PlayedKit,
+    writer: KitWriter,
+    stop: threading.Event,
+    ticks: int,
+    on_tick: Callable[[int], None] = lambda _: None,
 ) -> Recorded:
     """Record `ticks` on a simulated clock, as fast as it goes; the same bytes every time."""
     kit.acquisition.start(kit.t0_ns)
     frames, blocks = _Until(kit.frames, lambda f: f.t_ns), _Until(kit.blocks, lambda b: b.t_ns)
-    for tick in range(TICK_HZ // 4, ticks + TICK_HZ // 4, TICK_HZ // 4):
-        until_ns = tick_ns(kit.t0_ns, min(tick, ticks))
+    now = 0
+    while now < ticks and not stop.is_set():
+        now = min(now + TICK_HZ // 4, ticks)
+        until_ns = tick_ns(kit.t0_ns, now)
         kit.acquisition.run_until(until_ns)
         for frame in frames.take(until_ns):
             writer.video(frame)
         for block in blocks.take(until_ns):
             writer.sound(block)
         writer.readings(kit.acquisition.poll())
-        writer.advance(min(tick, ticks))
-        on_tick(min(tick, ticks))
-    report = kit.acquisition.stop()
-    return _finish(kit, writer, report, ticks)
+        writer.advance(now)
+        on_tick(now)
+    return _finish(kit, writer, kit.acquisition.stop(), now)
 
 
 def _finish(kit: LiveKit | PlayedKit, writer: KitWriter, report: AcquisitionReport, ticks: int) -> Recorded:

@@ -16,6 +16,7 @@ from typing import Any
 from firmware_host.errors import SessionError, unknown_name
 from firmware_host.spec import Channel, TrackSpec
 from recorder import durable
+from recorder.log import read_log, with_times
 
 VERSION = 1
 MANIFEST = "session.json"
@@ -171,7 +172,10 @@ def open_session(root: Path | str) -> Session:
         document = json.loads(manifest.read_text())
     except (ValueError, UnicodeDecodeError) as error:
         raise SessionError(f"{manifest} is not valid JSON ({error}); restore it from a copy") from error
-    return _session(root, document)
+    session = _session(root, document)
+    if session.sealed:
+        return session
+    return replace(session, devices=tuple(_as_logged(root, d) for d in session.devices))
 
 
 def _session(root: Path, document: Any) -> Session:
@@ -186,6 +190,11 @@ def _session(root: Path, document: Any) -> Session:
         return Session(root=root, **fields)
     except TypeError as error:
         raise SessionError(f"{where}: {_readable(error)}") from error
+
+
+def _as_logged(root: Path, device: Device) -> Device:
+    """A device of a session that was never sealed: its stream times are in its log."""
+    return with_times(device, read_log(root / device.log)) if device.log else device
 
 
 def _device(where: Path, index: int, value: Any) -> Device:

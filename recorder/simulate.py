@@ -105,15 +105,15 @@ class Prepared:
         """(N,) int32 counts, as the kit's microphone samples them from the kit's start on."""
         return np.load(self.scratch / f"{kit}.sound.npy", mmap_mode="r")
 
-    def blocks(self, kit: str, to_clock: ClockMap) -> Iterator[SoundBlock]:
-        """The kit's sound in blocks, stamped on the kit's clock as a driver would: late by up to a millisecond.
+    def timed_pictures(self, clock: ClockMap) -> Iterator[tuple[int, np.ndarray]]:
+        """Pictures of the room kit's camera with their times; `clock` maps the kit's clock to world time."""
+        return zip(clock.inverse(self.frame_ns).tolist(), self.pictures(), strict=True)
 
-        `to_clock` maps world time to the kit's clock.
-        """
+    def blocks(self, kit: str, t0_ns: int) -> Iterator[SoundBlock]:
+        """The kit's sound in blocks, from `t0_ns` of its clock on, stamped as a driver would: late by a little."""
         counts = self.sound(kit)
         rng = np.random.default_rng([self.plan.world.seed, 0x50D, *kit.encode()])
         rate_hz = SOUND_HZ * (1 + self.plan.sample_ppm[kit] * 1e-6)
-        t0_ns = to_clock.forward(self.plan.start_ns[kit])
         for first in range(0, len(counts) - BLOCK + 1, BLOCK):
             late_ns = int(rng.exponential(300_000))
             t_ns = t0_ns + round(first * SECOND_NS / rate_hz) + late_ns

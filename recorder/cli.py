@@ -1,0 +1,103 @@
+"""`syncctl record` and `syncctl inspect`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from recorder.terminal import emit, json_option, note
+
+DEFAULT_SIMULATED_S = 60.0
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.option("--config", type=click.Path(path_type=Path), help="The kit: what it is made of (see docs/kit.toml).")
+@click.option("--simulate", is_flag=True, help="Record the simulated home instead of hardware.")
+@click.option("--fast", is_flag=True, help="With --simulate: on a simulated clock, as fast as it goes.")
+@click.option("--duration", "duration_s", type=click.FloatRange(min=1), help="Seconds; without it until Ctrl-C.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the simulated home.")
+@click.option("--size", default="640x360", show_default=True, help="Pictures of the simulated cameras, WIDTHxHEIGHT.")
+@click.option("--activity", help="What is done.")
+@click.option("--participant", help="Who does it.")
+@click.option("--place", help="Where.")
+@click.option("--dry-run", is_flag=True, help="Print the plan of the buses and stop.")
+@json_option
+def record(folder: Path, **options: Any) -> None:
+    """Record a session into DIR.
+
+    Ctrl-C ends a recording and seals it; nothing is lost.
+
+    \b
+    Examples:
+      syncctl record sessions/first --simulate --duration 60
+      syncctl record sessions/train-01 --simulate --fast --duration 20 --seed 1 --participant p02
+      syncctl record sessions/kitchen --config docs/kit.toml --dry-run
+    """
+    as_json = options.pop("as_json")
+    simulate, fast, config = options.pop("simulate"), options.pop("fast"), options.pop("config")
+    if fast and not simulate:
+        raise click.UsageError("--fast needs --simulate: hardware runs in real time")
+    if simulate == bool(config):
+        raise click.UsageError("give either --simulate or --config KIT.toml")
+    if options.pop("dry_run"):
+        table = _plan_table(simulate, config)
+        emit(as_json, {"plan": table}, table)
+        return
+    width, height = _size(options.pop("size"))
+    if simulate:
+        duration_s = options.pop("duration_s") or DEFAULT_SIMULATED_S
+        from recorder.home import record_home
+
+        done = record_home(folder, duration_s=duration_s, fast=fast, width=width, height=height, **options)
+    else:
+        from recorder.run import record_kit
+
+        options.pop("seed")
+        done = record_kit(folder, config, **options)
+    for text in done.notes:
+        note(f"note: {text}")
+    emit(as_json, done.document(), done.lines())
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@json_option
+def inspect(folder: Path, as_json: bool) -> None:
+    """Say what the session in DIR holds: durations, missed readings, timing, what an interruption cost.
+
+    \b
+    Example:
+      syncctl inspect sessions/first
+    """
+    from dataclasses import asdict
+
+    from recorder.inspect import inspect_session, table
+    from recorder.session import open_session
+
+    session = open_session(folder)
+    report = inspect_session(session)
+    document = {**asdict(report), "streams": [s.document() for s in report.streams]}
+    emit(as_json, document, table(session, report))
+
+
+def _plan_table(simulate: bool, config: Path) -> list[str]:
+    if simulate:
+        from recorder.home import simulated_plans
+
+        return simulated_plans()
+    from recorder.run import plan_of
+
+    return plan_of(config)
+
+
+def _size(text: str) -> tuple[int, int]:
+    try:
+        width, height = (int(part) for part in text.split("x"))
+    except ValueError as error:
+        raise click.UsageError(f"--size {text} is not WIDTHxHEIGHT, for example 640x360") from error
+    if width < 64 or height < 48 or width % 2 or height % 2:
+        raise click.UsageError(f"--size {text}: both must be even, at least 64x48")
+    return width, height

@@ -1,0 +1,188 @@
+"""A recording of the simulated home: its kits live or on a simulated clock, its other devices beside them."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from firmware_host.process import AcquisitionProcess, InlineAcquisition
+
+from firmware_host.clock import SECOND_NS, TICK_HZ, FakeClock, MappedClock, MonotonicClock
+from firmware_host.clockmap import ClockMap
+from firmware_host.schedule import Plan
+from firmware_host.schedule import plan as plan_kit
+from firmware_host.simulate import BODY_KIT, ROOM_KIT, simulated_ports
+from recorder import truth
+from recorder.camera import H264Encoder
+from recorder.microphone import BLOCK, SoundBlock
+from recorder.mux import EncodedFrame
+from recorder.paced import Paced
+from recorder.record import KitRole, LiveKit, PlayedKit
+from recorder.run import LEAD_S, Done, new_session, record_all, seal, sensor_layouts
+from recorder.session import Session
+from recorder.simulate import FPS, SOUND_HZ, Prepared, imported_devices, plan_home, prepare
+from recorder.terminal import note, progress
+from recorder.world import World, WorldPlan
+from recorder.writer import KitLayout
+
+BIT_RATE = 2_000_000
+FAKE_START_NS = 1_000 * SECOND_NS
+KITS = {"kit-01": ROOM_KIT, "kit-02": BODY_KIT}
+
+
+class PlayedCamera:
+    """Plays rendered pictures at their times and encodes them, as a camera's own encoder would."""
+
+    def __init__(self, prepared: Prepared, to_world: ClockMap, clock: MonotonicClock | MappedClock) -> None:
+        self._encoder = H264Encoder(prepared.plan.world.width, prepared.plan.world.height, FPS, BIT_RATE)
+        pictures = ((t_ns, (picture, t_ns)) for t_ns, picture in prepared.timed_pictures(to_world))
+        self._paced = Paced(pictures, clock, "camera")
+
+    def start(self, sink: Callable[[EncodedFrame], None]) -> None:
+        self._paced.start(lambda timed: sink(self._encoder.encode(*timed)))
+
+    def stop(self) -> None:
+        self._paced.stop()
+
+
+class PlayedMicrophone:
+    """Plays rendered sound; a block is there when its last sample is."""
+
+    def __init__(self, blocks: Iterator[SoundBlock], clock: MonotonicClock | MappedClock) -> None:
+        length_ns = BLOCK * SECOND_NS // SOUND_HZ
+        self._paced = Paced(((b.t_ns + length_ns, b) for b in blocks), clock, "microphone")
+
+    def start(self, sink: Callable[[SoundBlock], None]) -> None:
+        self._paced.start(sink)
+
+    def stop(self) -> None:
+        self._paced.stop()
+
+
+def simulated_plans() -> list[str]:
+    """The bus plans of the two simulated kits, as tables."""
+    return [line for name, kit in KITS.items() for line in (f"{name}:", *plan_kit(kit).table().splitlines(), "")]
+
+
+def record_home(
+    folder: Path,
+    *,
+    duration_s: float,
+    fast: bool,
+    seed: int,
+    width: int = 640,
+    height: int = 360,
+    activity: str | None = None,
+    participant: str | None = None,
+    place: str | None = None,
+) -> Done:
+    """Record a session of the simulated home: kit-01, kit-02, head camera and eye tracker.
+
+    Raises:
+        SessionError: the folder already holds a session.
+        ConfigError: the home cannot be built or rendered.
+    """
+    known = {"activity": activity, "participant": participant or "p01", "place": place or "r01"}
+    plan = plan_home(WorldPlan(duration_s=duration_s, seed=seed, width=width, height=height, **known))
+    session = new_session(folder, [known["participant"]], known["place"], activity)
+    with tempfile.TemporaryDirectory(prefix="syncctl-") as scratch:
+        begun = time.monotonic()
+        with progress("preparing the simulated home", 4) as advance:
+            prepared = prepare(plan, folder, Path(scratch), lambda _: advance(1))
+        prepared_s = round(time.monotonic() - begun, 1)
+        note(f"prepared {duration_s:g} s of the simulated home in {prepared_s} s")
+        session = replace(session, activity=World(plan.world).activity)
+        return _record_prepared(session, prepared, fast, prepared_s)
+
+
+def _record_prepared(session: Session, prepared: Prepared, fast: bool, prepared_s: float) -> Done:
+    start_ns = FAKE_START_NS if fast else time.monotonic_ns() + round(LEAD_S * SECOND_NS)
+    room = ClockMap.affine("kit-01", "world", origin_ns=start_ns)
+    clocks = {"kit-01": room, **prepared.plan.clocks}
+    truth.write(session.root, prepared.plan, clocks)
+    head, eye = imported_devices(prepared.plan, prepared.distance_m)
+    session = replace(session, devices=(head, eye))
+    make = _played_kit if fast else _live_kit
+    kits = [make(prepared, name, clocks, session.root) for name in KITS]
+    stop_ns = prepared.plan.stop_ns
+    ticks = {k.layout.name: (stop_ns - prepared.plan.start_ns[k.layout.name]) * TICK_HZ // SECOND_NS for k in kits}
+    recorded = record_all(session, kits, ticks)
+    done = seal(session, recorded)
+    return replace(done, prepared_s=prepared_s)
+
+
+def _layout(prepared: Prepared, name: str, plan: Plan) -> KitLayout:
+    world = prepared.plan.world
+    size, fps = ((world.width, world.height), FPS) if name == "kit-01" else (None, None)
+    return KitLayout(name, sensor_layouts(plan, KITS[name]), size=size, fps=fps, sound_hz=SOUND_HZ)
+
+
+def _role(prepared: Prepared, name: str) -> KitRole:
+    distance_m = prepared.distance_m[name]
+    if name == "kit-01":
+        return KitRole("third", view="v001", tone_distance_m=distance_m)
+    return KitRole("body", wearer=prepared.plan.world.participant, tone_distance_m=distance_m)
+
+
+def _live_kit(prepared: Prepared, name: str, clocks: dict[str, ClockMap], folder: Path) -> LiveKit:
+    to_world, room = clocks[name], clocks["kit-01"].pieces[0]
+    t0_ns = to_world.inverse(prepared.plan.start_ns[name])
+    # The host's CLOCK_MONOTONIC is kit-01's clock, and world time plus a constant.
+    piece = to_world.pieces[0]
+    to_host = ClockMap.affine(
+        name,
+        "kit-01",
+        origin_ns=piece.origin_ns,
+        target_ns=piece.target_ns + room.origin_ns - room.target_ns,
+        skew_ppm=piece.skew_ppm,
+    )
+    clock = MappedClock(MonotonicClock(), to_host)
+    plan = plan_kit(KITS[name])
+    ports = partial(
+        simulated_ports,
+        KITS[name],
+        prepared.stimulus(name),
+        t0_ns=t0_ns,
+        log_path=folder / f"{name}.chips.jsonl",
+        wire_time=True,
+    )
+    camera = PlayedCamera(prepared, to_world, clock) if name == "kit-01" else None
+    return LiveKit(
+        layout=_layout(prepared, name, plan),
+        about=_role(prepared, name),
+        clock=clock,
+        t0_ns=t0_ns,
+        acquisition=AcquisitionProcess(plan, ports, partial(MappedClock, MonotonicClock(), to_host)),
+        camera=camera,
+        microphone=PlayedMicrophone(prepared.blocks(name, t0_ns), clock),
+    )
+
+
+def _played_kit(prepared: Prepared, name: str, clocks: dict[str, ClockMap], folder: Path) -> PlayedKit:
+    to_world = clocks[name]
+    t0_ns = to_world.inverse(prepared.plan.start_ns[name])
+    clock = FakeClock(t0_ns - round(LEAD_S * SECOND_NS))
+    plan = plan_kit(KITS[name])
+    ports = simulated_ports(
+        KITS[name],
+        prepared.stimulus(name),
+        clock,
+        t0_ns=t0_ns,
+        log_path=folder / f"{name}.chips.jsonl",
+        wire_time=False,
+    )
+    kit = PlayedKit(
+        layout=_layout(prepared, name, plan),
+        about=_role(prepared, name),
+        t0_ns=t0_ns,
+        acquisition=InlineAcquisition(plan, ports, clock),
+        blocks=prepared.blocks(name, t0_ns),
+    )
+    if name == "kit-01":
+        encoder = H264Encoder(prepared.plan.world.width, prepared.plan.world.height, FPS, BIT_RATE)
+        kit.frames = (encoder.encode(picture, t_ns) for t_ns, picture in prepared.timed_pictures(to_world))
+    return kit

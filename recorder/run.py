@@ -1,0 +1,200 @@
+"""A whole recording: make the folder, record every kit, seal the manifest.
+
+The manifest is written before the first sample, so that a folder always says what it was meant to be, and again when
+everything is on disk, with what was counted. Between the two only the kits' own files grow.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from firmware_host.process import AcquisitionProcess
+
+from firmware_host.clock import SECOND_NS, TICK_HZ, MonotonicClock
+from firmware_host.errors import ConfigError, SessionError
+from firmware_host.ports import open_ports
+from firmware_host.schedule import Plan, make_sensor
+from firmware_host.schedule import plan as plan_kit
+from firmware_host.spec import Flag, KitConfig
+from recorder.camera import PiCamera
+from recorder.config import read_kit
+from recorder.microphone import WARM_UP_S, SoundDeviceMicrophone
+from recorder.record import (
+    KitRole,
+    LiveKit,
+    PlayedKit,
+    Recorded,
+    kit_device,
+    open_writer,
+    record_live,
+    record_played,
+)
+from recorder.session import MANIFEST, Device, Session
+from recorder.terminal import progress
+from recorder.writer import KitLayout, SensorLayout
+
+LEAD_S = 4.0
+"""From starting the acquisition processes to tick 0: they import, configure their sensors and settle."""
+MISSED_FLAGS = tuple(f".{flag.name}" for flag in Flag if flag.missed)
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished recording."""
+
+    session: Session
+    notes: tuple[str, ...]
+    prepared_s: float | None = None
+
+    def document(self) -> dict[str, Any]:
+        """What `record --json` prints."""
+        return {
+            "session": str(self.session.root),
+            "id": self.session.id,
+            "devices": [d.name for d in self.session.devices],
+            "prepared_s": self.prepared_s,
+            "counters": self.session.counters,
+        }
+
+    def lines(self) -> list[str]:
+        """The same for people."""
+        lines = [f"{self.session.root}: {len(self.session.devices)} devices"]
+        for kit, counters in self.session.counters.items():
+            missed = sum(v for k, v in counters.items() if k.endswith(MISSED_FLAGS))
+            readings = sum(v for k, v in counters.items() if k.endswith((".FRESH", ".STALE")))
+            lines.append(
+                f"  {kit}: {counters['ticks'] / TICK_HZ:.1f} s, {readings} readings, {missed} missed, "
+                f"{counters.get('camera.frames', 0)} frames"
+            )
+        return lines
+
+
+def plan_of(config: Path) -> list[str]:
+    """The plan of a kit file as a table."""
+    return plan_kit(read_kit(config).sensors).table().splitlines()
+
+
+def record_kit(
+    folder: Path,
+    config: Path,
+    *,
+    duration_s: float | None,
+    activity: str | None,
+    participant: str | None,
+    place: str | None,
+) -> Done:
+    """Record hardware until `duration_s` has passed or Ctrl-C.
+
+    Raises:
+        ConfigError: the kit file cannot work.
+        PortError: a bus, camera or microphone cannot be opened.
+        SessionError: the folder already holds a session.
+    """
+    file = read_kit(config)
+    plan = plan_kit(file.sensors)
+    session = new_session(folder, [participant] if participant else [], place, activity)
+    clock = MonotonicClock()
+    camera, microphone = file.camera, file.microphone
+    kit = LiveKit(
+        layout=KitLayout(
+            file.name,
+            sensor_layouts(plan, file.sensors),
+            size=(camera.width, camera.height) if camera else None,
+            fps=camera.fps if camera else None,
+            sound_hz=microphone.rate_hz if microphone else None,
+            warm_up_s=WARM_UP_S,
+        ),
+        about=KitRole(file.role, file.view, file.wearer, file.tone_distance_m),
+        clock=clock,
+        t0_ns=clock.now_ns() + round(LEAD_S * SECOND_NS),
+        acquisition=AcquisitionProcess(plan, partial(open_ports, file.sensors), MonotonicClock),
+        camera=PiCamera(camera.width, camera.height, camera.fps, camera.bit_rate) if camera else None,
+        microphone=SoundDeviceMicrophone(microphone.device or None, microphone.rate_hz) if microphone else None,
+    )
+    ticks = {file.name: round(duration_s * TICK_HZ)} if duration_s else {}
+    return seal(session, record_all(session, [kit], ticks))
+
+
+def new_session(folder: Path, participants: list[str], place: str | None, activity: str | None) -> Session:
+    if (folder / MANIFEST).exists():
+        raise SessionError(f"{folder} already holds a session; give another folder, or remove that one")
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} is a file; give a folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    return Session(
+        root=folder,
+        id=folder.resolve().name,
+        devices=(),
+        participants=tuple(participants),
+        place=place,
+        activity=activity,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def record_all(session: Session, kits: list[LiveKit | PlayedKit], ticks: dict[str, int]) -> list[Recorded]:
+    """Record all kits, live ones side by side. The manifest is on disk before the first sample."""
+    writers = [open_writer(session, kit) for kit in kits]
+    began = replace(
+        session, devices=(*(kit_device(w, k) for w, k in zip(writers, kits, strict=True)), *session.devices)
+    )
+    began.save()
+    total = sum(ticks.values()) or 1
+    with progress("recording", total) as advance, _interruptible() as stop, ThreadPoolExecutor(len(kits)) as pool:
+
+        def record_one(index: int) -> Recorded:
+            kit, writer, last = kits[index], writers[index], 0
+
+            def on_tick(now: int) -> None:
+                nonlocal last
+                advance(max(0, now - last))
+                last = max(now, last)
+
+            limit = ticks.get(kit.layout.name)
+            if isinstance(kit, LiveKit):
+                return record_live(kit, writer, stop, limit, on_tick)
+            return record_played(kit, writer, limit or 0, stop, on_tick)
+
+        if all(isinstance(k, PlayedKit) for k in kits):
+            return [record_one(i) for i in range(len(kits))]
+        return list(pool.map(record_one, range(len(kits))))
+
+
+def seal(session: Session, recorded: list[Recorded]) -> Done:
+    counters = {r.device.name: r.counters for r in recorded}
+    receipt = {"devices": {r.device.name: {"ticks": r.ticks} for r in recorded}}
+    devices: list[Device] = [*(r.device for r in recorded), *session.devices]
+    session = replace(session, devices=tuple(devices), sealed=True, counters=counters, receipt=receipt)
+    session.save()
+    notes = [f"{r.device.name}: {text}" for r in recorded for text in r.notes]
+    return Done(session, tuple(notes))
+
+
+@contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """An event that Ctrl-C or SIGTERM sets, instead of tearing the recording down."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {s: signal.signal(s, lambda *_: stop.set()) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def sensor_layouts(plan: Plan, kit: KitConfig) -> tuple[SensorLayout, ...]:
+    return tuple(
+        SensorLayout(c.name, c.model, make_sensor(c).tracks, TICK_HZ / plan.group(c.name).period) for c in kit.sensors
+    )

@@ -1,0 +1,116 @@
+"""A kit's file and log, from hand-made frames, sound and readings."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from firmware_host.clock import tick_ns
+from firmware_host.spec import Channel, Flag, Reading, TrackSpec
+from recorder.camera import H264Encoder
+from recorder.demux import frame_times_ns, read_rows, read_sound
+from recorder.inspect import inspect_session
+from recorder.log import read_log
+from recorder.microphone import SoundBlock
+from recorder.mux import EncodedFrame
+from recorder.session import Device, Session, open_session
+from recorder.writer import KitLayout, KitWriter, SensorLayout
+
+T0 = 50_000_000_000
+VALUE = TrackSpec("value", (Channel("v", "lux"),))
+LAYOUT = KitLayout(
+    "kit-01", (SensorLayout("light", "tsl2591", (VALUE,), 10.0),), size=(64, 48), fps=30, sound_hz=48_000
+)
+SECONDS = 8
+
+
+def frames(n: int, start_ns: int = T0) -> list[EncodedFrame]:
+    encoder = H264Encoder(64, 48, 30, 100_000)
+    grey = np.full((72, 64), 128, np.uint8)
+    return [encoder.encode(grey, start_ns + k * 33_333_337) for k in range(n)]
+
+
+def record(folder: Path, *, close: bool = True, skip_frames: range = range(0)) -> Session:
+    writer = KitWriter(LAYOUT, folder / "kit-01.mkv", folder / "kit-01.log.jsonl", T0)
+    encoded = frames(30 * SECONDS, T0 + 3_000_001)
+    for tick in range(0, SECONDS * 60, 6):
+        planned = tick_ns(T0, tick)
+        flag = Flag.NACK if tick == 60 else Flag.FRESH
+        counts = None if flag is Flag.NACK else ((tick,),)
+        writer.readings([Reading("light", tick, planned + 90_000, planned, planned + 50_000, counts, flag)])
+        for k in range(tick // 2, tick // 2 + 3):
+            if k not in skip_frames:
+                writer.video(encoded[k])
+        rate = 48_000 * (1 + 30e-6)
+        for first in range(tick * 800, (tick + 6) * 800, 960):
+            writer.sound(SoundBlock(first, np.full(960, first, np.int32), T0 + 7_000_000 + round(first * 1e9 / rate)))
+        writer.advance(tick + 6)
+    fit = writer.close() if close else None
+    device = Device("kit-01", "kit", "third", "kit-01", "kit-01.mkv", writer.streams(fit), log="kit-01.log.jsonl")
+    receipt = {"devices": {"kit-01": {"ticks": writer.ticks}}}
+    session = Session(folder, "s", (device,), sealed=close, counters={"kit-01": dict(writer.counters)}, receipt=receipt)
+    session.save()
+    return open_session(folder)
+
+
+def test_each_stream_comes_back_with_its_times(tmp_path: Path):
+    session = record(tmp_path)
+    kit = session.device("kit-01")
+    rows = read_rows(tmp_path / "kit-01.mkv", ["light.value", "light.timing"])
+    assert rows["light.value"][::6, 0].tolist()[:10] == [0, 6, 12, 18, 24, 30, 36, 42, 48, 54]
+    assert rows["light.value"][60, 0] == 54, "the NACK at tick 60 holds the value before it"
+    assert rows["light.timing"][6].tolist() == [90, 50, Flag.FRESH]
+    times = frame_times_ns(session, kit)
+    assert len(times) == 30 * SECONDS
+    assert np.abs(times - (T0 + 3_000_001 + np.arange(30 * SECONDS) * 33_333_337)).max() < 1_000
+    sound = read_sound(session, kit)
+    assert abs(sound.t0_ns - (T0 + 7_000_000)) < 1_000
+    assert sound.rate_hz == pytest.approx(48_000 * (1 + 30e-6), abs=1e-3)
+
+
+def test_inspect_counts_what_was_missed_and_how_late(tmp_path: Path):
+    report = inspect_session(record(tmp_path, skip_frames=range(40, 45)))
+    assert report.complete
+    assert report.lost_s == 0
+    light = next(s for s in report.streams if s.name == "light.timing")
+    assert (light.missed, light.flags["NACK"], light.flags["FRESH"]) == (1, 1, 79)
+    assert light.held == SECONDS * 60 - 80
+    assert light.deviation_ms == {"mean_abs": 0.05, "p99": 0.05, "p999": 0.05, "max": 0.05}
+    camera = next(s for s in report.streams if s.kind == "video")
+    assert camera.missed == 5
+    gaps = [e for e in read_log(tmp_path / "kit-01.log.jsonl") if e["type"] == "gap"]
+    assert len(gaps) == 1
+
+
+def test_an_interrupted_recording_is_read_and_said_to_be_one(tmp_path: Path):
+    session = record(tmp_path, close=False)
+    report = inspect_session(session)
+    assert not report.complete
+    assert "interrupted" in report.warnings[0]
+    assert 0 < report.lost_s < 1
+    sound = read_sound(session, session.device("kit-01"))
+    assert sound.rate_hz == pytest.approx(48_000 * (1 + 30e-6), abs=0.05), "the log knows the microphone's rate"
+    assert abs(frame_times_ns(session, session.device("kit-01"))[0] - (T0 + 3_000_001)) < 1_000
+
+
+def test_frames_before_the_first_keyframe_are_passed_over_and_readings_wait(tmp_path: Path):
+    writer = KitWriter(LAYOUT, tmp_path / "k.mkv", tmp_path / "k.jsonl", T0)
+    writer.readings([Reading("light", 0, T0, T0, T0, ((42,),), Flag.FRESH)])
+    writer.advance(30)
+    early = frames(45, T0 - 500_000_000)  # begins half a second before tick 0; next keyframe at frame 30
+    for frame in early:
+        writer.video(frame)
+    writer.advance(32)
+    writer.close()
+    rows = read_rows(tmp_path / "k.mkv", ["light.value", "camera.timing"])
+    assert len(rows["camera.timing"]) == 15
+    assert rows["light.value"][:, 0].tolist() == [42] * 32
+
+
+def test_a_reading_that_comes_after_its_tick_was_packed_is_counted(tmp_path: Path):
+    layout = KitLayout("kit-02", LAYOUT.sensors)
+    writer = KitWriter(layout, tmp_path / "k.mkv", tmp_path / "k.jsonl", T0)
+    writer.advance(20)
+    writer.readings([Reading("light", 6, T0, T0, T0, ((1,),), Flag.FRESH)])
+    assert writer.counters["readings.too_late"] == 1
+    writer.close()
