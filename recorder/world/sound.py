@@ -1,0 +1,179 @@
+"""What each microphone hears.
+
+A sound that leaves a source at s reaches a microphone at m after |m - s| / 343 m/s, weakened by 1/|m - s|. Both
+follow the microphone as it moves, sample by sample: the delay curve resamples the source, so walking shifts and
+stretches what is heard as it does in a real room. Each source has mirror images in the walls, floor and ceiling
+(Allen and Berkley, "Image method for efficiently simulating small-room acoustics", JASA 1979, first order).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.signal import butter, lfilter, sosfilt
+
+from recorder.tone import KINDS, tone
+from recorder.world.behaviour import Noise
+from recorder.world.plan import RATE_HZ, WorldPlan
+from recorder.world.scene import ROOM, SPEAKER
+
+SPEED_M_S = 343.0
+WALL, FLOOR = 0.28, 0.22
+# Peak or RMS pressure at 1 m, in units of full scale.
+TONE_LEVEL, RADIO_LEVEL, HUM_LEVEL, ROOM_NOISE = 0.12, 0.010, 0.0035, 0.0008
+KNOT_HZ = 100
+Path = Callable[[np.ndarray], np.ndarray]
+
+
+def _burst(random: np.random.Generator, seconds: float, decay_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """(time, decaying white noise) of some length."""
+    t = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
+    return t, random.standard_normal(len(t)) * np.exp(-t / decay_s)
+
+
+def _band(wave: np.ndarray, low: float, high: float) -> np.ndarray:
+    return np.asarray(sosfilt(butter(2, (low, high), "bandpass", fs=RATE_HZ, output="sos"), wave))
+
+
+def _rings(t: np.ndarray, random: np.random.Generator, low: float, high: float, decay_s: float) -> np.ndarray:
+    """A few damped resonances, as of a struck thing."""
+    pitch, phase = random.uniform(low, high, 5), random.uniform(0, 6.28, 5)
+    decay = decay_s * random.uniform(0.4, 1.6, 5)
+    return np.sum(np.sin(2 * np.pi * pitch * t[:, None] + phase) * np.exp(-t[:, None] / decay), axis=1)
+
+
+def clip(kind: str, random: np.random.Generator) -> np.ndarray:
+    """One sound event at 48 kHz, as heard at 1 m.
+
+    Args:
+        kind: ``step``, ``contact``, ``click``, ``rustle``, ``pour`` or ``door``.
+    """
+    if kind == "step":
+        t, noise = _burst(random, 0.25, 0.03)
+        wave = 1.5 * _rings(t, random, 70, 220, 0.04) + 0.8 * _band(noise, 200, 3000)
+        return 0.012 * wave
+    if kind == "contact":
+        t, noise = _burst(random, 0.3, 0.006)
+        return 0.035 * (_rings(t, random, 600, 5500, 0.035) + noise)
+    if kind == "click":
+        t, noise = _burst(random, 0.08, 0.003)
+        return 0.05 * (noise + 0.6 * _rings(t, random, 1500, 6000, 0.008))
+    if kind == "door":
+        t, noise = _burst(random, 0.5, 0.05)
+        return 0.03 * (_rings(t, random, 90, 700, 0.08) + _band(noise, 150, 2500))
+    seconds = 1.6 if kind == "pour" else 0.35
+    t, noise = _burst(random, seconds, 1e9)
+    swell = np.sin(np.pi * t / seconds) ** 2
+    if kind == "rustle":
+        return 0.02 * _band(noise, 1200, 9000) * swell
+    gurgle = 1 + 0.7 * np.sin(2 * np.pi * np.cumsum(random.uniform(6, 14, len(t))) / RATE_HZ)
+    return 0.03 * _band(noise, 500, 4500) * swell * gurgle
+
+
+def radio(random: np.random.Generator, seconds: float) -> np.ndarray:
+    """Music: a seeded tune of plucked notes over a murmur with the rhythm of speech; RMS 1."""
+    count = round(seconds * RATE_HZ)
+    wave = np.zeros(count + 2 * RATE_HZ)
+    scale = 220.0 * 2 ** (np.array([0, 2, 4, 7, 9, 12, 14, 16]) / 12)
+    t = np.arange(round(0.6 * RATE_HZ)) / RATE_HZ
+    notes = {}
+    for number, pitch in enumerate(scale):
+        partials = [np.sin(2 * np.pi * pitch * k * t) * np.exp(-t * (3 + 2 * k)) / k for k in range(1, 7)]
+        notes[number] = np.sum(partials, axis=0) * np.minimum(1, t / 0.004)
+    at = 0.0
+    while at < seconds:
+        start = round(at * RATE_HZ)
+        wave[start : start + len(t)] += random.uniform(0.4, 1.0) * notes[int(random.integers(len(scale)))]
+        at += float(random.choice([0.15, 0.3, 0.3, 0.45]))
+    wave = wave[:count]
+    knots = np.arange(0, seconds + 1, 0.11)
+    for low, high in ((200, 900), (900, 2200), (2200, 3800)):
+        syllables = np.interp(np.arange(count) / RATE_HZ, knots, random.random(len(knots)) ** 3)
+        wave = wave + 0.8 * _band(random.standard_normal(count), low, high) * syllables
+    return wave / np.sqrt(np.mean(wave**2))
+
+
+def hum(random: np.random.Generator, seconds: float) -> np.ndarray:
+    """A refrigerator: mains harmonics and a breath of noise; RMS 1."""
+    t = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
+    wave = sum(np.sin(2 * np.pi * 50 * k * t + random.uniform(0, 6.28)) / k for k in (1, 2, 3, 4, 6))
+    wave = wave + 3 * _band(random.standard_normal(len(t)), 100, 600)
+    return np.asarray(wave / np.sqrt(np.mean(wave**2)))
+
+
+def hear(into: np.ndarray, wave: np.ndarray, t0: float, source: np.ndarray, microphone: Path, gain: float) -> None:
+    """Add a source to what a microphone hears.
+
+    Args:
+        into: (N,) float64, the microphone's signal from world time 0, changed in place.
+        wave: (M,) the source at 48 kHz, as at 1 m; its first sample leaves `source` at `t0` seconds.
+        source: (3,) metres. microphone: position (K, 3) at times (K,) seconds.
+        gain: factor.
+
+    The sample n of the microphone is the source at n / 48000 - t0 - distance / 343, between its samples by
+    Lagrange's cubic.
+    """
+    first = max(0, int(np.floor(t0 * RATE_HZ)))
+    last = min(len(into), int(np.ceil(t0 * RATE_HZ)) + len(wave) + round(0.05 * RATE_HZ))
+    if last - first < 2:
+        return
+    knots = np.linspace(first, last, max(2, round((last - first) / RATE_HZ * KNOT_HZ)))
+    distance = np.linalg.norm(microphone(knots / RATE_HZ) - source, axis=1)
+    n = np.arange(first, last)
+    away = np.interp(n, knots, distance)
+    at = n - t0 * RATE_HZ - away * (RATE_HZ / SPEED_M_S) + 2
+    whole = np.floor(at).astype(np.int64)
+    f = (at - whole).astype(np.float32)
+    padded = np.concatenate([np.zeros(2), wave, np.zeros(3)]).astype(np.float32)
+    inside = (whole >= 1) & (whole < len(padded) - 2)
+    k = np.where(inside, whole, 1)
+    value = (
+        padded[k - 1] * (-f * (f - 1) * (f - 2) / 6)
+        + padded[k] * ((f + 1) * (f - 1) * (f - 2) / 2)
+        + padded[k + 1] * (-(f + 1) * f * (f - 2) / 2)
+        + padded[k + 2] * ((f + 1) * f * (f - 1) / 6)
+    )
+    into[first:last] += np.where(inside, value * (gain / np.maximum(away, 0.15)), 0.0)
+
+
+def images(source: np.ndarray) -> list[tuple[np.ndarray, float]]:
+    """The source and its first mirror images: (position, how much is reflected)."""
+    result = [(source, 1.0)]
+    half = ROOM / 2
+    for axis, side in ((0, 1), (0, -1), (1, 1), (1, -1)):
+        mirrored = source.copy()
+        mirrored[axis] = 2 * side * half[axis] - source[axis]
+        result.append((mirrored, WALL))
+    for plane, loss in ((0.0, FLOOR), (ROOM[2], WALL)):
+        mirrored = source.copy()
+        mirrored[2] = 2 * plane - source[2]
+        result.append((mirrored, loss))
+    return result
+
+
+def listen(
+    plan: WorldPlan, name: str, microphone: Path, events: list[Noise], ambience: dict[str, np.ndarray]
+) -> np.ndarray:
+    """(N,) float32 at 48 kHz: what one microphone hears from world time 0.
+
+    Args:
+        plan: the session. name: keys the microphone's own noise.
+        microphone: position (K, 3) metres at times (K,) seconds.
+        events: everything that sounds once.
+        ambience: positions of ``radio`` and ``hum``.
+    """
+    heard = np.zeros(round(plan.duration_s * RATE_HZ))
+    for kind in KINDS:
+        for place, gain in images(SPEAKER):
+            hear(heard, tone(kind, RATE_HZ), plan.tone_s[kind], place, microphone, gain * TONE_LEVEL)
+    for number, event in enumerate(events):
+        wave = clip(event.kind, plan.rng(f"clip{number}"))
+        for place, gain in images(np.array(event.at)):
+            hear(heard, wave, event.t, place, microphone, gain * event.gain)
+    for kind, level, make in (("radio", RADIO_LEVEL, radio), ("hum", HUM_LEVEL, hum)):
+        wave = make(plan.rng(kind), plan.duration_s + 1.0)
+        for place, gain in images(ambience[kind])[:3]:
+            hear(heard, wave, -0.5, place, microphone, gain * level)
+    hiss = lfilter([1.0], [1.0, -0.7], plan.rng(f"microphone-{name}").standard_normal(len(heard)))
+    return np.clip(heard + ROOM_NOISE * hiss, -1, 1).astype(np.float32)

@@ -1,0 +1,62 @@
+"""Where the movable things are: on a board, in a hand, or on the way from one to the other."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from recorder.world.behaviour import Hold, Script
+from recorder.world.body import PALM
+from recorder.world.person import Person
+from recorder.world.scene import HINGE, Home
+
+BLEND_S = 0.25
+
+
+class Things:
+    """Poses of all things, and of the cupboard's door."""
+
+    def __init__(self, home: Home, script: Script, person: Person) -> None:
+        self._home, self._person = home, person
+        self._holds = script.holds
+        self.names = tuple(home.things)
+
+    def _held(self, hold: Hold, grip: float, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Position, yaw and tilt while one hold lasts."""
+        if hold.hand is None:
+            return np.tile(hold.at, (len(t), 1)), np.full(len(t), hold.yaw), np.zeros(len(t))
+        yaw, tilt = self._person.yaw(t), self._person.tilt(hold.hand, t)
+        turn = Rotation.from_euler("ZY", np.column_stack([yaw, tilt]))
+        return self._person.palm(hold.hand, t) + turn.apply([PALM, 0.0, -grip]), yaw, tilt
+
+    def pose(self, name: str, t: np.ndarray) -> tuple[np.ndarray, Rotation]:
+        """(N, 3) foot of a thing and its turn at times (N,) seconds."""
+        if name == "door":
+            station = self._home.stations["cabinet"]
+            turn = Rotation.from_euler("z", (station.yaw - self._person.door(t))[:, None])
+            return np.tile(station.to_world(HINGE), (len(t), 1)), turn
+        holds = self._holds[name]
+        grip = self._home.things[name].grip
+        which = self.holding(name, t)
+        pos, angles = np.empty((len(t), 3)), np.empty((len(t), 2))
+        for k in np.unique(which):
+            rows = np.flatnonzero(which == k)
+            at, yaw, tilt = self._held(holds[k], grip, t[rows])
+            since = np.clip((t[rows] - holds[k].t) / BLEND_S, 0, 1) if k else np.ones(len(rows))
+            if since.min() < 1:
+                w = since**3 * (10 - 15 * since + 6 * since**2)
+                before, yaw0, tilt0 = self._held(holds[k - 1], grip, t[rows])
+                at = before + w[:, None] * (at - before)
+                yaw = yaw0 + w * ((yaw - yaw0 + np.pi) % (2 * np.pi) - np.pi)
+                tilt = tilt0 + w * (tilt - tilt0)
+            pos[rows], angles[rows] = at, np.column_stack([yaw, tilt])
+        return pos, Rotation.from_euler("ZY", angles)
+
+    def holding(self, name: str, t: np.ndarray) -> np.ndarray:
+        """(N,) index into the thing's holds."""
+        starts = np.array([hold.t for hold in self._holds[name]])
+        return np.maximum(np.searchsorted(starts, t, side="right") - 1, 0)
+
+    def hold(self, name: str, t: float) -> Hold:
+        """What holds a thing at one time."""
+        return self._holds[name][int(self.holding(name, np.array([t]))[0])]

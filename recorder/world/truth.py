@@ -1,0 +1,63 @@
+"""What is true about a moment: boxes in each picture, and the relations between person and things."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from recorder.world.plan import Box, CameraModel
+from recorder.world.scene import Shape
+
+NEAR = 0.03
+
+
+def surface_points(shapes: tuple[Shape, ...]) -> np.ndarray:
+    """(P, 3) points on the outside of some shapes, enough to bound them within about a pixel."""
+    turn = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    height = np.linspace(-1, 1, 9)[:, None]
+    ring = np.sqrt(1 - height**2)
+    ball = np.stack(np.broadcast_arrays(ring * np.cos(turn), ring * np.sin(turn), height + 0 * turn), axis=-1).reshape(
+        -1, 3
+    )
+    corners = np.array(np.meshgrid([-1, 1], [-1, 1], [-1, 1])).reshape(3, -1).T
+    clouds = []
+    for shape in shapes:
+        if shape.kind == "box":
+            cloud = corners * shape.size
+        elif shape.kind == "ellipsoid":
+            cloud = ball * shape.size
+        else:
+            radius, half = shape.size
+            end = np.sign(ball[:, 2:]) * [0, 0, half]
+            cloud = ball * radius + end
+            if shape.kind == "cylinder":
+                rim = np.column_stack([np.cos(turn), np.sin(turn)]) * radius
+                cloud = np.concatenate([np.column_stack([rim, np.full(24, z)]) for z in (-half, half)])
+        clouds.append(shape.turn.apply(cloud) + shape.pos)
+    return np.concatenate(clouds)
+
+
+def project(model: CameraModel, eye: np.ndarray, turn: Rotation, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """World points (N, 3) seen by cameras at `eye` (N, 3), `turn` (world <- camera): (N, 2) px and depth (N,) m.
+
+    Points behind the camera are NaN.
+    """
+    seen = turn.inv().apply(points - eye)
+    depth = seen[:, 2]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        px = seen[:, :2] / depth[:, None] * [model.fx, model.fy] + [model.cx, model.cy]
+    px[depth < NEAR] = np.nan
+    return px, depth
+
+
+def bounds(name: str, kind: str, model: CameraModel, px: np.ndarray) -> Box | None:
+    """The box of projected points (P, 2), NaN behind the camera; None where nothing is in the frame."""
+    px = px[np.isfinite(px[:, 0])]
+    if not len(px):
+        return None
+    # A pixel covers half a unit on each side of its centre.
+    x1, y1 = np.clip(px.min(axis=0), -0.5, [model.width - 0.5, model.height - 0.5])
+    x2, y2 = np.clip(px.max(axis=0), -0.5, [model.width - 0.5, model.height - 0.5])
+    if x2 - x1 < 1 or y2 - y1 < 1:
+        return None
+    return Box(name, kind, float(x1), float(y1), float(x2), float(y2))

@@ -1,0 +1,281 @@
+"""The simulated home as one object: ask it anything about any time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from firmware_host.errors import ConfigError, unknown_name
+from recorder.world import body, senses, sound
+from recorder.world.behaviour import ACTIVITIES, Noise, direct
+from recorder.world.gaze import Gaze
+from recorder.world.person import Person
+from recorder.world.plan import Box, CameraModel, ImuTruth, Label, WorldPlan
+from recorder.world.render import Pose, Renderer, wxyz
+from recorder.world.scene import (
+    FIELD_OF_VIEW,
+    KIT,
+    SPEAKER,
+    THIRD_AT,
+    THIRD_LOOKS_AT,
+    Home,
+    camera_model,
+    furnish,
+    looking,
+)
+from recorder.world.things import Things
+from recorder.world.truth import bounds, project, surface_points
+
+MICROPHONES = ("kit-01", "kit-02", "head", "eye")
+
+
+class World:
+    """One session of the simulated home; every answer is a function of the plan and the time alone.
+
+    Times are int64 nanoseconds of world time: 0 is the start, `duration_ns` the end. Building a world takes a
+    fraction of a second; the renderer is opened with the first picture.
+    """
+
+    segments: tuple[str, ...] = body.SEGMENTS
+
+    def __init__(self, plan: WorldPlan) -> None:
+        self.plan = plan
+        self.duration_ns = round(plan.duration_s * 1e9)
+        self.home: Home = furnish(plan)
+        self._build = body.build(plan.participant)
+        self._script = direct(plan, self.home, self._build)
+        self._person = Person(plan, self._build, self._script)
+        self._things = Things(self.home, self._script, self._person)
+        self._gaze = Gaze(plan, self._script, self._person, self._things)
+        self._person.look(plan.rng("head"), self._gaze.wanted(self._person.grid))
+        self._shapes = {name: thing.shapes for name, thing in self.home.things.items()}
+        self._shapes |= {"door": self.home.door} | body.shapes(self._build)
+        self._clouds = {name: surface_points(shapes) for name, shapes in self._shapes.items()}
+        self._renderer: Renderer | None = None
+
+    # --- cameras -------------------------------------------------------------------------------------------
+
+    def camera(self, name: str) -> CameraModel:
+        """The pinhole of ``third``, ``head`` or ``eye``."""
+        if name not in FIELD_OF_VIEW:
+            raise ConfigError(unknown_name("camera", name, FIELD_OF_VIEW))
+        return camera_model(self.plan, name)
+
+    def camera_pose(self, name: str, t: np.ndarray) -> tuple[np.ndarray, Rotation]:
+        """(N, 3) position and world <- camera turn (x right, y down, z forward) at times (N,) seconds."""
+        if name == "third":
+            turn = looking(THIRD_AT, THIRD_LOOKS_AT).as_quat()
+            return np.tile(THIRD_AT, (len(t), 1)), Rotation.from_quat(np.tile(turn, (len(t), 1)))
+        at, turned = body.WORN_CAMERAS[name]
+        return self._person.point("neck", at, t), self._person.turn("neck", t) * turned
+
+    def _pose(self, name: str, t: np.ndarray) -> tuple[np.ndarray, Rotation]:
+        if name in self.segments:
+            return self._person.origin(name, t), self._person.turn(name, t)
+        return self._things.pose(name, t)
+
+    def poses(self, t_ns: Sequence[int] | np.ndarray) -> dict[str, Pose]:
+        """Position (N, 3) and quaternion (N, 4) of every movable body and camera."""
+        t = _seconds(t_ns)
+        result = {}
+        for name in self._shapes:
+            at, turn = self._pose(name, t)
+            result[name] = (at, wxyz(turn))
+        for name in FIELD_OF_VIEW:
+            at, turn = self.camera_pose(name, t)
+            result[f"camera-{name}"] = (at, wxyz(turn))
+        return result
+
+    @property
+    def renderer(self) -> Renderer:
+        """The renderer, opened at the first use.
+
+        Raises:
+            ConfigError: MuJoCo or a GL library is missing.
+        """
+        if self._renderer is None:
+            materials = self.home.materials | self._build.materials
+            self._renderer = Renderer(self.home, materials, self._shapes, self.plan)
+        return self._renderer
+
+    def render(self, camera_name: str, t_ns: Sequence[int]) -> Iterator[np.ndarray]:
+        """The pictures (H, W, 3) uint8 RGB of one camera at the given times, one after another."""
+        camera = self.camera(camera_name).name
+        renderer = self.renderer
+        times = np.asarray(t_ns, np.int64)
+        for start in range(0, len(times), 256):
+            block = times[start : start + 256]
+            poses = self.poses(block)
+            for index in range(len(block)):
+                yield renderer.picture(poses, index, camera)
+
+    def close(self) -> None:
+        """Free the renderer; the next picture opens another."""
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
+
+    # --- sound ---------------------------------------------------------------------------------------------
+
+    @property
+    def tone_times_ns(self) -> dict[str, int]:
+        """When the first sample of each tone leaves the speaker."""
+        return {kind: round(t * 1e9) for kind, t in self.plan.tone_s.items()}
+
+    def microphone_at(self, name: str, t: np.ndarray) -> np.ndarray:
+        """(N, 3) where a microphone is at times (N,) seconds."""
+        if name not in MICROPHONES:
+            raise ConfigError(unknown_name("microphone", name, MICROPHONES))
+        if name == "kit-01":
+            return np.tile(KIT, (len(t), 1))
+        if name == "kit-02":
+            return self._person.point("body", body.CHEST_MICROPHONE, t)
+        return self.camera_pose(name, t)[0]
+
+    def sound(self, microphone: str) -> np.ndarray:
+        """(N,) float32 at 48 kHz: what one microphone hears; sample n is at world time n / 48000 s."""
+        corners = {kind: self.home.stations[name] for kind, name in (("radio", "shelf"), ("hum", "counter"))}
+        ambience = {kind: np.array([*s.to_world(np.array([0.7, 0.5, 0]))[:2], 0.9]) for kind, s in corners.items()}
+        return sound.listen(self.plan, microphone, lambda t: self.microphone_at(microphone, t), self.noises, ambience)
+
+    @property
+    def noises(self) -> list[Noise]:
+        """Everything that sounds once: steps, contacts, rustling."""
+        return sorted([*self._script.noises, *self._person.landings], key=lambda noise: noise.t)
+
+    def tone_distance_m(self, microphone: str) -> float:
+        """The way from the speaker to a microphone as a careful person notes it, to 5 cm.
+
+        The true distance differs by where exactly the person stands and sways: a few centimetres.
+        """
+        one, mark = self._build, self.home.stations["mark"]
+        neck = np.array([0.0, 0.0, one.pelvis_height + one.trunk])
+        worn = {name: neck + at for name, (at, _) in body.WORN_CAMERAS.items()}
+        worn["kit-02"] = np.array([0.0, 0.0, one.pelvis_height]) + body.CHEST_MICROPHONE
+        if microphone not in MICROPHONES:
+            raise ConfigError(unknown_name("microphone", microphone, MICROPHONES))
+        at = KIT if microphone == "kit-01" else mark.to_world(worn[microphone])
+        return round(float(np.linalg.norm(at - SPEAKER)) / 0.05) * 0.05
+
+    # --- gaze ----------------------------------------------------------------------------------------------
+
+    def gaze(self, t_ns: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What the eye tracker reports.
+
+        Returns:
+            (N, 2) px in the ``eye`` camera with 0.5 degrees of noise, NaN where lost; (N,) bool: not lost
+            (a blink, or a look outside the picture).
+        """
+        times = np.asarray(t_ns, np.int64)
+        model = self.camera("eye")
+        xy = self.gaze_truth("eye", times) + np.tan(np.radians(self._gaze.noise_deg(times))) * model.fx
+        valid = self._gaze.eyes_open(_seconds(times)) & np.isfinite(xy[:, 0])
+        xy[~valid] = np.nan
+        return xy, valid
+
+    def gaze_truth(self, camera: str, t_ns: Sequence[int] | np.ndarray) -> np.ndarray:
+        """(N, 2) px: the point that is looked at, in one camera; NaN outside the frame or behind it."""
+        t, model = _seconds(t_ns), self.camera(camera)
+        px, _ = project(model, *self.camera_pose(camera, t), self._gaze.point(t))
+        outside = ~((px >= -0.5) & (px < [model.width - 0.5, model.height - 0.5])).all(axis=1)
+        px[outside] = np.nan
+        return px
+
+    # --- boxes, labels, relations ----------------------------------------------------------------------------
+
+    def boxes(self, camera: str, t_ns: Sequence[int] | np.ndarray) -> list[list[Box]]:
+        """Per time, the boxes of the things and, for ``third``, of the person, also where they are hidden."""
+        t, model = _seconds(t_ns), self.camera(camera)
+        eye, turn = self.camera_pose(camera, t)
+        people = {self.plan.participant: list(self.segments)} if camera == "third" else {}
+        groups = [(name, "object", [name]) for name in self._things.names]
+        groups += [(name, "person", parts) for name, parts in people.items()]
+        seen: list[list[Box]] = [[] for _ in t]
+        for name, kind, parts in groups:
+            px = np.concatenate([self._projected(part, model, eye, turn, t) for part in parts], axis=1)
+            for index in range(len(t)):
+                found = bounds(name, kind, model, px[index])
+                if found is not None:
+                    seen[index].append(found)
+        return seen
+
+    def _projected(self, name: str, model: CameraModel, eye: np.ndarray, turn: Rotation, t: np.ndarray) -> np.ndarray:
+        """(N, P, 2) px of a body's surface points."""
+        at, own = self._pose(name, t)
+        cloud = self._clouds[name]
+        matrices = own.as_matrix()
+        points = np.einsum("nij,pj->npi", matrices, cloud) + at[:, None]
+        count = len(cloud)
+        quats = np.repeat(turn.as_quat(), count, axis=0)
+        px, _ = project(model, np.repeat(eye, count, axis=0), Rotation.from_quat(quats), points.reshape(-1, 3))
+        return px.reshape(len(t), count, 2)
+
+    def labels(self) -> list[Label]:
+        """Every activity and atomic action, by start; intervals are half open, atomic ones may overlap."""
+        spans = sorted(self._script.spans, key=lambda span: (span.t0, span.tier, span.value))
+        return [
+            Label(span.tier, round(span.t0 * 1e9), round(span.t1 * 1e9), span.value, self.plan.participant)
+            for span in spans
+        ]
+
+    def scene_graph(self, t_ns: int) -> list[tuple[str, str, str]]:
+        """(subject, relation, object) at one time: holding, looking_at, next_to, on."""
+        t, actor = t_ns / 1e9, self.plan.participant
+        ground = self._person.ground(np.array([t]))[0]
+        relations = []
+        for name in self._things.names:
+            hold = self._things.hold(name, t)
+            if hold.hand is not None:
+                relations.append((actor, "holding", name))
+            else:
+                relations.append((name, "on", hold.station))
+                if np.hypot(*(np.array(hold.at[:2]) - ground)) < 0.9:
+                    relations.append((actor, "next_to", name))
+        target = self._gaze.target(t)
+        return [*relations, (actor, "looking_at", target)] if target else relations
+
+    # --- body and room sensors -------------------------------------------------------------------------------
+
+    def _check(self, segment: str) -> str:
+        if segment not in self.segments:
+            raise ConfigError(unknown_name("body segment", segment, self.segments))
+        return segment
+
+    def orientation(self, segment: str, t_ns: Sequence[int] | np.ndarray) -> np.ndarray:
+        """(N, 4) unit quaternion w, x, y, z: world <- the IMU on a segment."""
+        return wxyz(self._person.turn(self._check(segment), _seconds(t_ns)))
+
+    def imu(self, segment: str, t_ns: Sequence[int] | np.ndarray) -> ImuTruth:
+        """What a perfect BNO055 on a segment reports."""
+        t, person = _seconds(t_ns), self._person
+        local = senses.mounted(person, self._check(segment))
+        return senses.imu(
+            lambda at: person.point(segment, local, at), person.turn(segment, t), person.gyro(segment, t), t
+        )
+
+    def camera_imu(self, camera: str, t_ns: Sequence[int] | np.ndarray) -> ImuTruth:
+        """The same for an IMU inside ``head`` or ``eye``, in the camera's frame (x right, y down, z forward)."""
+        if camera not in body.WORN_CAMERAS:
+            raise ConfigError(unknown_name("worn camera", camera, body.WORN_CAMERAS))
+        t = _seconds(t_ns)
+        turned = body.WORN_CAMERAS[camera][1]
+        gyro = turned.inv().apply(self._person.gyro("neck", t))
+        return senses.imu(lambda at: self.camera_pose(camera, at)[0], self.camera_pose(camera, t)[1], gyro, t)
+
+    def thermal(self, t_ns: Sequence[int] | np.ndarray) -> np.ndarray:
+        """(N, 64) degC: an AMG8833 (60 degrees, 8x8, row-major from the top left) beside the third camera."""
+        return senses.thermal(self.plan, self._person, THIRD_AT, looking(THIRD_AT, THIRD_LOOKS_AT), _seconds(t_ns))
+
+    def air(self, t_ns: Sequence[int] | np.ndarray) -> np.ndarray:
+        """(N, 4): temperature degC, pressure Pa, relative humidity %, gas resistance ohm at the kit."""
+        return senses.air(self.plan, self._person, self._script, _seconds(t_ns))
+
+
+def _seconds(t_ns: Sequence[int] | np.ndarray) -> np.ndarray:
+    """(N,) float64 seconds of world time (a session is far shorter than what float64 blurs)."""
+    return np.asarray(t_ns, np.int64) / 1e9
+
+
+__all__ = ["ACTIVITIES", "MICROPHONES", "World"]
