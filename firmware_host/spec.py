@@ -1,4 +1,4 @@
-"""What a sensor gives, as data: channels, tracks, sensors, readings.
+"""What a kit is made of and what it gives, as data: lanes, sensors, channels, tracks, readings.
 
 A *reading* is one answer of one sensor. A *track* is what it becomes on disk: one FLAC stream of integer
 counts on the tick grid. Meaning (scale, offset, unit) stays here and in the session's manifest, so that the
@@ -7,8 +7,10 @@ numbers on disk are the numbers that crossed the bus.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Any
 
 COUNT_LIMIT = 2**23
 """Counts satisfy ``|count| < COUNT_LIMIT``: the FLAC encoder truncates anything wider, and says nothing."""
@@ -96,3 +98,55 @@ class Reading:
     start_ns: int
     counts: tuple[tuple[int, ...], ...] | None
     flag: Flag
+
+
+@dataclass(frozen=True)
+class LaneConfig:
+    """One bus that can be busy. Lanes run in parallel; what shares a lane never overlaps.
+
+    Attributes:
+        name: unique in its kit: ``i2c-1``, ``uart-llegu``.
+        bus: ``i2c`` or ``uart``.
+        device: ``/dev/i2c-1``, ``/dev/ttyAMA0``.
+        scl_hz: clock of an I2C bus, Hz. Set by the Pi's ``config.txt``; said here for the planner.
+        baud: speed of a UART, bit/s.
+        mux_address: address of a TCA9548A on an I2C bus, None where there is none.
+    """
+
+    name: str
+    bus: str
+    device: str
+    scl_hz: int = 400_000
+    baud: int = 115_200
+    mux_address: int | None = None
+
+
+@dataclass(frozen=True)
+class SensorConfig:
+    """One sensor of a kit. None takes the model's default.
+
+    Attributes:
+        name: unique in its kit: ``bme680``, ``llegu``.
+        model: a key of `firmware_host.sensors.SENSORS`.
+        lane: name of its lane.
+        rate_hz: readings per second; divides 60.
+        address: 7-bit I2C address.
+        mux_channel: 0 to 7 where it sits behind the lane's mux.
+        options: what its driver can be told; see the driver.
+    """
+
+    name: str
+    model: str
+    lane: str
+    rate_hz: int | None = None
+    address: int | None = None
+    mux_channel: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class KitConfig:
+    """The sensors of one kit and the lanes they are on."""
+
+    lanes: tuple[LaneConfig, ...]
+    sensors: tuple[SensorConfig, ...]

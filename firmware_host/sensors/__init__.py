@@ -1,0 +1,12 @@
+"""The chips that syncctl can read. A new one is one file, one test, one line here."""
+
+from __future__ import annotations
+
+from firmware_host.driver import SensorSpec
+from firmware_host.sensors import amg8833, bme680, bno055
+
+SENSORS: dict[str, SensorSpec] = {
+    "amg8833": amg8833.SPEC,
+    "bme680": bme680.SPEC,
+    "bno055": bno055.SPEC,
+}

@@ -1,0 +1,104 @@
+"""Kits without hardware: the real drivers and loop, with register-level chips where the bus would be.
+
+Chips are told what the world is like by a `Stimulus`, and everything they answer to a data read is logged,
+so that a recording can be checked against what the chips really said.
+"""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+
+from firmware_host.clock import Clock
+from firmware_host.errors import ConfigError, unknown_name
+from firmware_host.ports import I2CPort, SerialPort
+from firmware_host.schedule import address_of
+from firmware_host.sensors import SENSORS
+from firmware_host.simulate.amg8833 import Amg8833Chip
+from firmware_host.simulate.bme680 import Bme680Chip
+from firmware_host.simulate.bno055 import Bno055Chip
+from firmware_host.simulate.bus import ReadLog, SimulatedI2C, SimulatedUart
+from firmware_host.simulate.chip import Chip
+from firmware_host.simulate.stimulus import COLUMNS, Environment, Stimulus
+from firmware_host.spec import KitConfig, LaneConfig, SensorConfig
+
+__all__ = ["BODY_KIT", "BODY_SEGMENTS", "COLUMNS", "ROOM_KIT", "Environment", "Stimulus", "simulated_ports"]
+
+BODY_SEGMENTS = (
+    *("llegu", "neck", "larmu", "body", "rarmu"),
+    *("llegd", "rlegd", "rarmd", "larmd", "rlegu"),
+)
+"""Left and right, arm and leg, upper and lower; neck and body."""
+
+ROOM_KIT = KitConfig(
+    lanes=(LaneConfig("i2c-1", "i2c", "/dev/i2c-1"), LaneConfig("uart-0", "uart", "/dev/ttyAMA0")),
+    sensors=(
+        SensorConfig("bme680", "bme680", "i2c-1"),
+        SensorConfig("amg8833", "amg8833", "i2c-1"),
+        SensorConfig("bno055", "bno055", "uart-0"),
+    ),
+)
+"""One chip of each kind: triggered, long and free-running, fused and serial."""
+
+BODY_KIT = KitConfig(
+    lanes=tuple(LaneConfig(f"uart-{i}", "uart", f"/dev/ttyUSB{i}") for i in range(len(BODY_SEGMENTS))),
+    sensors=tuple(SensorConfig(name, "bno055", f"uart-{i}") for i, name in enumerate(BODY_SEGMENTS)),
+)
+"""Ten BNO055 on the segments of a body, each on a line of its own, at 20 Hz."""
+
+
+def simulated_ports(
+    kit: KitConfig,
+    clock: Clock,
+    *,
+    stimulus_path: Path,
+    t0_ns: int,
+    log_path: Path | None = None,
+    seed: int = 0,
+    wire_time: bool = False,
+) -> dict[str, I2CPort | SerialPort]:
+    """Every lane of a kit, simulated. Stands where `firmware_host.ports.open_ports` would.
+
+    Args:
+        kit: lanes and sensors.
+        clock: the kit's clock.
+        stimulus_path: what the sensors feel, as `Stimulus.save` wrote it.
+        t0_ns: kit-clock time of the stimulus's row 0.
+        log_path: where to write what the chips answered, when all ports are closed; see `ReadLog`.
+        seed: of the sensors' noise.
+        wire_time: let transfers take their time on `clock`; for real time, so that its figures mean something.
+
+    Raises:
+        SessionError: the stimulus cannot be read.
+        ConfigError: it has no table for a sensor, or one with the wrong number of columns.
+    """
+    stimulus = Stimulus.load(stimulus_path, t0_ns)
+    chips = {s.name: _chip(s, stimulus, clock, seed) for s in kit.sensors}
+    stretch_ns = {s.name: SENSORS[s.model].stretch_ns for s in kit.sensors}
+    log = ReadLog(log_path, ports=len(kit.lanes))
+    ports: dict[str, I2CPort | SerialPort] = {}
+    for lane in kit.lanes:
+        sensors = [s for s in kit.sensors if s.lane == lane.name]
+        if lane.bus == "uart":
+            (sensor,) = sensors
+            ports[lane.name] = SimulatedUart(
+                lane, sensor.name, chips[sensor.name], clock, log, wire_time=wire_time
+            )
+        else:
+            at = {(s.mux_channel, address_of(s)): (s.name, chips[s.name]) for s in sensors}
+            ports[lane.name] = SimulatedI2C(lane, at, stretch_ns, clock, log, wire_time=wire_time)
+    return ports
+
+
+def _chip(sensor: SensorConfig, stimulus: Stimulus, clock: Clock, seed: int) -> Chip:
+    if sensor.name not in stimulus.tables:
+        raise ConfigError(f"the stimulus: {unknown_name('sensor', sensor.name, stimulus.tables)}")
+    columns = stimulus.tables[sensor.name].shape[1]
+    if columns != COLUMNS[sensor.model]:
+        raise ConfigError(
+            f"the stimulus gives {sensor.name} {columns} columns; a {sensor.model} feels {COLUMNS[sensor.model]}"
+        )
+    environment = stimulus.environment(sensor.name, quaternion=sensor.model == "bno055")
+    if sensor.model == "amg8833":
+        return Amg8833Chip(clock, environment, seed ^ zlib.crc32(sensor.name.encode()))
+    return {"bme680": Bme680Chip, "bno055": Bno055Chip}[sensor.model](clock, environment)

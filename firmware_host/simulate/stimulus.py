@@ -1,0 +1,87 @@
+"""What the world does to a kit's sensors: tables in physical units, prepared before a recording.
+
+Columns of a table, by model of chip:
+
+* ``bme680``: temperature degC, pressure Pa, relative humidity %, gas resistance ohm.
+* ``amg8833``: 64 pixels degC, row by row, then the housing's temperature degC.
+* ``bno055``: quaternion w, x, y, z (rotates sensor vectors into the world), linear acceleration x, y, z m/s^2,
+  gravity x, y, z m/s^2 (a sensor at rest with z up: +9.81 on z), rotation rate x, y, z deg/s, temperature degC;
+  all vectors in the sensor's frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from firmware_host.errors import SessionError
+
+Environment = Callable[[int], np.ndarray]
+"""Time on the kit's clock, ns, to one row of a table, (C,) float64."""
+
+COLUMNS = {"bme680": 4, "amg8833": 65, "bno055": 14}
+
+
+@dataclass(frozen=True)
+class Stimulus:
+    """Tables of what each sensor feels, on one even grid.
+
+    Attributes:
+        t0_ns: kit-clock time of row 0.
+        rate_hz: rows per second.
+        tables: sensor name -> (N, C) float32; N may differ.
+    """
+
+    t0_ns: int
+    rate_hz: float
+    tables: Mapping[str, np.ndarray]
+
+    def environment(self, sensor: str, *, quaternion: bool = False) -> Environment:
+        """What `sensor` feels at any time: linear between rows, constant before the first and after the last.
+
+        With `quaternion`, the first four columns are made sign-continuous and kept at length one.
+        """
+        table = np.asarray(self.tables[sensor], dtype=np.float64)
+        if quaternion:
+            table = _sign_continuous(table)
+
+        def at(t_ns: int) -> np.ndarray:
+            row = min(max((t_ns - self.t0_ns) * self.rate_hz / 1e9, 0.0), len(table) - 1.0)
+            below = min(int(row), max(len(table) - 2, 0))
+            above = min(below + 1, len(table) - 1)
+            values = table[below] + (row - below) * (table[above] - table[below])
+            if quaternion:
+                values[:4] /= np.linalg.norm(values[:4])
+            return values
+
+        return at
+
+    def save(self, path: Path) -> None:
+        """Write the tables as ``.npz``. `t0_ns` is left out: it is only known when a recording starts."""
+        with path.open("wb") as file:
+            np.savez(file, rate_hz=np.float64(self.rate_hz), **{f"table.{k}": v for k, v in self.tables.items()})
+
+    @classmethod
+    def load(cls, path: Path, t0_ns: int) -> Stimulus:
+        """Read what `save` wrote, row 0 being at `t0_ns`.
+
+        Raises:
+            SessionError: no such file, or not a stimulus.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                tables = {k.removeprefix("table."): file[k] for k in file.files if k.startswith("table.")}
+                return cls(t0_ns, float(file["rate_hz"]), tables)
+        except (OSError, ValueError, KeyError) as error:
+            raise SessionError(f"{path} is not a stimulus ({error}); prepare the simulation again") from error
+
+
+def _sign_continuous(table: np.ndarray) -> np.ndarray:
+    """q and -q are one rotation; choose signs so that neighbours are near each other."""
+    q = table[:, :4]
+    flips = np.sum(q[1:] * q[:-1], axis=1) < 0
+    signs = np.concatenate([[1.0], np.where(np.cumsum(flips) % 2, -1.0, 1.0)])
+    return np.concatenate([q * signs[:, None], table[:, 4:]], axis=1)
