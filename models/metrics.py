@@ -1,0 +1,181 @@
+"""How good predictions are, and how sure one can be of it.
+
+Frames of one session resemble each other, so they are not independent evidence; sessions are. Every measure here
+is a function of sums over frames, kept for each session. The interval is a percentile bootstrap over sessions:
+draw as many sessions as there are, with replacement, add up their sums, and take the measure again. It speaks
+for other sessions of the people in the split, and with few sessions it is rough and rather too narrow.
+
+A session's sums (K,) are, for movement, per group: frames that move and were found, that move, that are still
+and were found, that are still; for gaze: distances added up, and frames.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+DRAWS = 2000
+LOWER_IS_BETTER = ("gaze_error",)
+GRID = 32
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the sensors say about the frames of a split.
+
+    Attributes:
+        move: (N, T, G) float, 0 or 1.
+        move_valid: (N, T, G) bool.
+        gaze: (N, T, 2) float, (x, y) in [0, 1].
+        gaze_valid: (N, T) bool.
+        session: (N,) text, the session of each clip.
+    """
+
+    move: np.ndarray
+    move_valid: np.ndarray
+    gaze: np.ndarray
+    gaze_valid: np.ndarray
+    session: np.ndarray
+
+
+@dataclass(frozen=True)
+class Trivial:
+    """The predictor that does not look: fitted to the training split, the same answer for every frame.
+
+    Attributes:
+        move: (G,) the commoner label of each group, 1.0 or 0.0.
+        gaze: mean gaze (x, y), fractions of the frame.
+    """
+
+    move: tuple[float, ...]
+    gaze: tuple[float, float]
+
+    @classmethod
+    def fit(cls, truth: Truth) -> Trivial:
+        """Majority of each group's valid labels (still where they tie), mean of the valid gaze (else the centre)."""
+        moving = (truth.move * truth.move_valid).sum((0, 1))
+        labels = truth.move_valid.sum((0, 1))
+        gaze = truth.gaze[truth.gaze_valid]
+        x, y = gaze.mean(0, dtype=np.float64) if len(gaze) else (0.5, 0.5)
+        return cls(tuple(float(m > n / 2) for m, n in zip(moving, labels, strict=True)), (float(x), float(y)))
+
+
+def movement_sums(moving: np.ndarray, truth: Truth) -> np.ndarray:
+    """Sums of each session, sessions in sorted order.
+
+    Args:
+        moving: predicted, bool, (N, T, G) or what broadcasts to it.
+        truth: of N clips.
+
+    Returns:
+        (S, G, 4) int64: found moving, moving, found still, still.
+    """
+    positive = (truth.move > 0.5) & truth.move_valid
+    negative = (truth.move <= 0.5) & truth.move_valid
+    parts = (positive & moving, positive, negative & ~moving, negative)
+    return _per_session(np.stack(parts, axis=-1).sum(1, dtype=np.int64), truth.session)
+
+
+def gaze_sums(distance: np.ndarray, truth: Truth) -> np.ndarray:
+    """(S, 2) float64: distances added up over the valid frames, and how many; `distance` is (N, T)."""
+    valid = truth.gaze_valid
+    parts = np.stack([np.where(valid, distance, 0.0), valid.astype(np.float64)], axis=-1)
+    return _per_session(parts.sum(1), truth.session)
+
+
+def gaze_distance(predicted: np.ndarray, truth: Truth) -> np.ndarray:
+    """Euclidean distance in sides of the model's square frame: x in frame widths, y in frame heights, (N, T)."""
+    return np.linalg.norm(predicted - truth.gaze, axis=-1)
+
+
+def chance_distance(truth: Truth) -> np.ndarray:
+    """Mean distance of a guess spread evenly over the frame, on a grid of 32 x 32 points, (N, T)."""
+    middle = (np.arange(GRID) + 0.5) / GRID
+    total = np.zeros(truth.gaze_valid.shape)
+    for x in middle:
+        for y in middle:
+            total += np.hypot(truth.gaze[..., 0] - x, truth.gaze[..., 1] - y)
+    return total / GRID**2
+
+
+def movement_measures(sums: np.ndarray, groups: Sequence[str]) -> dict[str, np.ndarray]:
+    """Accuracy and balanced accuracy of each group and their means over the groups.
+
+    Args:
+        sums: (..., G, 4).
+        groups: their names.
+
+    Returns:
+        name -> (...): ``move_accuracy``, ``move_balanced_accuracy`` and both with ``_GROUP``; NaN where a group
+        has no label, or for the balanced one not both. Means are over the groups that have a value.
+    """
+    found_moving, moving, found_still, still = np.moveaxis(sums.astype(np.float64), -1, 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        tables = {
+            "move_accuracy": (found_moving + found_still) / (moving + still),
+            "move_balanced_accuracy": (found_moving / moving + found_still / still) / 2,
+        }
+    measures: dict[str, np.ndarray] = {}
+    for name, values in tables.items():  # (..., G)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # a mean over no group is NaN
+            measures[name] = np.nanmean(values, axis=-1)
+        measures |= {f"{name}_{group}": values[..., i] for i, group in enumerate(groups)}
+    return measures
+
+
+def gaze_measures(sums: np.ndarray) -> dict[str, np.ndarray]:
+    """``gaze_error``: mean distance over the frames, from sums (..., 2); NaN without frames."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return {"gaze_error": sums[..., 0] / sums[..., 1]}
+
+
+def interval(
+    sums: np.ndarray, measure: Callable[[np.ndarray], Mapping[str, np.ndarray]], seed: int = 0
+) -> dict[str, tuple[float, float] | None]:
+    """95 % percentile bootstrap interval of each measure, over sessions.
+
+    Args:
+        sums: (S, ...).
+        measure: from sums (..., K) to values (...).
+        seed: of the draws.
+
+    Returns:
+        name -> (low, high), or None with fewer than two sessions or where half the draws have no value.
+    """
+    sessions = len(sums)
+    names = list(measure(sums.sum(0)))
+    if sessions < 2:
+        return dict.fromkeys(names)
+    drawn = np.random.default_rng(seed).multinomial(sessions, np.full(sessions, 1 / sessions), size=DRAWS)
+    values = measure(np.tensordot(drawn, sums, axes=1))
+    return {name: _middle(values[name]) for name in names}
+
+
+def verdict(name: str, model: tuple[float, float] | None, trivial: tuple[float, float] | None) -> str:
+    """Compare two intervals: ``better than trivial``, ``worse than trivial`` or ``not better than trivial``."""
+    if model is None or trivial is None:
+        return "not better than trivial"
+    sign = -1 if name.startswith(LOWER_IS_BETTER) else 1
+    (low, high), (other_low, other_high) = sorted(sign * v for v in model), sorted(sign * v for v in trivial)
+    if low > other_high:
+        return "better than trivial"
+    return "worse than trivial" if high < other_low else "not better than trivial"
+
+
+def _middle(values: np.ndarray) -> tuple[float, float] | None:
+    finite = values[np.isfinite(values)]
+    if len(finite) < len(values) / 2:
+        return None
+    low, high = np.percentile(finite, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _per_session(sums: np.ndarray, session: np.ndarray) -> np.ndarray:
+    names, index = np.unique(session, return_inverse=True)
+    out = np.zeros((len(names), *sums.shape[1:]), sums.dtype)
+    np.add.at(out, index, sums)
+    return out

@@ -1,0 +1,372 @@
+"""The one training loop.
+
+Everything random is a pure function of the seed and the step: the order of the clips of (seed, epoch), and the
+augmentation and dropout of (seed, step, process). A checkpoint therefore holds weights, optimiser and a step
+number and no generator states, and a run that was killed and resumed continues with the same numbers to the bit
+(on a CPU; CUDA's own kernels add in varying order).
+
+A run folder holds
+
+    config.toml         everything it was made with
+    metrics.jsonl       a line per logged step
+    checkpoint.pt       all that resuming needs; loads with ``weights_only=True``
+    model.safetensors   the weights to use (the averaged ones with ``train.ema``); metadata has the step
+    trivial.json        what predicts without looking, from the training split; `models.evaluate` compares with it
+
+Started by ``torchrun`` the loop reads RANK and WORLD_SIZE and runs data parallel; the first process writes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping, Sized
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from firmware_host.errors import ConfigError, SessionError, SyncctlError
+from ingest.dataset import ClipSampler
+from models import config as configuration
+from models import module_of
+from models.config import RunConfig, TrainConfig
+from models.stopping import Stop
+from recorder import durable
+from recorder.terminal import PLAIN_EVERY_S, note
+
+SHOWN_CLIPS = 8
+
+
+class Clips(Sized, Protocol):
+    """A map-style dataset of clips."""
+
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
+
+
+class DivergedError(SyncctlError):
+    """The loss or its gradient stopped being a number."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where this process stands: its rank of `world` processes, and its device."""
+
+    rank: int
+    world: int
+    device: torch.device
+
+    @classmethod
+    def here(cls, wanted: str) -> Place:
+        """Read what ``torchrun`` set; joins the process group where there is more than one process."""
+        rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+        if wanted == "cuda" and not torch.cuda.is_available():
+            raise ConfigError("train.device is cuda, but torch sees no CUDA device here; set train.device=cpu")
+        kind = "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
+        device = torch.device(kind, int(os.environ.get("LOCAL_RANK", "0"))) if kind == "cuda" else torch.device(kind)
+        if world > 1 and not torch.distributed.is_initialized():
+            torch.distributed.init_process_group("nccl" if kind == "cuda" else "gloo")
+        return cls(rank, world, device)
+
+
+class Objective(nn.Module):
+    """A model's loss as a forward pass: DistributedDataParallel only watches `forward`."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        return self.model.loss(batch)
+
+
+class Average:
+    """Exponentially averaged weights; buffers such as batch norm's statistics are taken as they are."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """Move towards the weights of `model`."""
+        learned = {name for name, _ in model.named_parameters()}
+        for name, tensor in model.state_dict().items():
+            if name in learned:
+                self.weights[name].lerp_(tensor, 1 - self.decay)
+            else:
+                self.weights[name].copy_(tensor)
+
+
+class Run:
+    """A training run in progress: builds the parts from a configuration; `advance` makes one step.
+
+    Args:
+        config: what to train and how.
+        dataset: the training clips; items as the model's ``loss`` reads them, and ``clip``, an integer.
+        place: where.
+    """
+
+    def __init__(self, config: RunConfig, dataset: Clips, place: Place) -> None:
+        self.config, self.train, self.place = config, config.train, place
+        self.module = module_of(config.model)
+        self.model: nn.Module = self.module.Model(config.net).to(place.device)
+        self.optimizer = _optimizer(self.model, config.train)
+        self.average = Average(self.model, config.train.ema) if config.train.ema else None
+        self.dataset, self.step = dataset, 0
+        self.batches_per_epoch = len(dataset) // (config.train.batch * place.world)
+        if not self.batches_per_epoch:
+            raise ConfigError(
+                f"{config.data} has {len(dataset)} training clips, fewer than one batch of "
+                f"{config.train.batch * place.world}; lower it with --set train.batch={max(1, len(dataset) // 2)}"
+            )
+        objective = Objective(self.model)
+        self.objective = nn.parallel.DistributedDataParallel(objective) if place.world > 1 else objective
+
+    def batches(self) -> Iterator[dict[str, Any]]:
+        """The clips from the current step on, batch by batch, without end."""
+        train, first = self.train, self.step * self.train.accumulate
+        epoch, done = divmod(first, self.batches_per_epoch)
+        while True:
+            order = ClipSampler(
+                len(self.dataset),
+                seed=train.seed,
+                epoch=epoch,
+                start=done * train.batch * self.place.world,
+                rank=self.place.rank,
+                world=self.place.world,
+            )
+            yield from DataLoader(
+                self.dataset,
+                train.batch,
+                sampler=order,
+                drop_last=True,
+                num_workers=train.workers,
+                generator=torch.Generator(),  # else each new loader draws from the step's own generator
+            )
+            epoch, done = epoch + 1, 0
+
+    def advance(self, batches: Iterator[dict[str, Any]]) -> dict[str, float]:
+        """Make one optimiser step; return what ``metrics.jsonl`` says of it.
+
+        Raises:
+            DivergedError: the loss or the gradient is not finite; the weights are then still the old ones.
+        """
+        train = self.train
+        seed = np.random.SeedSequence((train.seed, self.step, self.place.rank)).generate_state(1, np.uint64)[0]
+        torch.manual_seed(int(seed))
+        lr = learning_rate(train, self.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.optimizer.zero_grad(set_to_none=True)
+        sums: dict[str, float] = {}
+        waited, clips = 0.0, []
+        for part in range(train.accumulate):
+            asked = time.monotonic()
+            batch = next(batches)
+            waited += time.monotonic() - asked
+            clips += batch["clip"].tolist()
+            for name, value in self._backward(batch, last=part == train.accumulate - 1).items():
+                sums[name] = sums.get(name, 0.0) + value / train.accumulate
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), train.clip_norm or math.inf).item()
+        if not all(map(math.isfinite, (*sums.values(), norm))):
+            raise DivergedError(_diverged(self.step, sums, clips))
+        self.optimizer.step()
+        self.model.after_step()
+        if self.average:
+            self.average.update(self.model)
+        self.step += 1
+        return {"step": self.step, **sums, "lr": lr, "gradient": norm, "waited_s": waited}
+
+    def _backward(self, batch: dict[str, Any], last: bool) -> dict[str, float]:
+        tensors = {name: value for name, value in batch.items() if isinstance(value, Tensor)}
+        tensors = {name: value.to(self.place.device, non_blocking=True) for name, value in tensors.items()}
+        tensors = self.module.augment(tensors, self.config.net)
+        alone = not last and self.place.world > 1  # gradients travel once a step
+        with self.objective.no_sync() if alone else contextlib.nullcontext():
+            with torch.autocast(self.place.device.type, torch.bfloat16, enabled=self.train.bf16):
+                loss, terms = self.objective(tensors)
+            (loss / self.train.accumulate).backward()
+        return {"loss": loss.item(), **{name: term.item() for name, term in terms.items()}}
+
+    def save(self, folder: Path) -> None:
+        """Write ``checkpoint.pt`` and ``model.safetensors``; each is whole at any moment."""
+        state = {
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average.weights if self.average else {},
+        }
+        with durable.replacing(folder / "checkpoint.pt") as scratch:
+            torch.save(state, scratch)
+        weights = self.average.weights if self.average else self.model.state_dict()
+        plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+        with durable.replacing(folder / "model.safetensors") as scratch:
+            save_file(plain, scratch, metadata={"model": self.config.model, "step": str(self.step)})
+
+    def restore(self, folder: Path) -> None:
+        """Continue from ``checkpoint.pt``."""
+        path = folder / "checkpoint.pt"
+        try:
+            state = torch.load(path, map_location=self.place.device, weights_only=True)
+        except FileNotFoundError as error:
+            raise SessionError(f"{folder} has no checkpoint yet; start it anew in another folder") from error
+        except Exception as error:
+            raise SessionError(f"{path} cannot be read ({error}); it is damaged") from error
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step = state["step"]
+        if self.average:
+            self.average.weights = state["average"]
+
+
+def train(config: RunConfig, folder: Path, dataset: Clips, resume: bool = False) -> dict[str, Any]:
+    """Train until ``train.steps``, or until SIGTERM or Ctrl-C, which save and end it.
+
+    Args:
+        config: what to train and how.
+        folder: the run; must not exist yet, or with `resume` must hold a run of this configuration.
+        dataset: the training clips.
+        resume: continue from the run's checkpoint.
+
+    Returns:
+        What ``syncctl train --json`` prints.
+    """
+    place = Place.here(config.train.device)
+    torch.manual_seed(config.train.seed)
+    run = Run(config, dataset, place)
+    if resume:
+        run.restore(folder)
+    log = Log(folder, run.step, quiet=place.rank > 0)
+    began, first_step, waited = time.monotonic(), run.step, 0.0
+    batches = run.batches()
+    with Stop() as stop:
+        while run.step < config.train.steps and not stop.agreed(place.world):
+            line = run.advance(batches)
+            waited += line.pop("waited_s")
+            spent = time.monotonic() - began
+            line |= {"ms_per_step": 1e3 * spent / (run.step - first_step), "data_share": waited / spent}
+            log.add(line, config.train)
+            if run.step % config.train.save_every == 0 and not place.rank:
+                run.save(folder)
+    if not place.rank:
+        run.save(folder)
+    first, last = log.ends()
+    return {
+        "run": str(folder),
+        "model": config.model,
+        "preset": config.preset,
+        "data": config.data,
+        "device": place.device.type,
+        "processes": place.world,
+        "clips": len(dataset),
+        "parameters": sum(p.numel() for p in run.model.parameters()),
+        "step": run.step,
+        "steps": config.train.steps,
+        "interrupted": run.step < config.train.steps,
+        "loss_first": first,
+        "loss_last": last,
+        "ms_per_step": round(log.last.get("ms_per_step", 0.0), 1),
+        "data_share": round(log.last.get("data_share", 0.0), 3),
+    }
+
+
+class Log:
+    """``metrics.jsonl`` and the line for people. Lines after a checkpoint are dropped when it is resumed."""
+
+    def __init__(self, folder: Path, step: int, quiet: bool) -> None:
+        self.path, self.quiet, self.said = folder / "metrics.jsonl", quiet, time.monotonic()
+        self.last: dict[str, float] = {}
+        if not quiet:
+            kept = [line for line in read_log(self.path) if line["step"] <= step]
+            durable.write_bytes(self.path, "".join(json.dumps(line) + "\n" for line in kept).encode())
+
+    def add(self, line: dict[str, float], train: TrainConfig) -> None:
+        """Write the step where it is due, and say it every few seconds."""
+        self.last = line
+        if self.quiet:
+            return
+        due = line["step"] % train.log_every == 0 or line["step"] in (1, train.steps)
+        if due:
+            rounded = {name: float(f"{value:.6g}") for name, value in line.items()}
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(rounded | {"step": int(line["step"])}) + "\n")
+        if time.monotonic() - self.said >= PLAIN_EVERY_S:
+            self.said = time.monotonic()
+            note(
+                f"step {line['step']:.0f}/{train.steps}  loss {line['loss']:.4g}  "
+                f"{line['ms_per_step']:.0f} ms/step, {100 * line['data_share']:.0f} % waiting for data"
+            )
+
+    def ends(self) -> tuple[float | None, float | None]:
+        """The loss at the run's start and at its end, each the mean over a tenth of the lines, at most 20."""
+        losses = [line["loss"] for line in read_log(self.path)]
+        if not losses:
+            return None, None
+        few = min(20, -(-len(losses) // 10))
+        return sum(losses[:few]) / few, sum(losses[-few:]) / few
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The lines of ``metrics.jsonl``; a last line that was cut off by a kill is left out."""
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def learning_rate(train: TrainConfig, step: int) -> float:
+    """Learning rate of a step (counted from 0).
+
+    A linear rise over `warmup` steps, times half a cosine from `lr` to 0, or a tenth after each quarter of the
+    steps (the muscles code's 50 of 200 epochs).
+    """
+    rise = min(1.0, (step + 1) / (train.warmup + 1))
+    if train.schedule == "quarters":
+        return train.lr * rise * 0.1 ** min(3, 4 * step // train.steps)
+    return train.lr * rise * 0.5 * (1 + math.cos(math.pi * step / train.steps))
+
+
+def open_folder(config: RunConfig, folder: Path, resume: bool) -> None:
+    """Make the run's folder and write its configuration, or check that it can be resumed with it.
+
+    Raises:
+        ConfigError: the folder exists, or with `resume` its configuration is another.
+    """
+    path = folder / configuration.FILE
+    if not resume:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise ConfigError(f"{folder} exists; continue it with --resume, or name another folder with --out")
+        folder.mkdir(parents=True, exist_ok=True)
+        durable.write_bytes(path, configuration.dumps(config).encode())
+        return
+    changed = configuration.differences(configuration.load(path), config)
+    if changed:
+        raise ConfigError(
+            f"{folder} was started with other settings (it has, you ask for): {', '.join(changed)}; "
+            "a resumed run keeps its own, so drop them or start anew in another folder"
+        )
+
+
+def _optimizer(model: nn.Module, train: TrainConfig) -> torch.optim.Optimizer:
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[train.optimizer]
+    learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return kind(learned, lr=train.lr, weight_decay=train.weight_decay)
+
+
+def _diverged(step: int, sums: Mapping[str, float], clips: list[int]) -> str:
+    wrong = [name for name, value in sums.items() if name != "loss" and not math.isfinite(value)]
+    what = f"the {' and '.join(wrong)} loss" if wrong else "the loss or its gradient"
+    shown = ", ".join(map(str, clips[:SHOWN_CLIPS])) + (", ..." if len(clips) > SHOWN_CLIPS else "")
+    return (
+        f"{what} is not a finite number at step {step + 1} (clips {shown}); look at these clips, or lower "
+        "train.lr or set train.clip_norm; the last checkpoint is untouched"
+    )

@@ -1,0 +1,76 @@
+"""What `syncctl train` and `syncctl evaluate` do, as functions: from names and paths to what they print."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from firmware_host.errors import ConfigError
+from models import config as configuration
+from models import evaluate, module_of
+from models.config import RunConfig
+from models.train import open_folder, train
+
+
+def start(
+    model: str,
+    data: str | None,
+    out: Path,
+    preset: str | None = None,
+    file: Path | None = None,
+    settings: Sequence[str] = (),
+    resume: bool = False,
+) -> dict[str, Any]:
+    """Train a model into a run folder; see `syncctl train --help`.
+
+    Raises:
+        ConfigError: unknown names, a folder that exists, or other settings than the resumed run's.
+        SessionError: a dataset that cannot be read.
+    """
+    if resume:
+        config = _resumed(model, data, out, preset, file, settings)
+    elif data is None:
+        raise ConfigError("a new run needs a dataset: name it with --data")
+    else:
+        config = configuration.resolve(model, preset or "default", _located(data), file, settings)
+    module = module_of(model)
+    dataset = module.open_split(config.data, "train", config.net)
+    if os.environ.get("RANK", "0") == "0":
+        open_folder(config, out, resume)
+        evaluate.write_trivial(out, module.truth(dataset))
+    return train(config, out, dataset, resume)
+
+
+def measure(run: Path, data: str | None = None, split: str = "test") -> dict[str, Any]:
+    """Evaluate a run folder on a split; see `syncctl evaluate --help`.
+
+    Raises:
+        SessionError: a folder that is no run, or a dataset without clips in that split.
+    """
+    config = evaluate.read_config(run)
+    if data is not None:
+        config = dataclasses.replace(config, data=_located(data))
+    module = module_of(config.model)
+    dataset = module.open_split(config.data, split, config.net)
+    return evaluate.evaluate(run, config, dataset, split, module.GROUPS, module.truth(dataset))
+
+
+def _resumed(
+    model: str, data: str | None, out: Path, preset: str | None, file: Path | None, settings: Sequence[str]
+) -> RunConfig:
+    """The run's own configuration with whatever the command says over it; `open_folder` refuses a change."""
+    saved = evaluate.read_config(out)
+    if model != saved.model:
+        raise ConfigError(f"{out} is a run of {saved.model}, not of {model}")
+    asked = dataclasses.replace(
+        saved, preset=preset or saved.preset, data=saved.data if data is None else _located(data)
+    )
+    return configuration.changed(asked, file, settings)
+
+
+def _located(data: str) -> str:
+    """A local folder by its full path, so that the run can be evaluated from anywhere; an address as it is."""
+    return str(Path(data).resolve()) if Path(data).exists() else data
