@@ -19,7 +19,7 @@ import numpy as np
 from firmware_host.errors import SessionError
 from firmware_host.spec import Flag
 from recorder.series import Sound
-from recorder.session import Device, Session
+from recorder.session import Device, Session, Stream
 
 SECOND_NS = 1_000_000_000
 COUNT_SHIFT = 8
@@ -51,6 +51,32 @@ def stream_titles(path: Path) -> dict[str, int]:
     """Titles of the file's streams and their indices, in file order."""
     with opened(path) as container:
         return {_title(s): s.index for s in container.streams}
+
+
+def probe(path: Path) -> tuple[Stream, ...]:
+    """The picture and sound streams of any media file: size, rate, and the container time of the first sample.
+
+    Raises:
+        SessionError: not a media file, or one without picture and sound.
+    """
+    found = []
+    with opened(path) as container:
+        for kind, name in (("video", "camera"), ("audio", "microphone")):
+            first = next((s for s in container.streams if s.type == kind), None)
+            if first is not None:
+                found.append(_described(name, kind, first))
+    if not found:
+        raise SessionError(f"{path} has neither picture nor sound; give a recording")
+    return tuple(found)
+
+
+def _described(name: str, kind: str, stream: av.stream.Stream) -> Stream:
+    base, first = stream.time_base, stream.start_time
+    t0_ns = 0 if first is None or base is None else first * base.numerator * SECOND_NS // base.denominator
+    if kind == "audio":
+        return Stream(name, kind, t0_ns, float(stream.codec_context.sample_rate))
+    rate = float(stream.average_rate or 0)
+    return Stream(name, kind, t0_ns, rate, size=(stream.codec_context.width, stream.codec_context.height))
 
 
 def read_rows(path: Path, names: Collection[str]) -> dict[str, np.ndarray]:
