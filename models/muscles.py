@@ -36,12 +36,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from firmware_host.errors import ConfigError
+from ingest.clips import CLIP_STEPS
+from ingest.dataset import GROUPS, MuscleClips
 from models.config import Preset, TrainConfig, require
+from models.metrics import Truth
 from models.reference import load_exactly, without_prefix
 from models.resnet import ResNet18
 
@@ -367,6 +371,34 @@ def tiny() -> Preset:
     )
     train = TrainConfig(steps=300, batch=16, lr=2e-3, optimizer="adamw", weight_decay=0.01, warmup=10, clip_norm=5.0)
     return Preset(net, train)
+
+
+def open_split(data: str, split: str, config: Config, seed: int | None = None) -> MuscleClips:
+    """The clips of a split: with a seed augmented and overlapping, for training; without, as they are and apart.
+
+    Raises:
+        SessionError: no dataset there, or one of another version.
+        ConfigError: no such split, or a configuration that these clips do not fit.
+    """
+    require(config.frames == CLIP_STEPS, "muscles.frames", f"must be {CLIP_STEPS} for these clips", config.frames)
+    require(config.groups == len(GROUPS), "muscles.groups", f"must be {len(GROUPS)} for these clips", config.groups)
+    return MuscleClips(data, split, size=config.size, seed=seed, stride=1 if seed is not None else CLIP_STEPS)
+
+
+def truth(clips: MuscleClips) -> Truth:
+    """What the sensors say about every clip, without decoding a frame."""
+    items = [clips.labels(i) for i in range(len(clips))]
+
+    def column(name: str, *empty: int) -> np.ndarray:
+        return torch.stack([item[name] for item in items]).numpy() if items else np.zeros((0, *empty))
+
+    return Truth(
+        move=column("move", CLIP_STEPS, len(GROUPS)),
+        move_valid=column("move_valid", CLIP_STEPS, len(GROUPS)).astype(bool),
+        gaze=column("gaze", CLIP_STEPS, 2),
+        gaze_valid=column("gaze_valid", CLIP_STEPS).astype(bool),
+        session=np.array([item["session"] for item in items]),
+    )
 
 
 PRESETS = {"default": default, "paper": paper, "tiny": tiny}

@@ -1,7 +1,7 @@
 """The one training loop.
 
-Everything random is a pure function of the seed and the step: the order of the clips of (seed, epoch), and the
-augmentation and dropout of (seed, step, process). A checkpoint therefore holds weights, optimiser and a step
+Everything random is a pure function of integers: the order of the clips of (seed, epoch), their augmentation of
+(seed, epoch, clip), dropout of (seed, step, process). A checkpoint therefore holds weights, optimiser and a step
 number and no generator states, and a run that was killed and resumed continues with the same numbers to the bit
 (on a CPU; CUDA's own kernels add in varying order).
 
@@ -47,9 +47,12 @@ SHOWN_CLIPS = 8
 
 
 class Clips(Sized, Protocol):
-    """A map-style dataset of clips."""
+    """A map-style dataset of clips; an item has what the model's ``loss`` reads, ``clip`` and ``session``."""
 
     def __getitem__(self, index: int) -> dict[str, Any]: ...
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the augmentation's epoch."""
 
 
 class DivergedError(SyncctlError):
@@ -111,14 +114,13 @@ class Run:
 
     Args:
         config: what to train and how.
-        dataset: the training clips; items as the model's ``loss`` reads them, and ``clip``, an integer.
+        dataset: the training clips, augmented.
         place: where.
     """
 
     def __init__(self, config: RunConfig, dataset: Clips, place: Place) -> None:
         self.config, self.train, self.place = config, config.train, place
-        self.module = module_of(config.model)
-        self.model: nn.Module = self.module.Model(config.net).to(place.device)
+        self.model: nn.Module = module_of(config.model).Model(config.net).to(place.device)
         self.optimizer = _optimizer(self.model, config.train)
         self.average = Average(self.model, config.train.ema) if config.train.ema else None
         self.dataset, self.step = dataset, 0
@@ -136,6 +138,7 @@ class Run:
         train, first = self.train, self.step * self.train.accumulate
         epoch, done = divmod(first, self.batches_per_epoch)
         while True:
+            self.dataset.set_epoch(epoch)
             order = ClipSampler(
                 len(self.dataset),
                 seed=train.seed,
@@ -168,12 +171,13 @@ class Run:
             group["lr"] = lr
         self.optimizer.zero_grad(set_to_none=True)
         sums: dict[str, float] = {}
-        waited, clips = 0.0, []
+        waited = 0.0
+        clips: list[str] = []
         for part in range(train.accumulate):
             asked = time.monotonic()
             batch = next(batches)
             waited += time.monotonic() - asked
-            clips += batch["clip"].tolist()
+            clips += [f"{c} of {s}" for c, s in zip(batch["clip"].tolist(), batch["session"], strict=True)]
             for name, value in self._backward(batch, last=part == train.accumulate - 1).items():
                 sums[name] = sums.get(name, 0.0) + value / train.accumulate
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), train.clip_norm or math.inf).item()
@@ -189,7 +193,6 @@ class Run:
     def _backward(self, batch: dict[str, Any], last: bool) -> dict[str, float]:
         tensors = {name: value for name, value in batch.items() if isinstance(value, Tensor)}
         tensors = {name: value.to(self.place.device, non_blocking=True) for name, value in tensors.items()}
-        tensors = self.module.augment(tensors, self.config.net)
         alone = not last and self.place.world > 1  # gradients travel once a step
         with self.objective.no_sync() if alone else contextlib.nullcontext():
             with torch.autocast(self.place.device.type, torch.bfloat16, enabled=self.train.bf16):
@@ -362,10 +365,10 @@ def _optimizer(model: nn.Module, train: TrainConfig) -> torch.optim.Optimizer:
     return kind(learned, lr=train.lr, weight_decay=train.weight_decay)
 
 
-def _diverged(step: int, sums: Mapping[str, float], clips: list[int]) -> str:
+def _diverged(step: int, sums: Mapping[str, float], clips: list[str]) -> str:
     wrong = [name for name, value in sums.items() if name != "loss" and not math.isfinite(value)]
     what = f"the {' and '.join(wrong)} loss" if wrong else "the loss or its gradient"
-    shown = ", ".join(map(str, clips[:SHOWN_CLIPS])) + (", ..." if len(clips) > SHOWN_CLIPS else "")
+    shown = ", ".join(clips[:SHOWN_CLIPS]) + (", ..." if len(clips) > SHOWN_CLIPS else "")
     return (
         f"{what} is not a finite number at step {step + 1} (clips {shown}); look at these clips, or lower "
         "train.lr or set train.clip_norm; the last checkpoint is untouched"

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import MadeClips
+from made_clips import MadeClips
 from test_train import run, small
 
 from firmware_host.errors import SessionError

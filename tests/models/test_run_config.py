@@ -63,7 +63,7 @@ def test_any_value_survives_the_file(tmp_path_factory, lr, steps, bf16, data):
     ],
 )
 def test_what_cannot_be_is_one_sentence(setting, sentence):
-    with pytest.raises(ConfigError, match="^[^\n]*$") as caught:
+    with pytest.raises(ConfigError, match=r"^[^\n]*$") as caught:
         resolve("muscles", "tiny", "d", settings=[setting])
     assert sentence in str(caught.value)
 
