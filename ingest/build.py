@@ -1,0 +1,222 @@
+"""From aligned sessions to a dataset: parts in parallel, then one merge that decides what needs all of them.
+
+The parts run on any `concurrent.futures.Executor`: a process pool here, a cluster's elsewhere. What depends on more
+than one session (who is in which split, and the thirds of movement, which only training people may define) is worked
+out at the end from the parts, in the order of session names; `info.json` comes last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from firmware_host.errors import SessionError, SyncctlError
+from ingest import splits, tables
+from ingest.cache import Recipe
+from ingest.clips import CLIP_STEPS, clip_starts, degrees
+from ingest.labels import vocabulary
+from ingest.part import PART_TABLES, build_part, open_aligned, part_folder
+from ingest.targets import GROUPS, STEP_NS, fit_thirds
+from recorder import durable
+from recorder.session import MANIFEST
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a build made.
+
+    Attributes:
+        out: the dataset root.
+        sessions: names of the sessions in it.
+        skipped: folder -> why it is not in it.
+        counts: rows and clips.
+        splits: split -> participants.
+        left_out: session -> devices that have no place on its reference clock.
+    """
+
+    out: Path
+    sessions: tuple[str, ...]
+    skipped: dict[str, str]
+    counts: dict[str, Any]
+    splits: dict[str, list[str]]
+    left_out: dict[str, list[str]]
+
+
+def find_sessions(folders: Iterable[Path]) -> list[Path]:
+    """Session folders among `folders` and directly under them, in alphabetical order.
+
+    Raises:
+        SessionError: a folder that neither is a session nor holds one.
+    """
+    found: set[Path] = set()
+    for folder in folders:
+        inside = [folder] if (folder / MANIFEST).is_file() else [p.parent for p in folder.glob(f"*/{MANIFEST}")]
+        if not inside:
+            raise SessionError(
+                f"{folder} holds no session; give a folder that `syncctl record` made, or one that holds such folders"
+            )
+        found.update(inside)
+    return sorted(found)
+
+
+def build(
+    sessions: Sequence[Path],
+    out: Path,
+    executor: Executor,
+    *,
+    val: Iterable[str] = (),
+    test: Iterable[str] = (),
+    recipe: Recipe | None = None,
+    skip: bool = False,
+    done: Callable[[str], None] = lambda _: None,
+) -> Built:
+    """Build a dataset, or bring one up to date.
+
+    Args:
+        sessions: session folders.
+        out: dataset root; made where it does not exist.
+        executor: runs one task a session.
+        val, test: participants to hold out; none given: see `ingest.splits.assign`.
+        recipe: cache of ego video; None for the default one.
+        skip: leave out what cannot be built and say so, instead of refusing.
+        done: called with the name of each session that is finished.
+
+    Raises:
+        SessionError: a session that cannot be read or is not aligned (without `skip`), two of one name, none left.
+        ConfigError: `val` and `test` that cannot be.
+    """
+    recipe = recipe or Recipe()
+    if (out / tables.INFO).is_file():
+        tables.read_info(out)  # another version's folder is not written into
+    elif out.is_dir() and any(p.name not in _OWN for p in out.iterdir()):
+        raise SessionError(f"{out} holds other files and is no dataset; give an empty or new folder")
+    folders, skipped = _usable(sessions, skip)
+    people = {s: open_aligned(f).session.participants for s, f in folders.items()}
+    splits.assign(people, val=val, test=test)  # a wrong name is said before the work, not after
+    facts = _run(folders, out, executor, recipe, skip, skipped, done)
+    split = splits.assign({s: people[s] for s in facts}, val=val, test=test)
+    counts = _merge(out, facts, split, {s: people[s] for s in facts}, recipe)
+    return Built(
+        out=out,
+        sessions=tuple(facts),
+        skipped=skipped,
+        counts=counts,
+        splits={name: [p for p, s in split.items() if s == name] for name in splits.SPLITS},
+        left_out={s: f["left_out"] for s, f in facts.items() if f["left_out"]},
+    )
+
+
+_OWN = frozenset({".parts", "cache", "series", *(f"{name}.parquet" for name in tables.SCHEMAS)})
+
+
+def _usable(sessions: Sequence[Path], skip: bool) -> tuple[dict[str, Path], dict[str, str]]:
+    folders: dict[str, Path] = {}
+    refused: dict[str, str] = {}
+    for folder in sessions:
+        try:
+            name = open_aligned(folder).session.id
+        except SyncctlError as error:
+            refused[str(folder)] = str(error)
+            continue
+        if name in folders:
+            raise SessionError(f"{folders[name]} and {folder} are both called '{name}'; give each its own id")
+        folders[name] = folder
+    if refused and not (skip and folders):
+        more = f" ({len(refused) - 1} more like it)" if len(refused) > 1 else ""
+        hint = "" if skip else "; mend it, or pass --skip to leave it out"
+        raise SessionError(f"{next(iter(refused.values()))}{more}{hint}")
+    return dict(sorted(folders.items())), refused
+
+
+def _run(
+    folders: Mapping[str, Path],
+    out: Path,
+    executor: Executor,
+    recipe: Recipe,
+    skip: bool,
+    skipped: dict[str, str],
+    done: Callable[[str], None],
+) -> dict[str, dict[str, Any]]:
+    """Facts of every part, in order of names; adds to `skipped`."""
+    facts: dict[str, dict[str, Any]] = {}
+    futures: dict[Future[dict[str, Any]], str] = {
+        executor.submit(build_part, folder, out, recipe): name for name, folder in folders.items()
+    }
+    try:
+        for future in as_completed(futures):
+            name = futures[future]
+            try:
+                facts[name] = future.result()
+            except SyncctlError as error:
+                if not skip:
+                    raise
+                skipped[str(folders[name])] = str(error)
+            done(name)
+    finally:
+        for future in futures:
+            future.cancel()
+    if not facts:
+        raise SessionError(f"none of the sessions could be built; the first: {next(iter(skipped.values()))}")
+    return dict(sorted(facts.items()))
+
+
+def _merge(
+    out: Path,
+    facts: Mapping[str, Mapping[str, Any]],
+    split: Mapping[str, str],
+    people: Mapping[str, Sequence[str]],
+    recipe: Recipe,
+) -> dict[str, Any]:
+    (out / tables.INFO).unlink(missing_ok=True)
+    rows = {
+        name: tables.write(out / f"{name}.parquet", _parts(out, name, facts), tables.SCHEMAS[name])
+        for name in PART_TABLES
+    }
+    split_rows = [
+        {"session": s, "participant": p, "split": split[p]} for s in facts for p in people[s] or (splits.UNKNOWN,)
+    ]
+    splits.check([(r["session"], r["participant"], r["split"]) for r in split_rows])
+    tables.write(out / "splits.parquet", [tables.table("splits", split_rows)], tables.SCHEMAS["splits"])
+    of_session = {r["session"]: r["split"] for r in split_rows}
+    thirds, clips = _targets(out, of_session)
+    cache = {name: size for f in facts.values() for name, size in f["cache"].items()}
+    durable.write_json(out / "cache" / recipe.name / "manifest.json", {**asdict(recipe), "size": cache})
+    counts = {**rows, "samples": sum(f["samples"] for f in facts.values()), "clips": clips}
+    labels = tables.read(out, "labels", wanted=["tier", "value"])
+    streams = tables.read(out, "streams", wanted=["role", "name", "kind"])
+    info = {
+        "groups": list(GROUPS),
+        "step_ns": STEP_NS,
+        "clip_steps": CLIP_STEPS,
+        "thirds_deg": {g: t and [t.low, t.high] for g, t in zip(GROUPS, thirds, strict=True)},
+        "vocabulary": vocabulary(zip(*(labels[c].to_pylist() for c in ("tier", "value")), strict=True)),
+        "streams": sorted({"/".join(r.values()) for r in streams.to_pylist()}),
+        "cache": recipe.name,
+        "counts": counts,
+    }
+    tables.write_info(out, info)
+    return counts
+
+
+def _parts(out: Path, name: str, facts: Iterable[str]) -> Iterator[pa.Table]:
+    for session in facts:
+        yield pq.read_table(part_folder(out, session) / f"{name}.parquet", partitioning=None)
+
+
+def _targets(out: Path, of_session: Mapping[str, str]) -> tuple[tuple[Any, ...], dict[str, int]]:
+    """Thirds of the training people's movement, and clips in each split; one session in memory at a time."""
+    training: list[np.ndarray] = []
+    clips = dict.fromkeys(splits.SPLITS, 0)
+    for session, split in of_session.items():
+        rows = tables.read(out, "targets", sessions=[session])
+        clips[split] += len(clip_starts(rows, CLIP_STEPS))
+        if split == "train":
+            training.append(degrees(rows))
+    return fit_thirds(np.concatenate(training)), clips

@@ -1,0 +1,243 @@
+"""Frames by their number, and the small copies of videos that training reads.
+
+A clip of five frames out of a 1080p recording costs hundreds of milliseconds, nearly all of it decoding pixels
+that are then thrown away. The cache holds each video once more at the size that models eat: H.264, a keyframe
+every 16 frames, no B-frames, the same frames with the same numbers. It is derived: its folder is named by a hash of
+its parameters, and deleting it costs only speed. Both are read exactly, never by nearest time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import av
+import av.error
+import numpy as np
+
+from firmware_host.errors import SessionError
+from ingest.index import Gop, VideoIndex, video_index
+from ingest.mp4 import mp4_samples
+from recorder import durable
+
+OPEN_FILES = 8
+"""Files a reader keeps open: opening costs as much as a clip, and PyAV's containers hold tens of megabytes."""
+MP4 = VideoIndex("mp4", 0, ())
+"""Of an MP4 a reader needs to know nothing beforehand."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a cache is made like.
+
+    Attributes:
+        short_side: pixels of the shorter side; a video that is smaller keeps its size.
+        gop: frames from keyframe to keyframe.
+        crf: x264's constant quality; 18 is hard to tell from the original.
+    """
+
+    short_side: int = 128
+    gop: int = 16
+    crf: int = 18
+
+    @property
+    def name(self) -> str:
+        """Folder of the cache, equal for equal parameters."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return f"h264-{self.short_side}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """(width, height) of a video in the cache: aspect kept to the next even number."""
+        scale = min(1.0, self.short_side / min(width, height))
+        return max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2)
+
+
+@dataclass(frozen=True)
+class Video:
+    """A file and where its GOPs are."""
+
+    path: Path
+    index: VideoIndex
+
+
+class FrameReader:
+    """Reads frames of many files, keeping the last few open. One process, one thread."""
+
+    def __init__(self) -> None:
+        self._open: OrderedDict[Path, _Mp4] = OrderedDict()
+        self._owner = os.getpid()
+
+    def read(self, video: Video, frames: Sequence[int], size: tuple[int, int]) -> np.ndarray:
+        """Some frames of a video, scaled.
+
+        Args:
+            frames: numbers in ascending order, counted from the first picture that the file shows.
+            size: (width, height) to scale to; the aspect is not kept for you.
+
+        Returns:
+            (N, height, width, 3) uint8 RGB.
+
+        Raises:
+            SessionError: the file is gone, or lacks one of the frames.
+        """
+        if not len(frames):
+            return np.empty((0, size[1], size[0], 3), np.uint8)
+        try:
+            pictures = list(self._pictures(video, frames))
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise SessionError(f"{video.path}: frames {frames[0]} to {frames[-1]} cannot be read ({error})") from error
+        if len(pictures) < len(frames):
+            raise SessionError(f"{video.path}: some of the frames {frames[0]} to {frames[-1]} cannot be decoded")
+        return np.stack([_rgb(p, size) for p in pictures])
+
+    def close(self) -> None:
+        """Close every file."""
+        while self._open:
+            self._open.popitem()[1].close()
+
+    def _pictures(self, video: Video, frames: Sequence[int]) -> Iterator[av.VideoFrame]:
+        if video.index.container == "matroska":
+            return _matroska(video, frames)
+        file = self._mp4(video.path)
+        return (file.frame(number) for number in frames)
+
+    def _mp4(self, path: Path) -> _Mp4:
+        if self._owner != os.getpid():  # a forked worker shares file positions with its parent
+            self._open, self._owner = OrderedDict(), os.getpid()
+        if path not in self._open:
+            if len(self._open) >= OPEN_FILES:
+                self._open.popitem(last=False)[1].close()
+            self._open[path] = _Mp4(path)
+        self._open.move_to_end(path)
+        return self._open[path]
+
+
+class _Mp4:
+    """An open MP4 that knows which frame comes next, so that reading on does not seek."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            samples = mp4_samples(file)
+        self._pts = samples.pts
+        self._keys = np.flatnonzero(samples.key)
+        self._container = av.open(str(path))
+        self._stream = self._container.streams.video[0]
+        self._stream.thread_type = "NONE"
+        self._decoded = self._container.decode(self._stream)
+        self._next = 0
+
+    def frame(self, number: int) -> av.VideoFrame:
+        """Decode one frame.
+
+        Raises:
+            ValueError: the file has no such frame.
+        """
+        if not 0 <= number < len(self._pts):
+            raise ValueError(f"there are {len(self._pts)} frames")
+        key = int(self._keys[max(0, int(np.searchsorted(self._keys, number, side="right")) - 1)])
+        if not key <= self._next <= number:
+            self._container.seek(int(self._pts[key]), stream=self._stream)
+            self._decoded = self._container.decode(self._stream)
+        for picture in self._decoded:
+            at = int(np.searchsorted(self._pts, picture.pts or 0))
+            self._next = at + 1
+            if at == number:
+                return picture
+            if at > number:
+                break
+        self._next = -1
+        raise ValueError(f"frame {number} is damaged")
+
+    def close(self) -> None:
+        self._container.close()
+
+
+def _matroska(video: Video, frames: Sequence[int]) -> Iterator[av.VideoFrame]:
+    """Frames by one range of bytes: the header, and the clusters from the first frame's GOP to the last's."""
+    gops = video.index.gops
+    wanted = [g for g in gops if g.first_frame <= frames[-1] and g.first_frame + g.frames > frames[0]]
+    if not wanted:
+        raise ValueError(f"there are {video.index.end_frame} frames")
+    start, stop = wanted[0].start, wanted[-1].stop
+    base = next(g.first_frame for g in gops if g.start == start)  # the first keyframe of that cluster
+    with video.path.open("rb") as file:
+        header = file.read(video.index.header_stop)
+        file.seek(start)
+        data = header + file.read(stop - start)
+    chosen = set(frames)
+    with av.open(io.BytesIO(data), "r", format="matroska") as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "NONE"
+        packets = [p for p in container.demux(stream) if p.pts is not None]
+        while packets and not packets[0].is_keyframe:
+            packets.pop(0)
+        number = {pts: base + i for i, pts in enumerate(sorted(p.pts or 0 for p in packets))}
+        for packet in [*packets, None]:
+            for picture in stream.decode(packet):
+                if number[picture.pts or 0] in chosen:
+                    yield picture
+
+
+def _rgb(picture: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
+    return picture.reformat(size[0], size[1], "rgb24", interpolation="AREA").to_ndarray()
+
+
+def write_video_cache(source: Path, target: Path, recipe: Recipe) -> tuple[int, int]:
+    """Write the small copy of a video, whole or not at all; equal input gives equal bytes.
+
+    Returns:
+        (width, height) of the copy.
+
+    Raises:
+        SessionError: the source cannot be indexed or decoded.
+    """
+    index = video_index(source)
+    if not index.gops:
+        raise SessionError(f"{source} holds no keyframe, so none of its frames can be decoded")
+    with av.open(str(source)) as container:
+        stream = container.streams.video[0]
+        rate = round(stream.average_rate or 30)
+        size = recipe.size(stream.width, stream.height)
+    reader = FrameReader()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with durable.replacing(target) as scratch:
+            _encode(scratch, _all_frames(reader, Video(source, index), size), size, rate, recipe)
+    finally:
+        reader.close()
+    return size
+
+
+def _all_frames(reader: FrameReader, video: Video, size: tuple[int, int]) -> Iterator[np.ndarray]:
+    def numbers(gop: Gop) -> range:
+        return range(gop.first_frame, gop.first_frame + gop.frames)
+
+    for gop in video.index.gops:
+        images = reader.read(video, numbers(gop), size)
+        if gop is video.index.gops[0]:  # what lies before the first keyframe cannot be decoded, but has numbers
+            yield from images[:1].repeat(gop.first_frame, axis=0)
+        yield from images
+
+
+def _encode(path: Path, frames: Iterator[np.ndarray], size: tuple[int, int], rate: int, recipe: Recipe) -> None:
+    options = {"movflags": "+faststart", "fflags": "+bitexact"}
+    with av.open(str(path), "w", format="mp4", options=options) as container:
+        stream = container.add_stream("libx264", rate=rate)
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        stream.codec_context.thread_count = 1  # more threads would make the bytes depend on the machine
+        stream.codec_context.options = {
+            "preset": "veryfast",
+            "crf": str(recipe.crf),
+            "x264-params": f"keyint={recipe.gop}:min-keyint={recipe.gop}:scenecut=0:bframes=0",
+        }
+        for number, image in enumerate(frames):
+            picture = av.VideoFrame.from_ndarray(image, format="rgb24")
+            picture.pts = number
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))

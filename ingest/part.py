@@ -1,0 +1,324 @@
+"""One session's share of a dataset: the unit of work of a build.
+
+A part is made by one process from one session folder and nothing else, so that any number of workers, on any
+machine, in any order, make the same bytes. It is written under ``.parts/SESSION`` and is finished once `done.json` is
+there with the key of its inputs: what a broken-off build finished is not done again, what changed since is.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from firmware_host.clockmap import ClockMap
+from firmware_host.errors import EvidenceError, SessionError
+from ingest import tables
+from ingest.cache import Recipe, write_video_cache
+from ingest.clips import GAZE_REACH_NS, nearest_within, steps
+from ingest.index import VideoIndex, video_index
+from ingest.labels import read_labels
+from ingest.samples import native_series
+from ingest.splits import UNKNOWN
+from ingest.targets import GROUPS, MEMBERS, movement, normalised_gaze
+from recorder import durable
+from recorder.demux import frame_times_ns
+from recorder.series import Series
+from recorder.session import Device, Session, Stream, open_session
+from sync import alignment
+from sync.alignment import Alignment
+
+FOLDER = ".parts"
+DONE = "done.json"
+PART_TABLES = ("sessions", "streams", "gops", "frames", "targets", "labels")
+_SENSOR_NAMES = frozenset(name for members in MEMBERS.values() for name in members)
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """A session, and its devices that have a map to the reference clock."""
+
+    session: Session
+    alignment: Alignment
+    devices: tuple[tuple[Device, ClockMap], ...]
+    left_out: tuple[str, ...]
+
+
+@dataclass
+class _Found:
+    """What has been read of a session so far."""
+
+    rows: dict[str, list[pa.Table]] = field(default_factory=lambda: {name: [] for name in PART_TABLES})
+    series: dict[tuple[str, str], Series] = field(default_factory=dict)
+    video: dict[tuple[str, str], tuple[VideoIndex, np.ndarray]] = field(default_factory=dict)
+    spans: list[tuple[int, int]] = field(default_factory=list)
+
+
+def open_aligned(folder: Path) -> Aligned:
+    """Open a session that `syncctl align` has been over.
+
+    Raises:
+        SessionError: no session, not aligned, or aligned without its head camera.
+    """
+    session = open_session(folder)
+    found = alignment.load(folder)
+    devices, left_out = [], []
+    for device in session.devices:
+        try:
+            devices.append((device, found.to_reference(device.clock)))
+        except EvidenceError as error:
+            if device.role == "ego":
+                raise SessionError(f"{folder}: the head camera has no place on the reference clock: {error}") from None
+            left_out.append(device.name)
+    return Aligned(session, found, tuple(devices), tuple(left_out))
+
+
+def part_folder(out: Path, session: str) -> Path:
+    """Where the part of a session is."""
+    return out / FOLDER / session
+
+
+def build_part(folder: Path, out: Path, recipe: Recipe | None) -> dict[str, Any]:
+    """Make one session's tables, series and cache, or keep what is there and still true.
+
+    Args:
+        folder: the session.
+        out: the dataset root.
+        recipe: of the cache of ego video; None for none.
+
+    Returns:
+        facts for people: ``session, left_out, frames, samples, steps, cache`` (file -> [width, height]).
+
+    Raises:
+        SessionError: the session cannot be read or is not aligned.
+    """
+    aligned = open_aligned(folder)
+    session = aligned.session
+    part = part_folder(out, session.id)
+    part.mkdir(parents=True, exist_ok=True)
+    key = _key(session)
+    done = part / DONE
+    facts = _finished(done, key)
+    if facts is None:
+        done.unlink(missing_ok=True)
+        for stale in out.glob(f"cache/*/{session.id}.*"):
+            stale.unlink()
+        facts = _write_tables(aligned, out, part)
+    facts["cache"] = dict(_cache(aligned, out, recipe)) if recipe else {}
+    durable.write_json(done, {"key": key, "facts": facts})
+    return facts
+
+
+def _finished(done: Path, key: str) -> dict[str, Any] | None:
+    try:
+        document = json.loads(done.read_text())
+    except (OSError, ValueError):
+        return None
+    return document["facts"] if document.get("key") == key else None
+
+
+def _key(session: Session) -> str:
+    """A hash of all that a part is made of: small files by content, media by size and time of change."""
+    digest = hashlib.sha256(f"{tables.VERSION} {session.root.resolve()}".encode())
+    media = {session.path(d.file) for d in session.devices}
+    small = {session.root / "session.json", session.root / alignment.FILE}
+    small |= {*session.root.glob("*.csv"), *session.root.glob("labels/*.csv")}
+    for path in sorted(small | media):
+        stat = path.stat() if path.is_file() else None
+        content = stat and (f"{stat.st_size} {stat.st_mtime_ns}".encode() if path in media else path.read_bytes())
+        digest.update(f"{path.relative_to(session.root)}\0".encode() + (content or b"") + b"\0")
+    return digest.hexdigest()
+
+
+def _write_tables(aligned: Aligned, out: Path, part: Path) -> dict[str, Any]:
+    found = _Found()
+    for device, to_reference in aligned.devices:
+        _read_device(aligned.session, device, to_reference, found, out)
+    for device, _ in aligned.devices:
+        if device.role == "ego":
+            found.rows["targets"] += _targets(aligned, device, found)
+    session = aligned.session
+    found.rows["labels"].append(tables.table("labels", read_labels(session.root / "labels", session.id)))
+    found.rows["sessions"].append(tables.table("sessions", [_session_row(aligned, out, found)]))
+    for name in PART_TABLES:
+        whole = tables.concatenated(name, found.rows[name]).combine_chunks()
+        tables.write(part / f"{name}.parquet", [whole], tables.SCHEMAS[name])
+    return {
+        "session": session.id,
+        "left_out": list(aligned.left_out),
+        "frames": sum(t.num_rows for t in found.rows["frames"]),
+        "samples": sum(len(s.t_ns) for s in found.series.values()),
+        "steps": sum(t.num_rows for t in found.rows["targets"]),
+    }
+
+
+def _read_device(session: Session, device: Device, to_reference: ClockMap, found: _Found, out: Path) -> None:
+    """Add one device's streams, frames, GOPs and samples; the samples are written at once."""
+    for name, native in native_series(session, device).items():
+        t_ns = to_reference.forward(native.t_ns)
+        series = Series(t_ns, native.x, native.fresh, native.channels, to_reference.target)
+        tables.write_series(tables.series_path(out, session.id, device.name, name), series, native.t_ns)
+        found.series[device.name, name] = series
+        if len(t_ns):
+            found.spans.append((int(t_ns[0]), int(t_ns[-1])))
+    streams = []
+    for stream in device.streams:
+        row = _stream_row(session, device, stream, to_reference, out)
+        if stream.kind == "video":
+            row |= _read_video(session, device, stream, to_reference, found)
+        elif (device.name, stream.name) in found.series:
+            row["count"] = len(found.series[device.name, stream.name].t_ns)
+        streams.append(row)
+    found.rows["streams"].append(tables.table("streams", streams))
+
+
+def _read_video(
+    session: Session, device: Device, stream: Stream, to_reference: ClockMap, found: _Found
+) -> dict[str, Any]:
+    index = video_index(session.path(device.file))
+    t_device_ns = frame_times_ns(session, device)[: index.end_frame]
+    t_ns = to_reference.forward(t_device_ns)
+    n = len(t_ns)
+    found.video[device.name, stream.name] = index, t_ns
+    which = {"session": session.id, "device": device.name, "stream": stream.name}
+    frames = {"frame": np.arange(n), "t_device_ns": t_device_ns, "t_ns": t_ns}
+    found.rows["frames"].append(tables.columns("frames", frames, **which))
+    period_ns = round(1e9 / stream.rate_hz)
+    ends = np.append(t_device_ns, t_device_ns[-1] + period_ns) if n else t_device_ns
+    gops = [
+        {
+            **which,
+            "t0_device_ns": int(ends[g.first_frame]),
+            "t1_device_ns": int(ends[min(n, g.first_frame + g.frames)]),
+            "start": g.start,
+            "stop": g.stop,
+            "first_frame": g.first_frame,
+            "frames": min(n - g.first_frame, g.frames),
+        }
+        for g in index.gops
+        if g.first_frame < n
+    ]
+    found.rows["gops"].append(tables.table("gops", gops))
+    if n:
+        found.spans.append((int(t_ns[0]), int(t_ns[-1]) + period_ns))
+    return {"count": n, "container": index.container, "header_stop": index.header_stop}
+
+
+def _targets(aligned: Aligned, device: Device, found: _Found) -> Iterator[pa.Table]:
+    """What was measured at every sixth of a second of each video of one head camera."""
+    session = aligned.session
+    sensors = _worn_sensors(aligned, device, found)
+    gaze_t_ns, gaze_px = _gaze(aligned, device)
+    for stream in device.of_kind("video"):
+        index, t_ns = found.video[device.name, stream.name]
+        if not index.gops:
+            continue
+        first_gaze = int(nearest_within(t_ns, gaze_t_ns[:1], GAZE_REACH_NS).max(initial=0))
+        first = max(index.gops[0].first_frame, first_gaze)  # the steps then fall on frames whose gaze is known
+        frame, run = steps(t_ns, first)
+        at_ns = t_ns[frame]
+        nearest = nearest_within(gaze_t_ns, at_ns, GAZE_REACH_NS)
+        gaze = np.full((len(at_ns), 2), np.nan, np.float32)
+        gaze[nearest >= 0] = normalised_gaze(gaze_px[nearest[nearest >= 0]], _size(session, device, stream))
+        degrees = movement(sensors, at_ns)
+        values = {"run": run, "frame": frame, "t_ns": at_ns, "gaze_x": gaze[:, 0], "gaze_y": gaze[:, 1]}
+        values |= {f"deg_{group}": degrees[:, i] for i, group in enumerate(GROUPS)}
+        participant = device.wearer or (session.participants[0] if len(session.participants) == 1 else UNKNOWN)
+        yield tables.columns("targets", values, session=session.id, device=device.name, participant=participant)
+
+
+def _worn_sensors(aligned: Aligned, ego: Device, found: _Found) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Orientations of the body sensors worn by who wears the head camera: name -> (t_ns, quaternions)."""
+    sensors = {}
+    for device, _ in aligned.devices:
+        if ego.wearer and device.wearer and device.wearer != ego.wearer:
+            continue
+        for stream in device.of_kind("sensor"):
+            series = found.series.get((device.name, stream.name))
+            if stream.sensor in _SENSOR_NAMES and stream.name.endswith(".quaternion") and series:
+                sensors[stream.sensor] = series.t_ns, series.x
+    return sensors
+
+
+def _gaze(aligned: Aligned, device: Device) -> tuple[np.ndarray, np.ndarray]:
+    """Gaze in a head camera's frames: (N,) int64 ns on the reference clock, (N, 2) float64 pixels, NaN missing."""
+    to_reference = aligned.alignment.to_reference(device.clock)
+    path = next((aligned.session.path(g.file) for g in aligned.alignment.gaze if g.target == device.name), None)
+    t_ns, px = [], []
+    if path is not None:
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                for row in csv.DictReader(file):
+                    seen = row["verdict"] in ("ok", "homography")
+                    t_ns.append(round(float(row["t_s"]) * 1e9))
+                    px.append((float(row["x_px"]), float(row["y_px"])) if seen else (np.nan, np.nan))
+        except (OSError, KeyError, ValueError) as error:
+            raise SessionError(f"{path} cannot be read as a gaze table ({error}); run `syncctl align` again") from error
+    times = to_reference.forward(np.array(t_ns, np.int64))
+    return times, np.array(px, np.float64).reshape(-1, 2)
+
+
+def _size(session: Session, device: Device, stream: Stream) -> tuple[int, int]:
+    if stream.size is None:
+        raise SessionError(f"{session.root}: {device.name}.{stream.name} has no size in session.json; add it again")
+    return stream.size
+
+
+def _stream_row(session: Session, device: Device, stream: Stream, to_reference: ClockMap, out: Path) -> dict[str, Any]:
+    file = device.gaze if stream.kind == "gaze" and device.gaze else device.file
+    width, height = stream.size or (None, None)
+    return {
+        "session": session.id,
+        "device": device.name,
+        "role": device.role,
+        "device_kind": device.kind,
+        "wearer": device.wearer,
+        "clock": device.clock,
+        "name": stream.name,
+        "kind": stream.kind,
+        "sensor": stream.sensor,
+        "model": stream.model,
+        "rate_hz": stream.rate_hz,
+        "native_hz": stream.native_hz,
+        "width": width,
+        "height": height,
+        "file": os.path.relpath(session.path(file).resolve(), out.resolve()),
+        "t0_device_ns": stream.t0_ns,
+        "t0_ns": to_reference.forward(stream.t0_ns),
+    }
+
+
+def _session_row(aligned: Aligned, out: Path, found: _Found) -> dict[str, Any]:
+    session = aligned.session
+    starts, stops = zip(*found.spans, strict=True) if found.spans else ((0,), (0,))
+    return {
+        "id": session.id,
+        "participants": list(session.participants),
+        "place": session.place,
+        "activity": session.activity,
+        "created": session.created,
+        "duration_ns": max(stops) - min(starts),
+        "sealed": session.sealed,
+        "reference": aligned.alignment.reference,
+        "folder": os.path.relpath(session.root.resolve(), out.resolve()),
+    }
+
+
+def _cache(aligned: Aligned, out: Path, recipe: Recipe) -> Iterator[tuple[str, list[int]]]:
+    """Make what the cache lacks of this session; (file name, its size) of all."""
+    session = aligned.session
+    for device, _ in aligned.devices:
+        for stream in device.of_kind("video") if device.role == "ego" else ():
+            name = f"{session.id}.{device.name}.mp4"
+            target = out / "cache" / recipe.name / name
+            if not target.is_file():
+                write_video_cache(session.path(device.file), target, recipe)
+            yield name, list(recipe.size(*_size(session, device, stream)))
