@@ -53,9 +53,7 @@ class Attendant:
             return Reading(self.name, tick, start_ns, planned_ns, start_ns, None, flag)
         answer, end_ns = self._read(start_ns)
         self._judge(answer)
-        return Reading(
-            self.name, tick, (start_ns + end_ns) // 2, planned_ns, start_ns, answer.counts, answer.flag
-        )
+        return Reading(self.name, tick, (start_ns + end_ns) // 2, planned_ns, start_ns, answer.counts, answer.flag)
 
     def _read(self, start_ns: int) -> tuple[Answer, int]:
         """A reading, and when its first transfer, the one with the data, ended."""

@@ -74,9 +74,7 @@ class ClockMap:
     def inverse(self, t_ns: np.ndarray) -> np.ndarray: ...
     def inverse(self, t_ns: int | np.ndarray) -> int | np.ndarray:
         """Target time(s) to source time(s), within 1 ns of the time that `forward` maps there."""
-        starts = [
-            p.start_ns if p.start_ns <= -FOREVER_NS else int(_forward(p, p.start_ns)) for p in self.pieces
-        ]
+        starts = [p.start_ns if p.start_ns <= -FOREVER_NS else int(_forward(p, p.start_ns)) for p in self.pieces]
         return self._apply(t_ns, starts, _inverse)
 
     def _apply(self, t_ns: int | np.ndarray, starts: list[int], step: Any) -> int | np.ndarray:

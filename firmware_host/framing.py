@@ -84,7 +84,8 @@ class Decoder:
             if byte not in (_DATA, _STATUS):
                 continue
             if at + 1 == len(buffer):
-                return self._wait_from(at)
+                self._drop(at)
+                return None
             second = buffer[at + 1]
             if byte == _STATUS and second in STATUS_NAMES:
                 del buffer[: at + 2]
@@ -92,12 +93,14 @@ class Decoder:
             if byte == _DATA and second == self._expected != 0:
                 end = at + 2 + second
                 if end > len(buffer):
-                    return self._wait_from(at)
+                    self._drop(at)
+                    return None
                 payload = bytes(buffer[at + 2 : end])
                 del buffer[:end]
                 return Data(payload)
         buffer.clear()
         return None
 
-    def _wait_from(self, at: int) -> None:
-        del self._buffer[:at]
+    def _drop(self, n: int) -> None:
+        """Throw away what cannot begin a reply."""
+        del self._buffer[:n]

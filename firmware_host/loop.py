@@ -14,11 +14,13 @@ thread, which is deterministic.
 from __future__ import annotations
 
 import heapq
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
-from threading import Event
+from queue import Empty, SimpleQueue
+from threading import Event, Thread
 from typing import Any, cast
 
 from firmware_host.attend import Attendant
@@ -30,6 +32,8 @@ from firmware_host.spec import Flag, Reading
 
 Emit = Callable[[Reading], None]
 _BIN_US, _BINS = 10, 10_000
+_QUEUE_LIMIT = 100_000
+_JOIN_S = 2.0
 
 
 @dataclass(frozen=True, order=True)
@@ -118,22 +122,12 @@ class Loop:
         self._t0_ns = t0_ns
         self._emit = emit
         links = _links(plan, ports, clock)
-        self._attendants = {
-            s.name: Attendant(s.name, make_sensor(s), links[s.name], clock) for s in plan.kit.sensors
-        }
+        self._attendants = {s.name: Attendant(s.name, make_sensor(s), links[s.name], clock) for s in plan.kit.sensors}
         self._tallies = {s.name: _Tally() for s in plan.kit.sensors}
 
     def turns(self, lane: LanePlan) -> Iterator[Turn]:
         """The turns of one lane from now on, for ever, by planned time."""
         return heapq.merge(*(self._turns_of(group) for group in lane.groups))
-
-    def run_lane(self, lane: LanePlan, stop: Event) -> None:
-        """Run one lane in this thread, in real time, until `stop` is set."""
-        for turn in self.turns(lane):
-            self._clock.sleep_until_ns(turn.planned_ns)
-            if stop.is_set():
-                return
-            self.take(turn)
 
     def take(self, turn: Turn) -> None:
         """Run one turn, now; or skip it where it has become late."""
@@ -174,9 +168,63 @@ class Loop:
             yield Turn(tick_ns(self._t0_ns, tick) + group.offset_ns, group.sensor, tick)
 
 
-def _links(
-    plan: Plan, ports: Mapping[str, I2CPort | SerialPort], clock: Clock
-) -> dict[str, Link]:
+class LaneThreads:
+    """A loop in real time: a thread for every lane, and one queue for what they read.
+
+    Attributes:
+        fault: the traceback of a lane that failed, None while none has. That is a defect, not a glitch.
+        lost: readings dropped because nobody fetched them.
+    """
+
+    def __init__(self, plan: Plan, ports: Mapping[str, I2CPort | SerialPort], clock: Clock, t0_ns: int) -> None:
+        self.loop = Loop(plan, ports, clock, t0_ns, self._put)
+        self.fault: str | None = None
+        self.lost = 0
+        self._clock = clock
+        self._queue: SimpleQueue[Reading] = SimpleQueue()
+        self._stop = Event()
+        self._threads = [
+            Thread(target=self._run, args=(lane,), name=lane.lane.name, daemon=True) for lane in plan.lanes
+        ]
+
+    def start(self) -> None:
+        """Begin with the next slots."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End each lane at its next turn."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(_JOIN_S)
+
+    def drain(self) -> list[Reading]:
+        """Every reading that has come since the last call."""
+        readings: list[Reading] = []
+        try:
+            while True:
+                readings.append(self._queue.get_nowait())
+        except Empty:
+            return readings
+
+    def _put(self, reading: Reading) -> None:
+        if self._queue.qsize() < _QUEUE_LIMIT:
+            self._queue.put(reading)
+        else:
+            self.lost += 1
+
+    def _run(self, lane: LanePlan) -> None:
+        try:
+            for turn in self.loop.turns(lane):
+                self._clock.sleep_until_ns(turn.planned_ns)
+                if self._stop.is_set():
+                    return
+                self.loop.take(turn)
+        except Exception:
+            self.fault = f"lane {lane.lane.name} failed:\n{traceback.format_exc()}"
+
+
+def _links(plan: Plan, ports: Mapping[str, I2CPort | SerialPort], clock: Clock) -> dict[str, Link]:
     """Sensor -> its way to its registers."""
     links: dict[str, Link] = {}
     for lane in plan.kit.lanes:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import select
-from typing import Protocol
+from typing import Protocol, cast
 
 from firmware_host.clock import Clock
 from firmware_host.errors import PortError
@@ -26,7 +26,7 @@ _TIMEOUT_UNITS = 2
 _NACK = frozenset({errno.EREMOTEIO, errno.ENXIO, errno.ENODEV})
 
 
-class BusFault(Exception):
+class BusFault(Exception):  # noqa: N818  the bus's fault, not an error of ours
     """A transfer that failed. Caught by whoever runs the transfer, and recorded as `flag`."""
 
     def __init__(self, flag: Flag, why: str) -> None:
@@ -83,8 +83,9 @@ class I2CBus:
             self._bus = smbus2.SMBus(device)
         except OSError as error:
             raise PortError(_cannot_open(device, error, "enable I2C with raspi-config", "i2c")) from error
+        descriptor = cast(int, self._bus.fd)
         for request, value in ((_I2C_RETRIES, 0), (_I2C_TIMEOUT, _TIMEOUT_UNITS)):
-            fcntl.ioctl(self._bus.fd, request, value)
+            fcntl.ioctl(descriptor, request, value)
 
     def write(self, address: int, data: bytes) -> None:
         try:
@@ -112,9 +113,7 @@ class SerialLine:
         try:
             import serial
         except ImportError as error:
-            raise PortError(
-                f"the serial line {device} needs the package pyserial; install syncctl[kit]"
-            ) from error
+            raise PortError(f"the serial line {device} needs the package pyserial; install syncctl[kit]") from error
         try:
             self._serial = serial.Serial(device, baud, timeout=0, write_timeout=0.1, exclusive=True)
         except (OSError, ValueError) as error:

@@ -8,25 +8,20 @@ Readings come back over a pipe every 50 ms. A child that dies is noticed and rep
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import heapq
 import multiprocessing
-import os
 import signal
-import sys
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from queue import Empty, SimpleQueue
-from threading import Event, Thread
 from typing import Any, Protocol
 
 from firmware_host.clock import SECOND_NS, Clock
 from firmware_host.errors import PortError, SyncctlError
-from firmware_host.loop import Loop
+from firmware_host.loop import LaneThreads, Loop
 from firmware_host.ports import I2CPort, SerialPort, close_ports
+from firmware_host.realtime import become_real_time
 from firmware_host.schedule import Plan
 from firmware_host.spec import Reading
 
@@ -38,10 +33,6 @@ WARM_UP_NS = 2 * SECOND_NS
 _BATCH_S = 0.05
 _OPEN_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 5.0
-_PRIORITY = 50
-_QUEUE_LIMIT = 100_000
-_SWITCH_INTERVAL_S = 0.0005
-_MCL_CURRENT_AND_FUTURE = 3
 
 
 @dataclass(frozen=True)
@@ -140,14 +131,10 @@ class AcquisitionProcess:
     `functools.partial` of such.
     """
 
-    def __init__(
-        self, plan: Plan, open_ports: Callable[[Clock], Ports], make_clock: Callable[[], Clock]
-    ) -> None:
+    def __init__(self, plan: Plan, open_ports: Callable[[Clock], Ports], make_clock: Callable[[], Clock]) -> None:
         context = multiprocessing.get_context("spawn")
         self._conn, self._theirs = context.Pipe()
-        self._process = context.Process(
-            target=_child, args=(self._theirs, plan, open_ports, make_clock), daemon=True
-        )
+        self._process = context.Process(target=_child, args=(self._theirs, plan, open_ports, make_clock), daemon=True)
         self._readings: list[Reading] = []
         self._report: AcquisitionReport | None = None
         self.settings: Mapping[str, Mapping[str, Any]] = {}
@@ -179,6 +166,8 @@ class AcquisitionProcess:
         return readings
 
     def stop(self) -> AcquisitionReport:
+        if self._process.pid is None:
+            return AcquisitionReport()
         self._send(("stop", None))
         while self.failure is None and self._report is None:
             if not self._conn.poll(_STOP_TIMEOUT_S):
@@ -235,11 +224,11 @@ def _child(
     try:
         clock = make_clock()
         ports = open_ports(clock)
-        notes = _become_real_time()
+        notes = become_real_time()
         conn.send(("ready", None))
         order, t0_ns = conn.recv()
         if order == "start":
-            _run(conn, Lanes(plan, ports, clock, t0_ns), notes)
+            _run(conn, LaneThreads(plan, ports, clock, t0_ns), notes)
         else:
             conn.send(("report", AcquisitionReport(notes=tuple(notes))))
     except SyncctlError as error:
@@ -253,51 +242,7 @@ def _child(
         conn.close()
 
 
-class Lanes:
-    """The loop with a thread for every lane."""
-
-    def __init__(self, plan: Plan, ports: Ports, clock: Clock, t0_ns: int) -> None:
-        self.loop = Loop(plan, ports, clock, t0_ns, self._put)
-        self.fault: str | None = None
-        self.lost = 0
-        self._queue: SimpleQueue[Reading] = SimpleQueue()
-        self._stop = Event()
-        self._threads = [
-            Thread(target=self._run, args=(lane,), name=lane.lane.name, daemon=True) for lane in plan.lanes
-        ]
-
-    def start(self) -> None:
-        for thread in self._threads:
-            thread.start()
-
-    def stop(self) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(2.0)
-
-    def drain(self) -> list[Reading]:
-        """Everything that has come."""
-        readings = []
-        try:
-            while True:
-                readings.append(self._queue.get_nowait())
-        except Empty:
-            return readings
-
-    def _put(self, reading: Reading) -> None:
-        if self._queue.qsize() < _QUEUE_LIMIT:
-            self._queue.put(reading)
-        else:
-            self.lost += 1
-
-    def _run(self, lane: Any) -> None:
-        try:
-            self.loop.run_lane(lane, self._stop)
-        except Exception:
-            self.fault = f"lane {lane.lane.name} failed:\n{traceback.format_exc()}"
-
-
-def _run(conn: Connection, lanes: Lanes, notes: list[str]) -> None:
+def _run(conn: Connection, lanes: LaneThreads, notes: list[str]) -> None:
     """Send batches until told to stop."""
     lanes.start()
     settings: dict[str, dict[str, Any]] = {}
@@ -323,24 +268,3 @@ def _try_send(conn: Connection, message: tuple[str, Any]) -> None:
         conn.send(message)
     except OSError:
         return
-
-
-def _become_real_time() -> list[str]:
-    """Ask for everything that makes wake-ups punctual; say what was refused."""
-    notes = []
-    try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))
-    except OSError as error:
-        notes.append(
-            f"no real-time priority ({error.strerror}); slots may begin some milliseconds late. Allow it with "
-            "'rtprio 50' in /etc/security/limits.conf"
-        )
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mlockall(_MCL_CURRENT_AND_FUTURE):
-        reason = os.strerror(ctypes.get_errno())
-        notes.append(f"memory is not locked ({reason}); allow it with 'memlock unlimited' in limits.conf")
-    sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    return notes

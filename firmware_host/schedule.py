@@ -195,9 +195,7 @@ def _wish(lane: LaneConfig, config: SensorConfig) -> _Wish:
 
 def _place(lane: LaneConfig, sensors: list[SensorConfig], used: Counter[int]) -> tuple[Group, ...]:
     """Find a place for every sensor of one lane. `used`: groups per slot on the lanes before."""
-    wishes = sorted(
-        (_wish(lane, s) for s in sensors), key=lambda wish: (wish.period, -wish.busy_ns, wish.name)
-    )
+    wishes = sorted((_wish(lane, s) for s in sensors), key=lambda wish: (wish.period, -wish.busy_ns, wish.name))
     for limit_ns in (0, SHARE_LIMIT_NS):
         search = _Search(wishes, limit_ns, used)
         groups = search.run(0, [0] * TICK_HZ)

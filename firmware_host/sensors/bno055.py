@@ -53,10 +53,7 @@ _FUSED = (
         "status",
         (
             Channel("temperature", "degC"),
-            *(
-                Channel(f"calibration_{part}", "1")
-                for part in ("system", "gyroscope", "accelerometer", "magnetometer")
-            ),
+            *(Channel(f"calibration_{part}", "1") for part in ("system", "gyroscope", "accelerometer", "magnetometer")),
         ),
     ),
 )

@@ -81,9 +81,7 @@ def simulated_ports(
         sensors = [s for s in kit.sensors if s.lane == lane.name]
         if lane.bus == "uart":
             (sensor,) = sensors
-            ports[lane.name] = SimulatedUart(
-                lane, sensor.name, chips[sensor.name], clock, log, wire_time=wire_time
-            )
+            ports[lane.name] = SimulatedUart(lane, sensor.name, chips[sensor.name], clock, log, wire_time=wire_time)
         else:
             at = {(s.mux_channel, address_of(s)): (s.name, chips[s.name]) for s in sensors}
             ports[lane.name] = SimulatedI2C(lane, at, stretch_ns, clock, log, wire_time=wire_time)

@@ -2,7 +2,7 @@
 
 The world's value is known and the ADC value is wanted, so each compensation formula is solved for its input:
 temperature and humidity are quadratic, pressure is a cubic that Newton's method settles in three steps, and
-the gas range is the one in which the ADC value fits ten bits.
+the gas range is the one whose ADC value is nearest to the middle. The IIR filter is not imitated.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ CALIBRATION = {
     **{"H1": 676, "H2": 1029, "H3": 0, "H4": 45, "H5": 20, "H6": 120, "H7": -100},
     **{"G1": -30, "G2": -24754, "G3": 18, "heater_value": 48, "heater_range": 1, "range_error": 0},
 }
+
+_LOW = ("T2", "T3", "P1", "P2", "P3", "P4", "P5", "P7", "P6", "P8", "P9", "P10")
+_HIGH = ("H3", "H4", "H5", "H6", "H7", "T1", "G2", "G1", "G3")
+"""Parameters in the order of their registers, from 0x8A and from 0xE4 on."""
 
 _RESET, _MEASURE, _GAS, _FIELD = 0xE0, 0x74, 0x71, 0x1D
 _NEW_DATA, _GAS_MEASURING, _MEASURING = 0x80, 0x40, 0x20
@@ -152,8 +156,8 @@ def _clip(value: float, bits: int) -> int:
 
 def _write_calibration(registers: bytearray) -> None:
     c = CALIBRATION
-    low = struct.pack("<hbxHhbxhhbbxxhhB", *(c[k] for k in "T2 T3 P1 P2 P3 P4 P5 P7 P6 P8 P9 P10".split()))
-    high = struct.pack("<bbbBbHhbb", *(c[k] for k in "H3 H4 H5 H6 H7 T1 G2 G1 G3".split()))
+    low = struct.pack("<hbxHhbxhhbbxxhhB", *(c[k] for k in _LOW))
+    high = struct.pack("<bbbBbHhbb", *(c[k] for k in _HIGH))
     registers[0x8A : 0x8A + 23] = low
     registers[0xE1:0xE4] = (c["H2"] >> 4, (c["H2"] & 0xF) << 4 | c["H1"] & 0xF, c["H1"] >> 4)
     registers[0xE4:0xEF] = high

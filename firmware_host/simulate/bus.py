@@ -27,9 +27,7 @@ class ReadLog:
 
     def add(self, t_ns: int, sensor: str, register: int, data: bytes) -> None:
         """One completed read."""
-        self._lines.append(
-            json.dumps({"t_ns": t_ns, "sensor": sensor, "register": register, "hex": data.hex()})
-        )
+        self._lines.append(json.dumps({"t_ns": t_ns, "sensor": sensor, "register": register, "hex": data.hex()}))
 
     def close(self) -> None:
         """One port closed."""
@@ -104,9 +102,7 @@ _WRITTEN, _BAD_LENGTH = b"\xee\x01", b"\xee\x08"
 class SimulatedUart:
     """A UART with a BNO055 at the other end. A chip in reset is silent."""
 
-    def __init__(
-        self, lane: LaneConfig, name: str, chip: Chip, clock: Clock, log: ReadLog, *, wire_time: bool
-    ) -> None:
+    def __init__(self, lane: LaneConfig, name: str, chip: Chip, clock: Clock, log: ReadLog, *, wire_time: bool) -> None:
         self._lane = lane
         self._name = name
         self._chip = chip

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -62,7 +63,7 @@ class Stimulus:
     def save(self, path: Path) -> None:
         """Write the tables as ``.npz``. `t0_ns` is left out: it is only known when a recording starts."""
         with path.open("wb") as file:
-            np.savez(file, rate_hz=np.float64(self.rate_hz), **{f"table.{k}": v for k, v in self.tables.items()})
+            np.savez(file, rate_hz=np.float64(self.rate_hz), **_named(self.tables))
 
     @classmethod
     def load(cls, path: Path, t0_ns: int) -> Stimulus:
@@ -77,6 +78,10 @@ class Stimulus:
                 return cls(t0_ns, float(file["rate_hz"]), tables)
         except (OSError, ValueError, KeyError) as error:
             raise SessionError(f"{path} is not a stimulus ({error}); prepare the simulation again") from error
+
+
+def _named(tables: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    return {f"table.{name}": table for name, table in tables.items()}
 
 
 def _sign_continuous(table: np.ndarray) -> np.ndarray:
