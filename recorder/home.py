@@ -9,10 +9,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from firmware_host.process import AcquisitionProcess, InlineAcquisition
-
 from firmware_host.clock import SECOND_NS, TICK_HZ, FakeClock, MappedClock, MonotonicClock
 from firmware_host.clockmap import ClockMap
+from firmware_host.process import AcquisitionProcess, InlineAcquisition
 from firmware_host.schedule import Plan
 from firmware_host.schedule import plan as plan_kit
 from firmware_host.simulate import BODY_KIT, ROOM_KIT, simulated_ports
@@ -95,8 +94,14 @@ def record_home(
             prepared = prepare(plan, folder, Path(scratch), lambda _: advance(1))
         prepared_s = round(time.monotonic() - begun, 1)
         note(f"prepared {duration_s:g} s of the simulated home in {prepared_s} s")
-        session = replace(session, activity=World(plan.world).activity)
+        session = replace(session, activity=activity or _main_activity(World(plan.world)))
         return _record_prepared(session, prepared, fast, prepared_s)
+
+
+def _main_activity(world: World) -> str | None:
+    """What the person spends most of the session on."""
+    activities = [label for label in world.labels() if label.tier == "activity"]
+    return max(activities, key=lambda a: a.t1_ns - a.t0_ns).value if activities else None
 
 
 def _record_prepared(session: Session, prepared: Prepared, fast: bool, prepared_s: float) -> Done:
@@ -145,9 +150,10 @@ def _live_kit(prepared: Prepared, name: str, clocks: dict[str, ClockMap], folder
     ports = partial(
         simulated_ports,
         KITS[name],
-        prepared.stimulus(name),
+        stimulus_path=prepared.stimulus(name),
         t0_ns=t0_ns,
         log_path=folder / f"{name}.chips.jsonl",
+        seed=prepared.plan.world.seed,
         wire_time=True,
     )
     camera = PlayedCamera(prepared, to_world, clock) if name == "kit-01" else None
@@ -167,13 +173,13 @@ def _played_kit(prepared: Prepared, name: str, clocks: dict[str, ClockMap], fold
     t0_ns = to_world.inverse(prepared.plan.start_ns[name])
     clock = FakeClock(t0_ns - round(LEAD_S * SECOND_NS))
     plan = plan_kit(KITS[name])
-    ports = simulated_ports(
+    ports = partial(
+        simulated_ports,
         KITS[name],
-        prepared.stimulus(name),
-        clock,
+        stimulus_path=prepared.stimulus(name),
         t0_ns=t0_ns,
         log_path=folder / f"{name}.chips.jsonl",
-        wire_time=False,
+        seed=prepared.plan.world.seed,
     )
     kit = PlayedKit(
         layout=_layout(prepared, name, plan),

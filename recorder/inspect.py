@@ -180,17 +180,22 @@ def _logged_counters(session: Session) -> dict[str, Any]:
 
 
 def table(session: Session, report: SessionReport) -> list[str]:
-    """The report for people, warnings first."""
+    """The report for people: warnings first, then one line a camera, microphone and sensor."""
     lines = [f"warning: {w}" for w in report.warnings]
     state = "complete" if report.complete else "recovered" if report.recovered else "incomplete"
     who = " ".join(filter(None, [session.activity, *session.participants, session.place]))
     lines.append(f"{session.id}: {state}{f' ({who})' if who else ''}")
-    lines.append(f"{'stream':34}{'rate Hz':>11}{'s':>9}{'missed':>8}{'|deviation| ms: mean':>22}{'p99.9':>8}{'max':>8}")
-    for s in report.streams:
-        line = f"{s.device + ' ' + s.name:34}{s.rate_hz:11.3f}{s.duration_s:9.2f}"
-        line += f"{s.missed:8d}" if s.flags or s.kind == "video" else f"{'':8}"
-        if s.kind == "timing" and s.deviation_ms:
-            d = s.deviation_ms
-            line += f"{d['mean_abs']:22.3f}{d['p999']:8.3f}{d['max']:8.3f}"
+    lines.append(f"{'':24}{'rate Hz':>11}{'s':>9}{'missed':>8}   |deviation| ms: mean   p99.9     max")
+    native = {(d.name, s.sensor): s.native_hz for d in session.devices for s in d.of_kind("sensor")}
+    for stream in report.streams:
+        if stream.kind == "sensor" or stream.name == "camera.timing":
+            continue  # a sensor's line is the one of its timing track
+        name = stream.name.removesuffix(".timing")
+        rate = native.get((stream.device, name)) or stream.rate_hz
+        line = f"{stream.device:8}{name:16}{rate:11.3f}{stream.duration_s:9.2f}"
+        line += f"{stream.missed:8d}" if stream.flags or stream.kind == "video" else ""
+        if stream.deviation_ms:
+            deviation = stream.deviation_ms
+            line += f"{deviation['mean_abs']:24.3f}{deviation['p999']:8.3f}{deviation['max']:8.3f}"
         lines.append(line)
     return lines

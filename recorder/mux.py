@@ -199,7 +199,6 @@ def write_mp4(
     size: tuple[int, int],
     sound: np.ndarray | None = None,
     sound_rate_hz: int = 48_000,
-    bit_rate: int = 4_000_000,
 ) -> None:
     """Write what a consumer camera would: H.264 and AAC in MP4, both starting at container time 0.
 
@@ -211,9 +210,12 @@ def write_mp4(
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
         video = container.add_stream("libx264", rate=fps)
         video.width, video.height, video.pix_fmt = *size, "yuv420p"
-        video.bit_rate = bit_rate
         video.codec_context.thread_count = 1  # more threads would make the bytes depend on the machine
-        video.codec_context.options = {"preset": "veryfast", "x264-params": f"keyint={fps}:bframes=0:scenecut=0"}
+        video.codec_context.options = {
+            "preset": "veryfast",
+            "crf": "22",
+            "x264-params": f"keyint={fps}:bframes=0:scenecut=0",
+        }
         audio = container.add_stream("aac", rate=sound_rate_hz, layout="mono") if sound is not None else None
         given = 0
         for index, image in enumerate(frames):

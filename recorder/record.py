@@ -14,9 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from firmware_host.process import Acquisition, AcquisitionReport, InlineAcquisition
-
 from firmware_host.clock import TICK_HZ, Clock, tick_at, tick_ns
+from firmware_host.process import Acquisition, AcquisitionReport, InlineAcquisition
 from recorder.camera import Camera
 from recorder.microphone import Microphone, SoundBlock
 from recorder.mux import EncodedFrame
@@ -109,7 +108,7 @@ def record_live(
 ) -> Recorded:
     """Record until `stop` is set or `ticks` have passed; blocks. Call from the thread that owns the writer."""
     inbox: queue.SimpleQueue[Item] = queue.SimpleQueue()
-    report = AcquisitionReport()
+    kit.acquisition.open()
     kit.acquisition.start(kit.t0_ns)
     try:
         for producer in (kit.microphone, kit.camera):
@@ -144,6 +143,7 @@ def record_played(
     on_tick: Callable[[int], None] = lambda _: None,
 ) -> Recorded:
     """Record `ticks` on a simulated clock, as fast as it goes; the same bytes every time."""
+    kit.acquisition.open()
     kit.acquisition.start(kit.t0_ns)
     frames, blocks = _Until(kit.frames, lambda f: f.t_ns), _Until(kit.blocks, lambda b: b.t_ns)
     now = 0

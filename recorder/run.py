@@ -17,11 +17,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from firmware_host.process import AcquisitionProcess
-
 from firmware_host.clock import SECOND_NS, TICK_HZ, MonotonicClock
 from firmware_host.errors import ConfigError, SessionError
 from firmware_host.ports import open_ports
+from firmware_host.process import AcquisitionProcess
 from firmware_host.schedule import Plan, make_sensor
 from firmware_host.schedule import plan as plan_kit
 from firmware_host.spec import Flag, KitConfig
@@ -162,7 +161,7 @@ def record_all(session: Session, kits: list[LiveKit | PlayedKit], ticks: dict[st
             limit = ticks.get(kit.layout.name)
             if isinstance(kit, LiveKit):
                 return record_live(kit, writer, stop, limit, on_tick)
-            return record_played(kit, writer, limit or 0, stop, on_tick)
+            return record_played(kit, writer, stop, limit or 0, on_tick)
 
         if all(isinstance(k, PlayedKit) for k in kits):
             return [record_one(i) for i in range(len(kits))]

@@ -71,11 +71,11 @@ def plan_home(world: WorldPlan) -> HomePlan:
             "world",
             origin_ns=uptime[name],
             target_ns=0 if name == "kit-02" else start[name],
-            skew_ppm=float(rng.uniform(-50, 50).round(3)),
+            skew_ppm=round(rng.uniform(-50, 50), 3),
         )
         for name in WEARER_KITS
     }
-    sample_ppm = {kit: float(rng.uniform(-60, 60).round(3)) for kit in ("kit-01", "kit-02")}
+    sample_ppm = {kit: round(rng.uniform(-60, 60), 3) for kit in ("kit-01", "kit-02")}
     return HomePlan(world, clocks, start, sample_ppm)
 
 
