@@ -66,7 +66,10 @@ def inspect_session(session: Session) -> SessionReport:
             continue
         streams += reports
         if device.kind == "kit":
-            lost_s = max(lost_s, _lost_s(session, device, reports))
+            lost = _lost_s(session, device, reports)
+            if session.sealed and lost > 1 / TICK_HZ:
+                warnings.append(f"{device.file} is {lost:.2f} s shorter than it was when it was sealed")
+            lost_s = max(lost_s, lost)
     if not session.sealed and any(d.kind == "kit" for d in session.devices):
         warnings.insert(0, f"the recording was interrupted: up to {lost_s:.2f} s of a stream are lost at its end")
     return SessionReport(
