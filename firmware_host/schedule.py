@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import combinations
 from math import ceil
 
 from firmware_host.clock import TICK_HZ
@@ -154,17 +155,19 @@ def _check_wiring(lane: LaneConfig, sensors: list[SensorConfig]) -> None:
             names = ", ".join(sorted(s.name for s in sensors))
             raise ConfigError(f"lane {lane.name} has {names}; a UART carries one sensor, give each its own lane")
         return
-    # A chip that is not behind the mux is heard on every channel of it.
-    for i, a in enumerate(sensors):
-        if a.mux_channel is not None and (lane.mux_address is None or not 0 <= a.mux_channel <= 7):
-            raise ConfigError(f"{a.name}: mux channel {a.mux_channel} needs a lane with a mux and is 0 to 7")
-        for b in sensors[i + 1 :]:
-            apart = None not in (a.mux_channel, b.mux_channel) and a.mux_channel != b.mux_channel
-            if address_of(a) == address_of(b) and not apart:
-                raise ConfigError(
-                    f"{a.name} and {b.name} both answer at {address_of(a):#04x} on {lane.name}; change the "
-                    "address of one, or move it to another lane or mux channel"
-                )
+    for sensor in sensors:
+        channel = sensor.mux_channel
+        if channel is not None and (lane.mux_address is None or not 0 <= channel <= 7):
+            raise ConfigError(f"{sensor.name}: mux channel {channel} needs a lane with a mux and is 0 to 7")
+    # A chip that is not behind the mux is heard on every channel, and so is the mux itself.
+    answering = [("the mux", lane.mux_address, None), *((s.name, address_of(s), s.mux_channel) for s in sensors)]
+    for (a, address, channel), (b, other_address, other_channel) in combinations(answering, 2):
+        apart = None not in (channel, other_channel) and channel != other_channel
+        if address == other_address and not apart:
+            raise ConfigError(
+                f"{a} and {b} both answer at {address:#04x} on {lane.name}; change the address of one, or move "
+                "it to another lane or mux channel"
+            )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from kitworld import T0_NS
+
+from firmware_host.clock import SECOND_NS, tick_ns
+from firmware_host.loop import Deviation
+from firmware_host.ports import BusFault
+from firmware_host.simulate import BODY_KIT, ROOM_KIT
+from firmware_host.spec import Flag, KitConfig, LaneConfig, SensorConfig
+
+
+def flags(readings, sensor):
+    return Counter(r.flag for r in readings if r.sensor == sensor)
+
+
+class Interposed:
+    """An I2C port that lets a test do something before a transfer."""
+
+    def __init__(self, port, before):
+        self._port = port
+        self._before = before
+
+    def write(self, address, data):
+        self._before(address)
+        self._port.write(address, data)
+
+    def write_read(self, address, data, n):
+        self._before(address)
+        return self._port.write_read(address, data, n)
+
+    def close(self):
+        self._port.close()
+
+
+def interpose(before):
+    """For `inline(wrap=...)`: run `before(address, now_ns, clock)` ahead of every I2C transfer."""
+
+    def wrap(ports, clock):
+        ports["i2c-1"] = Interposed(ports["i2c-1"], lambda address: before(address, clock.now_ns(), clock))
+        return ports
+
+    return wrap
+
+
+def test_every_slot_from_tick_0_on_becomes_one_fresh_reading(inline):
+    kit = inline(ROOM_KIT)
+    kit.run_until(T0_NS + 10 * SECOND_NS)
+    readings = kit.poll()
+    report = kit.stop()
+    assert Counter(r.sensor for r in readings) == {"bme680": 50, "amg8833": 100, "bno055": 200}
+    assert {r.flag for r in readings} <= {Flag.FRESH, Flag.STALE}
+    assert flags(readings, "amg8833")[Flag.STALE] <= 1
+    for sensor, period in {"bme680": 12, "amg8833": 6, "bno055": 3}.items():
+        ticks = [r.tick for r in readings if r.sensor == sensor]
+        assert ticks == list(range(ticks[0], 600, period))
+    assert all(r.planned_ns == r.start_ns == tick_ns(T0_NS, r.tick) for r in readings)
+    assert report.counters["slots"] == 350
+    assert report.counters["late"] == 0
+    assert set(report.settings) == {"bme680", "amg8833", "bno055"}
+    assert report.notes == ()
+
+
+def test_equal_seeds_give_equal_readings_and_others_do_not(inline):
+    def record(seed):
+        kit = inline(ROOM_KIT, seed=seed)
+        kit.run_until(T0_NS + 3 * SECOND_NS)
+        return kit.poll()
+
+    assert record(1) == record(1)
+    assert record(1) != record(2)
+
+
+def test_a_body_of_ten_keeps_every_slot(inline):
+    kit = inline(BODY_KIT)
+    kit.run_until(T0_NS + 2 * SECOND_NS)
+    assert Counter(r.flag for r in kit.poll()) == {Flag.FRESH: 400}
+
+
+def test_an_absent_sensor_is_nack_and_the_others_lose_nothing(inline):
+    def unplugged(address, now_ns, clock):  # noqa: ARG001
+        if address == 0x76:
+            raise BusFault(Flag.NACK, "unplugged")
+
+    kit = inline(ROOM_KIT, wrap=interpose(unplugged))
+    kit.run_until(T0_NS + 10 * SECOND_NS)
+    readings, report = kit.poll(), kit.stop()
+    assert flags(readings, "bme680") == {Flag.NACK: 50}
+    assert all(r.counts is None for r in readings if r.sensor == "bme680")
+    assert flags(readings, "amg8833")[Flag.FRESH] >= 99
+    assert flags(readings, "bno055") == {Flag.FRESH: 200}
+    assert report.notes == ("bme680: unplugged",)
+    assert "bme680" not in report.settings
+
+
+def test_a_sensor_that_comes_back_is_started_again(inline):
+    gone = (T0_NS + 2 * SECOND_NS, T0_NS + 5 * SECOND_NS)
+
+    def unplugged(address, now_ns, clock):  # noqa: ARG001
+        if address == 0x69 and gone[0] <= now_ns < gone[1]:
+            raise BusFault(Flag.NACK, "unplugged")
+
+    kit = inline(ROOM_KIT, wrap=interpose(unplugged))
+    kit.run_until(T0_NS + 12 * SECOND_NS)
+    amg = [r for r in kit.poll() if r.sensor == "amg8833"]
+    report = kit.stop()
+    assert flags(amg, "amg8833")[Flag.NACK] == pytest.approx(30, abs=12)
+    assert Flag.STARTING in flags(amg, "amg8833")
+    assert {r.flag for r in amg[-30:]} <= {Flag.FRESH, Flag.STALE}
+    assert report.counters["sensors"]["amg8833"]["restarts"] == 1
+
+
+def test_late_slots_are_skipped_counted_and_never_caught_up(inline):
+    """The bus hangs for 100 ms, which is six ticks; one thread runs all lanes here, so all are late."""
+    hung = []
+
+    def hang(address, now_ns, clock):  # noqa: ARG001
+        if not hung and now_ns >= T0_NS + SECOND_NS:
+            hung.append(now_ns)
+            clock.advance_ns(100_000_000)
+            raise BusFault(Flag.TIMEOUT, "held low")
+
+    kit = inline(ROOM_KIT, wrap=interpose(hang))
+    kit.run_until(T0_NS + 3 * SECOND_NS)
+    readings, report = kit.poll(), kit.stop()
+    late = [r for r in readings if r.flag is Flag.LATE]
+    assert [r.flag for r in readings if r.start_ns == hung[0]] == [Flag.TIMEOUT]
+    assert len(late) == report.counters["late"] > 0
+    assert all(r.counts is None and r.start_ns - r.planned_ns > SECOND_NS // 60 for r in late)
+    assert len(readings) == report.counters["slots"] == 3 * 35
+    after = [r for r in readings if r.planned_ns > hung[0] + 120_000_000]
+    assert {r.start_ns - r.planned_ns for r in after} == {0}
+
+
+def test_a_shared_slot_runs_its_groups_one_after_the_other(inline):
+    lanes = (LaneConfig("i2c-1", "i2c", "/dev/i2c-1", mux_address=0x70),)
+    sensors = tuple(SensorConfig(f"imu{i}", "bno055", "i2c-1", 20, mux_channel=i) for i in range(5))
+    kit = inline(KitConfig(lanes, sensors))
+    kit.run_until(T0_NS + 2 * SECOND_NS)
+    readings = kit.poll()
+    assert {r.flag for r in readings} == {Flag.FRESH}
+    starts = sorted((r.start_ns, r.sensor) for r in readings if r.tick == 30)
+    assert len(starts) == 2
+    assert starts[1][0] - starts[0][0] == pytest.approx(4_580_000, rel=0.01)
+
+
+def test_sensors_behind_a_mux_give_their_own_world(inline):
+    """Two thermal images at one address: without the mux both would show the same noise."""
+    lanes = (LaneConfig("i2c-1", "i2c", "/dev/i2c-1", mux_address=0x70),)
+    sensors = tuple(SensorConfig(f"t{i}", "amg8833", "i2c-1", mux_channel=i) for i in range(2))
+    kit = inline(KitConfig(lanes, sensors))
+    kit.run_until(T0_NS + SECOND_NS)
+    readings = kit.poll()
+    frames = [{r.counts[0] for r in readings if r.sensor == s.name} for s in sensors]
+    assert frames[0].isdisjoint(frames[1])
+
+
+def test_deviation_agrees_with_numpy():
+    rng = np.random.default_rng(3)
+    t = np.sort(rng.uniform(0, 600e9, 5000)).astype(int)
+    d = (rng.exponential(200e3, 5000) + t * 40e-6).astype(int)
+    deviation = Deviation()
+    for t_ns, d_ns in zip(t, d, strict=True):
+        deviation.add(int(t_ns), int(d_ns))
+    summary = deviation.summary()
+    assert summary["mean_abs_us"] == pytest.approx(np.mean(d) / 1e3, abs=0.06)
+    assert summary["p99_us"] == pytest.approx(np.percentile(d, 99) / 1e3, abs=20)
+    assert summary["max_us"] == pytest.approx(d.max() / 1e3, abs=0.06)
+    slope = np.polyfit(t / 1e9, d / 1e3, 1)[0]
+    assert summary["drift_ppm"] == pytest.approx(slope, abs=0.01)
+
+
+def test_deviation_of_nothing_is_nothing():
+    assert set(Deviation().summary().values()) == {None}
