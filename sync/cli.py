@@ -30,9 +30,9 @@ def offset(reference: Path, other: Path, apart: float, as_json: bool) -> int:
     from recorder.demux import read_sound_file
     from sync.offset import measure
 
-    sounds = [read_sound_file(path, str(path)) for path in (other, reference)]
+    source, target = (read_sound_file(path, str(path)) for path in (other, reference))
     try:
-        result = measure(*sounds, apart)
+        result = measure(source, target, apart)
     except EvidenceError as error:
         result = {"verdict": "refused", "reason": str(error), "score": None, "pieces": []}
         result |= dict.fromkeys(("offset_s", "skew_ppm", "sigma_s"))
@@ -67,7 +67,7 @@ def tones(file: Path, as_json: bool) -> None:
     from recorder.demux import read_sound_file
     from sync.tones import find
 
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "kind": t.kind,
             "t_s": round(t.t_ns * 1e-9, 9),
@@ -102,3 +102,62 @@ def tone(kind: str, out: Path, as_json: bool) -> None:
     with replacing(out) as scratch:
         soundfile.write(scratch, waveform(kind), 48_000, subtype="PCM_16")
     emit(as_json, {"kind": kind, "file": str(out), "duration_s": TONE_S}, [f"wrote the {kind} tone to {out}"])
+
+
+@click.command()
+@click.argument("directory", metavar="SESSION", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--as", "kind", required=True, metavar="gopro|media", help="What kind of file it is.")
+@click.option("--name", help="Name of the device; by default the file's.")
+@click.option("--role", help="ego, third, body, eye or other; a GoPro is ego.")
+@click.option("--wearer", help="Participant who wore it.")
+@click.option("--tone-distance", type=float, metavar="METRES", help="From the tones' speaker to its microphone.")
+@click.option("--link", is_flag=True, help="Link the file and do not copy it.")
+@json_option
+def add(directory: Path, file: Path, as_json: bool, tone_distance: float | None, **options: Any) -> None:
+    """Bring FILE into SESSION as it came: never encoded again.
+
+    A session folder that does not exist is made.
+
+    \b
+    Example:
+      syncctl add sessions/first GX010042.MP4 --as gopro --name head --wearer p01
+    """
+    from dataclasses import asdict
+
+    from sync.add import add_file
+
+    device = add_file(directory, file, options.pop("kind"), tone_distance_m=tone_distance, **options)
+    streams = ", ".join(f"{s.name} {s.rate_hz:.6g} Hz" for s in device.streams)
+    emit(as_json, {"device": asdict(device)}, [f"added {device.name} ({device.kind}, {device.role}): {streams}"])
+
+
+@click.command()
+@click.argument("directory", metavar="SESSION", type=click.Path(path_type=Path))
+@click.option("--reference", help="Device whose clock is kept; by default the first kit.")
+@json_option
+def align(directory: Path, reference: str | None, as_json: bool) -> None:
+    """Put every device of SESSION on one clock; writes alignment.json and report.html there.
+
+    \b
+    Example:
+      syncctl align sessions/first
+    """
+    from recorder.session import open_session
+    from recorder.terminal import note
+    from sync.run import align_session
+
+    session = open_session(directory)
+    alignment, errors = align_session(session, reference)
+    document = alignment.to_json()
+    if errors is not None:
+        document["truth_error_ms"] = errors
+    for warning in alignment.warnings:
+        note(f"warning: {warning}")
+    lines = []
+    for m in alignment.maps:
+        sigma_ms = 1e-6 * max(p.sigma_ns for p in m.pieces)
+        true = f", true error {errors[m.source]:.2f} ms" if errors and m.source in errors else ""
+        lines.append(f"{m.source} -> {m.target}: {m.pieces[0].skew_ppm:+.2f} ppm, ± {sigma_ms:.2f} ms{true}")
+    lines += [f"{g.file}: " + ", ".join(f"{n} {v}" for v, n in g.verdicts.items()) for g in alignment.gaze]
+    emit(as_json, document, [*lines, f"wrote {directory / 'alignment.json'} and {directory / 'report.html'}"])

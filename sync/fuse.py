@@ -16,10 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
-from firmware_host.clockmap import FOREVER_NS, ClockMap, Piece
+from firmware_host.clockmap import ClockMap, Piece
 from sync.alignment import Match, Pairing
 
 PRIOR_SKEW_PPM = 100.0
@@ -143,8 +144,7 @@ class _Problem:
         pieces = []
         for number in range(len(bounds) - 1):
             pick = [self.column[clock, number], skew]
-            edges = np.array([self.spans[clock][0], self.spans[clock][1]])
-            edges = np.clip([bounds[number], bounds[number + 1]], *edges)
+            edges = np.array(bounds[number : number + 2])
             carry = np.column_stack([np.ones(2), (edges - self.middle[clock]) * 1e-9])
             variance = np.einsum("ij,jk,ik->i", carry, covariance[np.ix_(pick, pick)], carry)
             pieces.append(
@@ -160,10 +160,10 @@ class _Problem:
         return ClockMap(clock, self.reference, tuple(pieces))
 
     def _bounds(self, clock: str) -> list[int]:
-        """Where the pieces of a clock begin and end: halfway between the matches on either side."""
+        """Where the pieces of a clock begin and end: its span, and halfway between the matches on either side."""
         times: list[list[int]] = [[] for _ in range(self._pieces(clock))]
         for m in self.matches:
             if clock in (m.source, m.target):
                 times[m.piece].append(m.t_ns if m.source == clock else m.t_ns + m.offset_ns)
-        inner = [(max(a) + min(b)) // 2 for a, b in zip(times[:-1], times[1:], strict=True)]
-        return [-FOREVER_NS, *inner, FOREVER_NS]
+        inner = [(max(a) + min(b)) // 2 for a, b in pairwise(times)]
+        return [self.spans[clock][0], *inner, self.spans[clock][1]]

@@ -25,11 +25,10 @@ def measure(other: Sound, reference: Sound, apart_m: float) -> dict[str, Any]:
     pairing = compare(other, reference, apart_m)
     spans = {s.clock: (s.t0_ns, s.t0_ns + round(1e9 * s.duration_s)) for s in (other, reference)}
     found = fuse([pairing], spans, "reference").maps[0]
-    first_ns, last_ns = spans["other"]
     pieces = [
         {
-            "start_s": round(max(p.start_ns, first_ns) * 1e-9, 6),
-            "stop_s": round(min(p.stop_ns, last_ns) * 1e-9, 6),
+            "start_s": round(p.start_ns * 1e-9, 6),
+            "stop_s": round(p.stop_ns * 1e-9, 6),
             "offset_s": _offset_s(p),
             "skew_ppm": round(p.skew_ppm, 4),
         }

@@ -40,7 +40,7 @@ class Line:
     offset_ns: float
     skew: float
 
-    def lag(self, u_ns: np.ndarray) -> np.ndarray:
+    def lag(self, u_ns: np.ndarray | float) -> np.ndarray:
         """What to add to `u_ns`: float64 ns."""
         return self.offset_ns + self.skew * (np.asarray(u_ns) - self.at_ns)
 
@@ -153,7 +153,7 @@ def _parabola(r: np.ndarray, k: int) -> float:
 
 def _vote(at_ns: np.ndarray, lag_ns: np.ndarray, score: np.ndarray, limit: int) -> list[Line]:
     t = np.repeat(at_ns, lag_ns.shape[1])
-    lag, weight = lag_ns.ravel(), score.ravel()
+    lag = lag_ns.ravel()
     middle = float(at_ns.mean())
     i, j = np.triu_indices(len(t))
     apart = t[j] - t[i]

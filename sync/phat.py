@@ -20,7 +20,7 @@ from sync.waveform import noise_level, peak
 BAND_HZ = (150.0, 7000.0)
 MIN_STANDING = 8.0
 """Standard deviations above the window's own background; noise alone reaches 5 in a search of 30,000 lags."""
-MAX_RUNNER_UP = 0.8
+MAX_RUNNER_UP = 0.75
 NEAR_S = 0.001
 """Peaks nearer than this are the same peak's side lobes or early reflections."""
 
@@ -75,36 +75,57 @@ def windows(source: Sound, target: Sound, line: Line, u_ns: np.ndarray, length: 
         u_ns: (N,) centres inside the common time.
         length: a power of two.
     """
-    taper = signal.windows.tukey(length, 0.2).astype(np.float32)
-    hz = fft.rfftfreq(length, 1 / target.rate_hz)
-    band = ((hz > BAND_HZ[0]) & (hz < BAND_HZ[1])).astype(np.float32)
+    taper, band = _shapes(length, target.rate_hz)
     full = 2 * band.sum() / length
     rows = [_window(source, target, line, u, taper, band) for u in u_ns]
     lag, standing, runner_up, height = np.array(rows).reshape(-1, 4).T
     return Windows(np.asarray(u_ns), lag, standing, runner_up, np.clip(height / full, 0, 1), length)
 
 
+def peak_shape(source: Sound, target: Sound, line: Line, u_ns: float, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """One window's correlation, for a picture: lags against the line in ns, and its height in [-1, 1]."""
+    taper, band = _shapes(length, target.rate_hz)
+    first = round((u_ns + float(line.lag(u_ns))) * 1e-9 * target.rate_hz) - length // 2
+    r = _correlation(source, target, line, first, taper, band) * (length / (2 * band.sum()))
+    return (np.arange(len(r)) - length // 4) * (1e9 / target.rate_hz), r
+
+
+def _shapes(length: int, rate_hz: float) -> tuple[np.ndarray, np.ndarray]:
+    """Taper of a window and the frequencies that count."""
+    hz = fft.rfftfreq(length, 1 / rate_hz)
+    band = ((hz > BAND_HZ[0]) & (hz < BAND_HZ[1])).astype(np.float32)
+    return signal.windows.tukey(length, 0.2).astype(np.float32), band
+
+
 def _window(
     source: Sound, target: Sound, line: Line, u_ns: float, taper: np.ndarray, band: np.ndarray
 ) -> tuple[float, float, float, float]:
     length = len(taper)
-    v_ns = u_ns + float(line.lag(u_ns))
-    first = round(v_ns * 1e-9 * target.rate_hz) - length // 2
-    y = _cut(target.x, first, length)
-    v = (first + np.arange(length)) * (1e9 / target.rate_hz)
-    x = _at(source.x, line.source_time(v) * (1e-9 * source.rate_hz))
-    cross = fft.rfft(y * taper) * np.conj(fft.rfft(x * taper))
-    size = np.abs(cross)
-    loudest = float(size.max())
-    if not loudest:
-        return v_ns - u_ns, 0.0, 1.0, 0.0
-    r = fft.irfft(cross * band / (size + 1e-7 * loudest), length)
-    r = np.roll(r, length // 2)[length // 4 : 3 * length // 4]
+    expected_ns = float(line.lag(u_ns))
+    first = round((u_ns + expected_ns) * 1e-9 * target.rate_hz) - length // 2
+    r = _correlation(source, target, line, first, taper, band)
     k = int(np.argmax(r))
+    if r[k] <= 0:
+        return expected_ns, 0.0, 1.0, 0.0
     near = round(NEAR_S * target.rate_hz)
-    rest = np.concatenate([r[: max(k - near, 0)], r[k + near :]])
-    lag_ns = v_ns - u_ns + (peak(r, k) - length // 4) * (1e9 / target.rate_hz)
-    return lag_ns, r[k] / (noise_level(r) + 1e-12), float(rest.max() / r[k]), float(r[k])
+    # A shifted window shares less with the other: without this, a machine's next period looks lower than it is.
+    overlap = 1 - np.abs(np.arange(len(r)) - len(r) / 2) / length
+    rest = np.concatenate([(r / overlap)[: max(k - near, 0)], (r / overlap)[k + near :]])
+    lag_ns = expected_ns + (peak(r, k) - length // 4) * (1e9 / target.rate_hz)
+    return lag_ns, r[k] / (noise_level(r) + 1e-12), float(rest.max() * overlap[k] / r[k]), float(r[k])
+
+
+def _correlation(
+    source: Sound, target: Sound, line: Line, first: int, taper: np.ndarray, band: np.ndarray
+) -> np.ndarray:
+    """(length / 2,) for lags of -length / 4 samples and up against the line; target samples from `first` on."""
+    length = len(taper)
+    v_ns = (first + np.arange(length)) * (1e9 / target.rate_hz)
+    x = _at(source.x, line.source_time(v_ns) * (1e-9 * source.rate_hz))
+    cross = fft.rfft(_cut(target.x, first, length) * taper) * np.conj(fft.rfft(x * taper))
+    size = np.abs(cross)
+    r = fft.irfft(cross * band / (size + 1e-7 * size.max() + 1e-30), length)
+    return np.roll(r, length // 2)[length // 4 : 3 * length // 4]
 
 
 def _cut(x: np.ndarray, first: int, length: int) -> np.ndarray:

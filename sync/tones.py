@@ -93,7 +93,11 @@ def match(source: Recording, target: Recording) -> Pairing:
     found = [find(r.heard()) for r in (source, target)]
     pairs = _paired(found[0], found[1], source.clock, target.clock)
     matches = tuple(_match(source, target, a, b) for a, b in pairs)
-    evidence = {"tones_source": len(found[0]), "tones_target": len(found[1]), "tones_paired": len(pairs)}
+    evidence: dict[str, float] = {
+        "tones_source": len(found[0]),
+        "tones_target": len(found[1]),
+        "tones_paired": len(pairs),
+    }
     note = "" if len(pairs) > 1 else "only one common tone, so the drift is not measured"
     return Pairing("tones", source.clock, target.clock, "ok", note, matches, evidence)
 
@@ -196,7 +200,7 @@ def _peaks(score: np.ndarray, rate_hz: float) -> list[int]:
     """Samples that stand out against the block and against their own second."""
     echo, around = round(ECHO_S * rate_hz), round(TONE_S * rate_hz)
     needed = max(MIN_SCORE, MIN_OVER_BACKGROUND * noise_level(score))
-    found = []
+    found: list[int] = []
     rest = score.copy()
     while True:
         place = int(np.argmax(rest))
