@@ -114,10 +114,13 @@ def record_live(
         for producer in (kit.microphone, kit.camera):
             if producer is not None:
                 producer.start(inbox.put)
-        now = 0
+        now, failed = 0, False
         while not stop.is_set() and (ticks is None or now < ticks):
             _take(inbox, writer, wait_s=POLL_S)
             writer.readings(kit.acquisition.poll())
+            if kit.acquisition.failure and not failed:  # picture and sound go on without the sensors
+                failed = True
+                writer.event("failure", part="acquisition", text=kit.acquisition.failure)
             now = tick_at(kit.t0_ns, kit.clock.now_ns())
             writer.advance(min(now - READING_LAG_TICKS, ticks or now))
             if writer.waiting_for_camera and now > CAMERA_WAIT_S * TICK_HZ:

@@ -1,0 +1,14 @@
+"""`python -m tests.bench [NAME ...]`: run the benchmarks, all or those named."""
+
+from __future__ import annotations
+
+import sys
+
+from tests.bench import offset, recording
+
+BENCHES = {"offset": offset.main, "recording": recording.main}
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or BENCHES:
+        print(f"\n== {name}")
+        BENCHES[name]()

@@ -1,0 +1,144 @@
+"""The live loop, with devices that misbehave. Time is a clock that moves when it is read."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from firmware_host.clock import FakeClock, tick_ns
+from firmware_host.errors import PortError
+from firmware_host.process import AcquisitionReport
+from firmware_host.spec import Channel, Flag, Reading, TrackSpec
+from recorder.camera import H264Encoder
+from recorder.demux import container_frame_times_ns, read_rows
+from recorder.log import read_log
+from recorder.microphone import SoundBlock
+from recorder.record import KitRole, LiveKit, record_live
+from recorder.writer import KitLayout, KitWriter, SensorLayout
+
+T0 = 9_000_000_000
+SENSOR = SensorLayout("light", "tsl2591", (TrackSpec("value", (Channel("v", "lux"),)),), 10.0)
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recorder.record.POLL_S", 0)
+
+
+class SteppingClock(FakeClock):
+    """50 ms pass whenever somebody looks."""
+
+    def now_ns(self) -> int:
+        self.advance_ns(50_000_000)
+        return super().now_ns()
+
+
+class Acquisition:
+    """Gives a reading every six ticks until `fails_at`."""
+
+    def __init__(self, fails_at: int = 10**9) -> None:
+        self.settings: dict = {}
+        self.failure: str | None = None
+        self.stopped = False
+        self._fails_at = fails_at
+        self._tick = 0
+
+    def open(self) -> None: ...
+
+    def start(self, t0_ns: int) -> None: ...
+
+    def poll(self) -> list[Reading]:
+        if self._tick >= self._fails_at:
+            self.failure = "the acquisition process was killed by SIGKILL"
+            return []
+        tick, self._tick = self._tick, self._tick + 6
+        t_ns = tick_ns(T0, tick)
+        return [Reading("light", tick, t_ns, t_ns, t_ns, ((tick,),), Flag.FRESH)]
+
+    def stop(self) -> AcquisitionReport:
+        self.stopped = True
+        return AcquisitionReport({"slots": self._tick // 6}, (self.failure,) if self.failure else ())
+
+
+class Playing:
+    """A camera or microphone that hands over everything at once."""
+
+    def __init__(self, items: list, breaks: bool = False) -> None:
+        self.items, self.breaks, self.stopped = items, breaks, False
+
+    def start(self, sink) -> None:
+        if self.breaks:
+            raise PortError("microphone 'hw:1' cannot be opened; `python -m sounddevice` lists the devices")
+        for item in self.items:
+            sink(item)
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+def kit(folder: Path, camera=None, microphone=None, acquisition=None) -> tuple[LiveKit, KitWriter]:
+    layout = KitLayout(
+        "kit-01",
+        (SENSOR,),
+        size=(64, 48) if camera else None,
+        fps=30 if camera else None,
+        sound_hz=48_000 if microphone else None,
+    )
+    live = LiveKit(layout, KitRole("third"), SteppingClock(T0), T0, acquisition or Acquisition(), camera, microphone)
+    return live, KitWriter(layout, folder / "kit-01.mkv", folder / "kit-01.log.jsonl", T0)
+
+
+def frames(n: int) -> list:
+    encoder = H264Encoder(64, 48, 30, 100_000)
+    return [encoder.encode(np.full((72, 64), 90, np.uint8), T0 + k * 33_333_333) for k in range(n)]
+
+
+def blocks(n: int) -> list[SoundBlock]:
+    return [SoundBlock(k * 4800, np.zeros(4800, np.int32), T0 + k * 100_000_000) for k in range(n)]
+
+
+def test_everything_that_was_handed_over_is_in_the_file(tmp_path: Path):
+    camera, microphone = Playing(frames(60)), Playing(blocks(20))
+    live, writer = kit(tmp_path, camera, microphone)
+    recorded = record_live(live, writer, threading.Event(), ticks=120)
+    assert recorded.ticks == 120
+    assert len(container_frame_times_ns(tmp_path / "kit-01.mkv")) == 60
+    rows = read_rows(tmp_path / "kit-01.mkv", ["light.value"])["light.value"]
+    assert rows[:, 0].tolist() == [t - t % 6 for t in range(120)]
+    assert camera.stopped
+    assert microphone.stopped
+
+
+def test_a_camera_that_gives_no_frame_costs_only_the_picture(tmp_path: Path):
+    live, writer = kit(tmp_path, camera=Playing([]), microphone=Playing(blocks(80)))
+    recorded = record_live(live, writer, threading.Event(), ticks=480)
+    assert recorded.counters["camera.missing"] == 1
+    rows = read_rows(tmp_path / "kit-01.mkv", ["light.value", "microphone"])
+    assert len(rows["light.value"]) == 480
+    assert len(rows["microphone"]) == 80 * 4800
+    assert any(e["type"] == "missing" for e in read_log(tmp_path / "kit-01.log.jsonl"))
+
+
+def test_a_killed_acquisition_process_is_noted_and_the_picture_goes_on(tmp_path: Path):
+    live, writer = kit(tmp_path, camera=Playing(frames(60)), acquisition=Acquisition(fails_at=60))
+    recorded = record_live(live, writer, threading.Event(), ticks=120)
+    assert recorded.notes == ["the acquisition process was killed by SIGKILL"]
+    failures = [e for e in read_log(tmp_path / "kit-01.log.jsonl") if e["type"] == "failure"]
+    assert len(failures) == 1
+    assert len(container_frame_times_ns(tmp_path / "kit-01.mkv")) == 60
+
+
+def test_a_stop_ends_the_recording_with_what_came_until_then(tmp_path: Path):
+    live, writer = kit(tmp_path)
+    stop = threading.Event()
+    recorded = record_live(live, writer, stop, ticks=None, on_tick=lambda now: stop.set() if now > 90 else None)
+    assert 90 < recorded.ticks < 110
+    assert len(read_rows(tmp_path / "kit-01.mkv", ["light.value"])["light.value"]) == recorded.ticks
+
+
+def test_a_microphone_that_cannot_be_opened_stops_the_rest_in_order(tmp_path: Path):
+    live, writer = kit(tmp_path, microphone=Playing([], breaks=True))
+    with pytest.raises(PortError, match="hw:1"):
+        record_live(live, writer, threading.Event(), ticks=60)
+    assert live.acquisition.stopped
