@@ -145,7 +145,7 @@ class Director:
             setattr(twin, name, copy.deepcopy(getattr(self, name), memo))
         return twin
 
-    # --- stage ---------------------------------------------------------------------------------------------
+    # --- stage ---
 
     def _lay_out(self) -> None:
         slots = [(station, slot) for station in BOARD for slot in range(len(SLOTS))]
@@ -178,7 +178,7 @@ class Director:
         """(3,) where a hand carries something."""
         return np.array([0.34, SIDES[side] * 0.14, 0.66 * self.one.stature])
 
-    # --- writing down --------------------------------------------------------------------------------------
+    # --- writing down ---
 
     def _start(self, channel: str, value: np.ndarray) -> None:
         self.script.keys[channel] = [(-10.0, value)]
@@ -211,7 +211,7 @@ class Director:
         """A usual duration at this person's haste, with some scatter."""
         return float(seconds / self.one.haste * self.random.uniform(0.85, 1.2))
 
-    # --- moving --------------------------------------------------------------------------------------------
+    # --- moving ---
 
     def walk_to(self, name: str) -> None:
         """Turn, walk a straight line, turn to face the station."""
@@ -224,16 +224,16 @@ class Director:
             return
         heading = yaw + _wrap(float(np.arctan2(way[1], way[0])) - yaw)
         final = heading + _wrap(goal.yaw - heading)
-        turning = abs(heading - yaw) / 2.6 + 0.25
-        walking = distance / self.one.pace + 0.35
+        turning = abs(heading - yaw) / 3.4 + 0.2
+        walking = distance / self.one.pace + 0.25
         t0, t1 = self.t, self.t + 0.6 * turning + walking
-        facing = abs(final - heading) / 2.8 + 0.2
+        facing = abs(final - heading) / 3.4 + 0.15
         self.lead("yaw", t0, t0 + turning, heading)
         self.lead("root", t0 + 0.6 * turning, t1, spot)
         self.lead("yaw", t1 - 0.45 * facing, t1 + 0.55 * facing, final)
         if abs(heading - yaw) > 0.7:
             self.label("turn", t0, t0 + turning)
-        self.t = t1 + 0.55 * facing + 0.15
+        self.t = t1 + 0.55 * facing + 0.05
         self.label("walk_to", t0, self.t)
         self.at = name
         for side in SIDES:
@@ -272,7 +272,7 @@ class Director:
         self.lead("drop", self.t, t1, 0.0)
         return t1
 
-    # --- atomic steps --------------------------------------------------------------------------------------
+    # --- atomic steps ---
 
     def get(self, thing: str) -> None:
         """Walk to a thing, reach for it and pick it up."""
@@ -344,7 +344,7 @@ class Director:
         """Bring a thing to the mouth and tip it back."""
         side = self.hand_of[thing]
         t0, t1 = self.t, self.t + self.lasting(0.9)
-        mouth = np.array([0.19, SIDES[side] * 0.03, 0.885 * self.one.stature])
+        mouth = np.array([0.22, SIDES[side] * 0.06, 0.86 * self.one.stature])
         self.lead(f"{side}hand", t0, t1, mouth)
         self.look(t0, thing)
         self.look(t1 - 0.1, None)
@@ -599,14 +599,16 @@ def _perform(director: Director, activity: str, deadline: float) -> tuple[Direct
 
 
 def _while_away(director: Director, deadline: float) -> Director:
-    """Fill the time that is left with short steps that fit any activity."""
-    for _ in range(8):
-        trial = copy.deepcopy(director)
-        trial.play(
-            [str(director.random.choice(["look_around", "press", "bend"]))] if trial.at != "mark" else ["look_around"],
-            {},
-        )
-        if not _fits(trial, deadline):
-            break
-        director = trial
-    return director
+    """Fill the time that is left with short phrases that fit any activity."""
+    while True:
+        near = [name for name, (station, slot) in director.place_of.items() if station == director.at and slot >= 0]
+        short = [[f"get {name}", f"{verb} {name}", f"put {name}"] for name in near for verb in ("inspect", "shake")]
+        short += [["look_around"], ["press"], ["bend"]] if director.at != "mark" else [["look_around"]]
+        for pick in director.random.permutation(len(short)):
+            trial = copy.deepcopy(director)
+            trial.play(short[pick], {})
+            if _fits(trial, deadline):
+                director = trial
+                break
+        else:
+            return director

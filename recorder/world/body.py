@@ -108,8 +108,8 @@ def build(participant: str) -> Build:
     }
     return Build(
         float(random.uniform(1.58, 1.86)),
-        float(random.uniform(0.85, 1.15)),
-        float(random.uniform(0.85, 1.2)),
+        float(random.uniform(1.0, 1.35)),
+        float(random.uniform(1.05, 1.4)),
         materials,
     )
 

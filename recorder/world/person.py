@@ -233,7 +233,7 @@ class Person:
     def look(self, random: np.random.Generator, point: np.ndarray) -> None:
         """Turn the head after the gaze: `point` (G, 3) is what the eyes are for, on the grid.
 
-        The head makes about two thirds of a gaze shift and leaves the rest to the eyes, and it is never quite
+        The head makes most of a large gaze shift and leaves the rest to the eyes, and it is never quite
         still (Freedman, "Coordination of the eyes and head during visual orienting", Exp. Brain Res. 2008).
         """
         eyes = self.point("body", np.array([0.1, 0.0, self.one.trunk + 0.14]), self.grid)
@@ -241,7 +241,7 @@ class Person:
         yaw = self._yaw(self.grid)
         aside = (np.arctan2(way[:, 1], way[:, 0]) - yaw + np.pi) % (2 * np.pi) - np.pi
         down = np.arctan2(-way[:, 2], np.hypot(way[:, 0], way[:, 1]))
-        angles = np.column_stack([0.68 * np.clip(aside, -1.5, 1.5), np.clip(0.62 * down, -0.5, 0.9)])
+        angles = np.column_stack([0.80 * np.clip(aside, -1.5, 1.5), np.clip(0.76 * down, -0.5, 1.0)])
         angles = gaussian_filter1d(angles, 0.13 * GRID_HZ, axis=0)
         count = len(self.grid)
         restless = wander(random, count, 3, 0.09, 0.008) + wander(random, count, 3, 0.5, 0.03)

@@ -8,6 +8,7 @@ cameras, since they share a picture size.
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -52,9 +53,8 @@ def _add_material(spec: Any, mujoco: Any, key: str, name: str, material: Materia
     """Paint one texture; its random numbers depend on the place and its own name."""
     image = STYLES[material.style](rng("texture", key, name), material.size, material.base)
     kind = mujoco.mjtTexture.mjTEXTURE_CUBE if material.wrap else mujoco.mjtTexture.mjTEXTURE_2D
-    height, width = material.size
     faces = np.concatenate([image] * 6) if material.wrap else image
-    texture = spec.add_texture(name=name, type=kind, width=width, height=faces.shape[0], nchannel=3)
+    texture = spec.add_texture(name=name, type=kind, width=image.shape[1], height=faces.shape[0], nchannel=3)
     texture.data = faces.tobytes()
     entry = spec.add_material(name=name, shininess=material.shine, specular=material.shine)
     entry.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
@@ -113,21 +113,25 @@ class Renderer:
             self._renderer = mujoco.Renderer(self._model, height, width)
         except Exception as error:  # the GL loaders raise whatever they like
             raise ConfigError(f"MuJoCo could not open a GL context ({error}); {_REMEDY}") from error
+        self._cheapen_textures()
+        # A context that outlives the interpreter's shutdown makes PyOpenGL complain.
+        self.close = weakref.finalize(self, self._renderer.close)
 
     def _spec(self, home: Home, plan: WorldPlan) -> Any:
         mujoco = self._mj
         spec = mujoco.MjSpec()
         spec.visual.global_.offwidth, spec.visual.global_.offheight = plan.width, plan.height
         spec.visual.quality.shadowsize, spec.visual.quality.offsamples = 0, 0
+        spec.visual.quality.numslices, spec.visual.quality.numstacks = 16, 10
         spec.visual.map.znear, spec.visual.map.zfar = 0.01, 4.0
         spec.stat.extent, spec.stat.center = 3.0, [0, 0, 1]
-        spec.visual.headlight.ambient = [0.30, 0.30, 0.31]
-        spec.visual.headlight.diffuse = [0.10, 0.10, 0.10]
+        spec.visual.headlight.ambient = [0.46, 0.46, 0.47]
+        spec.visual.headlight.diffuse = [0.12, 0.12, 0.12]
         spec.visual.headlight.specular = [0.0, 0.0, 0.0]
         spec.worldbody.add_light(
             pos=home.lamp,
             dir=[0, 0, -1],
-            diffuse=[0.55, 0.53, 0.48],
+            diffuse=[0.70, 0.67, 0.60],
             specular=[0.3] * 3,
             castshadow=False,
             type=mujoco.mjtLightType.mjLIGHT_POINT,
@@ -136,12 +140,22 @@ class Renderer:
         spec.worldbody.add_light(
             pos=[-2, -1.5, 2.2],
             dir=[0.6, 0.5, -0.6],
-            diffuse=[0.25, 0.26, 0.30],
+            diffuse=[0.30, 0.31, 0.34],
             specular=[0.1] * 3,
             castshadow=False,
             type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
         )
         return spec
+
+    def _cheapen_textures(self) -> None:
+        """Sample one mipmap level, not two: a quarter less time for a picture drawn without a graphics card."""
+        from OpenGL import GL
+
+        wrapped = self._mj.mjtTexture.mjTEXTURE_CUBE.value
+        for number, kind in enumerate(self._model.tex_type):
+            target = GL.GL_TEXTURE_CUBE_MAP if kind == wrapped else GL.GL_TEXTURE_2D
+            GL.glBindTexture(target, int(self._renderer._mjr_context.texture[number]))
+            GL.glTexParameteri(target, GL.GL_TEXTURE_MIN_FILTER, GL.GL_LINEAR_MIPMAP_NEAREST)
 
     def _place(self, poses: Mapping[str, Pose], index: int, camera: str) -> None:
         for name in self._names:
@@ -174,7 +188,3 @@ class Renderer:
     def names(self) -> list[str]:
         """The movable bodies."""
         return self._names
-
-    def close(self) -> None:
-        """Free the GL context."""
-        self._renderer.close()

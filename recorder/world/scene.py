@@ -88,10 +88,10 @@ PLACES = ((1.45, 0.2, 0.0), (0.85, 1.02, 90.0), (-0.75, 1.02, 90.0), (-1.5, 0.35
 BOARD = {"table": 0.76, "counter": 0.92, "shelf": 1.08, "sideboard": 0.84, "cabinet": 0.96}
 BOARD_FRONT, BOARD_DEPTH, BOARD_WIDTH = 0.30, 0.55, 1.2
 # Where things may stand on a board: x, y in the station's frame, two rows.
-SLOTS = tuple((x, y) for x in (0.45, 0.66) for y in (-0.38, -0.13, 0.13, 0.38))
+SLOTS = tuple((x, y) for x in (0.44, 0.60) for y in (-0.38, -0.13, 0.13, 0.38))
 # The cupboard on the cabinet: its hinge (station frame), width, and the slot inside it.
-HINGE, DOOR_WIDTH, DOOR_HEIGHT = np.array([0.50, 0.42, 1.22]), 0.46, 0.46
-INSIDE = np.array([0.60, 0.16, 1.26])
+HINGE, DOOR_WIDTH, DOOR_HEIGHT = np.array([0.60, 0.42, 1.34]), 0.46, 0.42
+INSIDE = np.array([0.70, 0.16, 1.36])
 WOOD: tuple[Colour, ...] = ((0.55, 0.36, 0.20), (0.70, 0.52, 0.33), (0.40, 0.27, 0.18), (0.62, 0.57, 0.50))
 
 

@@ -9,6 +9,7 @@ stretches what is heard as it does in a real room. Each source has mirror images
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.signal import butter, lfilter, sosfilt
@@ -23,6 +24,8 @@ WALL, FLOOR = 0.28, 0.22
 # Peak or RMS pressure at 1 m, in units of full scale.
 TONE_LEVEL, RADIO_LEVEL, HUM_LEVEL, ROOM_NOISE = 0.12, 0.010, 0.0035, 0.0008
 KNOT_HZ = 100
+BLOCK = 1 << 14
+LONGEST_WAY_M = 15.0
 Path = Callable[[np.ndarray], np.ndarray]
 
 
@@ -102,39 +105,45 @@ def hum(random: np.random.Generator, seconds: float) -> np.ndarray:
     return np.asarray(wave / np.sqrt(np.mean(wave**2)))
 
 
-def hear(into: np.ndarray, wave: np.ndarray, t0: float, source: np.ndarray, microphone: Path, gain: float) -> None:
+@dataclass(frozen=True)
+class Source:
+    """A sound: `wave` (M,) float32 at 48 kHz as at 1 m, leaving `at` (3,) metres from `t0` seconds on."""
+
+    wave: np.ndarray
+    t0: float
+    at: np.ndarray
+    gain: float
+
+
+def hear(into: np.ndarray, source: Source, microphone: Path) -> None:
     """Add a source to what a microphone hears.
 
-    Args:
-        into: (N,) float64, the microphone's signal from world time 0, changed in place.
-        wave: (M,) the source at 48 kHz, as at 1 m; its first sample leaves `source` at `t0` seconds.
-        source: (3,) metres. microphone: position (K, 3) at times (K,) seconds.
-        gain: factor.
+    Sample n of the microphone is the source at n / 48000 - t0 - distance / 343 seconds, between the source's
+    samples by Lagrange's cubic.
 
-    The sample n of the microphone is the source at n / 48000 - t0 - distance / 343, between its samples by
-    Lagrange's cubic.
+    Args:
+        into: (N,) float32, the microphone's signal from world time 0, changed in place.
+        source: what sounds.
+        microphone: position (K, 3) metres at times (K,) seconds.
     """
-    first = max(0, int(np.floor(t0 * RATE_HZ)))
-    last = min(len(into), int(np.ceil(t0 * RATE_HZ)) + len(wave) + round(0.05 * RATE_HZ))
+    start = source.t0 * RATE_HZ
+    first = max(0, int(np.floor(start)))
+    last = min(len(into), int(np.ceil(start)) + len(source.wave) + round(LONGEST_WAY_M / SPEED_M_S * RATE_HZ))
     if last - first < 2:
         return
+    padded = np.concatenate([np.zeros(4), source.wave, np.zeros(4)]).astype(np.float32)
     knots = np.linspace(first, last, max(2, round((last - first) / RATE_HZ * KNOT_HZ)))
-    distance = np.linalg.norm(microphone(knots / RATE_HZ) - source, axis=1)
-    n = np.arange(first, last)
-    away = np.interp(n, knots, distance)
-    at = n - t0 * RATE_HZ - away * (RATE_HZ / SPEED_M_S) + 2
-    whole = np.floor(at).astype(np.int64)
-    f = (at - whole).astype(np.float32)
-    padded = np.concatenate([np.zeros(2), wave, np.zeros(3)]).astype(np.float32)
-    inside = (whole >= 1) & (whole < len(padded) - 2)
-    k = np.where(inside, whole, 1)
-    value = (
-        padded[k - 1] * (-f * (f - 1) * (f - 2) / 6)
-        + padded[k] * ((f + 1) * (f - 1) * (f - 2) / 2)
-        + padded[k + 1] * (-(f + 1) * f * (f - 2) / 2)
-        + padded[k + 2] * ((f + 1) * f * (f - 1) / 6)
-    )
-    into[first:last] += np.where(inside, value * (gain / np.maximum(away, 0.15)), 0.0)
+    distance = np.linalg.norm(microphone(knots / RATE_HZ) - source.at, axis=1)
+    for begin in range(first, last, BLOCK):  # blocks fit the processor's cache
+        n = np.arange(begin, min(begin + BLOCK, last))
+        away = np.interp(n, knots, distance)
+        at = np.clip(n - start - away * (RATE_HZ / SPEED_M_S) + 4, 1, len(padded) - 3)
+        k = at.astype(np.int32)
+        f = (at - k).astype(np.float32)
+        g, h = f - 1, f - 2
+        value = padded[k] * ((f + 1) * g * h / 2) - padded[k - 1] * (f * g * h / 6)
+        value += padded[k + 2] * ((f + 1) * f * g / 6) - padded[k + 1] * ((f + 1) * f * h / 2)
+        into[begin : begin + len(n)] += value * (source.gain / np.maximum(away, 0.15)).astype(np.float32)
 
 
 def images(source: np.ndarray) -> list[tuple[np.ndarray, float]]:
@@ -152,28 +161,40 @@ def images(source: np.ndarray) -> list[tuple[np.ndarray, float]]:
     return result
 
 
-def listen(
-    plan: WorldPlan, name: str, microphone: Path, events: list[Noise], ambience: dict[str, np.ndarray]
-) -> np.ndarray:
+def sources(plan: WorldPlan, events: list[Noise], ambience: dict[str, np.ndarray]) -> list[Source]:
+    """Everything that sounds in a session, mirror images included.
+
+    Args:
+        plan: the session.
+        events: what sounds once.
+        ambience: positions (3,) of ``radio`` and ``hum``.
+    """
+    result = []
+    for kind in KINDS:
+        for at, gain in images(SPEAKER):
+            result.append(Source(tone(kind, RATE_HZ), plan.tone_s[kind], at, gain * TONE_LEVEL))
+    for number, event in enumerate(events):
+        wave = clip(event.kind, plan.rng(f"clip{number}"))
+        for at, gain in images(np.array(event.at)):
+            result.append(Source(wave, event.t, at, gain * event.gain))
+    for kind, level, make in (("radio", RADIO_LEVEL, radio), ("hum", HUM_LEVEL, hum)):
+        wave = make(plan.rng(kind), plan.duration_s + 1.0)
+        for at, gain in images(ambience[kind])[:3]:
+            result.append(Source(wave, -0.5, at, gain * level))
+    return result
+
+
+def listen(plan: WorldPlan, name: str, microphone: Path, around: list[Source]) -> np.ndarray:
     """(N,) float32 at 48 kHz: what one microphone hears from world time 0.
 
     Args:
-        plan: the session. name: keys the microphone's own noise.
+        plan: the session.
+        name: the microphone; keys its own noise.
         microphone: position (K, 3) metres at times (K,) seconds.
-        events: everything that sounds once.
-        ambience: positions of ``radio`` and ``hum``.
+        around: what sounds.
     """
-    heard = np.zeros(round(plan.duration_s * RATE_HZ))
-    for kind in KINDS:
-        for place, gain in images(SPEAKER):
-            hear(heard, tone(kind, RATE_HZ), plan.tone_s[kind], place, microphone, gain * TONE_LEVEL)
-    for number, event in enumerate(events):
-        wave = clip(event.kind, plan.rng(f"clip{number}"))
-        for place, gain in images(np.array(event.at)):
-            hear(heard, wave, event.t, place, microphone, gain * event.gain)
-    for kind, level, make in (("radio", RADIO_LEVEL, radio), ("hum", HUM_LEVEL, hum)):
-        wave = make(plan.rng(kind), plan.duration_s + 1.0)
-        for place, gain in images(ambience[kind])[:3]:
-            hear(heard, wave, -0.5, place, microphone, gain * level)
-    hiss = lfilter([1.0], [1.0, -0.7], plan.rng(f"microphone-{name}").standard_normal(len(heard)))
-    return np.clip(heard + ROOM_NOISE * hiss, -1, 1).astype(np.float32)
+    own = plan.rng(f"microphone-{name}").standard_normal(round(plan.duration_s * RATE_HZ), np.float32)
+    heard = (ROOM_NOISE * lfilter([1.0], [1.0, -0.7], own)).astype(np.float32)
+    for source in around:
+        hear(heard, source, microphone)
+    return np.clip(heard, -1, 1)

@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, zoom
 
 Colour = tuple[float, float, float]
 
 
-def fractal(rng: np.random.Generator, height: int, width: int, finest: float = 1.0) -> np.ndarray:
-    """(height, width) noise of zero mean and unit deviation with detail at five scales, wrapping round."""
+def fractal(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """(height, width) noise of zero mean and unit deviation with detail at five scales."""
     total = np.zeros((height, width))
     for octave in range(5):
-        layer = gaussian_filter(rng.standard_normal((height, width)), finest * 2**octave, mode="wrap")
-        total += layer / layer.std() * 1.25**octave
+        step = 2**octave
+        coarse = rng.standard_normal((height // step + 2, width // step + 2))
+        layer = zoom(coarse, step, order=1)[:height, :width] if octave else coarse[:height, :width]
+        total += 1.1**octave * layer
     return total / total.std()
 
 
@@ -52,7 +54,7 @@ def _layered(rng: np.random.Generator, size: tuple[int, int], base: Colour, stre
 def bricks(rng: np.random.Generator, size: tuple[int, int], base: Colour) -> np.ndarray:
     """A brick wall."""
     tint, joint = _cells(rng, *size, (size[0] // 20, size[0] // 8), 1.0)
-    image = _layered(rng, size, base, 0.10) * (1 + 0.20 * tint[..., None])
+    image = _layered(rng, size, base, 0.2) * (1 + 0.22 * tint[..., None])
     image[joint] = 0.72 + 0.05 * rng.standard_normal((int(joint.sum()), 1))
     return paint(image)
 
@@ -61,7 +63,7 @@ def planks(rng: np.random.Generator, size: tuple[int, int], base: Colour) -> np.
     """A wooden floor or board: planks along the width, each with its own tint and grain."""
     tint, joint = _cells(rng, *size, (max(8, size[0] // 12), size[1] // 2), 1.0)
     grain = gaussian_filter(rng.standard_normal(size), (0.8, 12), mode="wrap")
-    image = _layered(rng, size, base, 0.07) * (1 + (0.16 * tint + 0.12 * grain / grain.std())[..., None])
+    image = _layered(rng, size, base, 0.16) * (1 + (0.16 * tint + 0.16 * grain / grain.std())[..., None])
     image[joint] *= 0.45
     return paint(image)
 
@@ -70,16 +72,16 @@ def tiles(rng: np.random.Generator, size: tuple[int, int], base: Colour) -> np.n
     """Tiles in two colours, each tile a little different."""
     cell = size[0] // 10
     tint, joint = _cells(rng, *size, (cell, cell), 0.0)
-    image = _layered(rng, size, base, 0.08) * (1 + 0.25 * np.sign(tint) + 0.10 * tint)[..., None]
+    image = _layered(rng, size, base, 0.2) * (1 + 0.25 * np.sign(tint) + 0.10 * tint)[..., None]
     image[joint] = 0.85
     return paint(image)
 
 
 def motifs(rng: np.random.Generator, size: tuple[int, int], base: Colour) -> np.ndarray:
     """Wallpaper with discs, rings, diamonds and squares thrown over it, none twice the same."""
-    image = _layered(rng, size, base, 0.06)
-    for _ in range(160):
-        radius = rng.uniform(0.008, 0.045) * size[0]
+    image = _layered(rng, size, base, 0.15)
+    for _ in range(30 + size[0] * size[1] // 1000):
+        radius = (0.006 + 0.03 * rng.random() ** 2) * size[0]
         cy, cx = rng.random(2) * size
         y0, x0 = max(int(cy - radius), 0), max(int(cx - radius), 0)
         y, x = np.mgrid[y0 : int(cy + radius) + 1, x0 : int(cx + radius) + 1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from recorder.world.plan import Box, CameraModel
 from recorder.world.scene import Shape
@@ -37,17 +36,10 @@ def surface_points(shapes: tuple[Shape, ...]) -> np.ndarray:
     return np.concatenate(clouds)
 
 
-def project(model: CameraModel, eye: np.ndarray, turn: Rotation, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """World points (N, 3) seen by cameras at `eye` (N, 3), `turn` (world <- camera): (N, 2) px and depth (N,) m.
-
-    Points behind the camera are NaN.
-    """
-    seen = turn.inv().apply(points - eye)
-    depth = seen[:, 2]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        px = seen[:, :2] / depth[:, None] * [model.fx, model.fy] + [model.cx, model.cy]
-    px[depth < NEAR] = np.nan
-    return px, depth
+def pinhole(model: CameraModel, seen: np.ndarray) -> np.ndarray:
+    """(..., 2) px of points (..., 3) in the camera's frame (x right, y down, z forward); NaN behind it."""
+    depth = np.where(seen[..., 2:] > NEAR, seen[..., 2:], np.nan)
+    return seen[..., :2] / depth * [model.fx, model.fy] + [model.cx, model.cy]
 
 
 def bounds(name: str, kind: str, model: CameraModel, px: np.ndarray) -> Box | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from firmware_host.errors import ConfigError, unknown_name
-from recorder.world import body, senses, sound
+from recorder.world import body, senses
 from recorder.world.behaviour import ACTIVITIES, Noise, direct
 from recorder.world.gaze import Gaze
 from recorder.world.person import Person
@@ -25,10 +26,12 @@ from recorder.world.scene import (
     furnish,
     looking,
 )
+from recorder.world.sound import Source, listen, sources
 from recorder.world.things import Things
-from recorder.world.truth import bounds, project, surface_points
+from recorder.world.truth import bounds, pinhole, surface_points
 
 MICROPHONES = ("kit-01", "kit-02", "head", "eye")
+TAPE_SIGMA_M, TAPE_STEP_M = 0.01, 0.05
 
 
 class World:
@@ -55,7 +58,7 @@ class World:
         self._clouds = {name: surface_points(shapes) for name, shapes in self._shapes.items()}
         self._renderer: Renderer | None = None
 
-    # --- cameras -------------------------------------------------------------------------------------------
+    # --- cameras ---
 
     def camera(self, name: str) -> CameraModel:
         """The pinhole of ``third``, ``head`` or ``eye``."""
@@ -117,7 +120,7 @@ class World:
             self._renderer.close()
             self._renderer = None
 
-    # --- sound ---------------------------------------------------------------------------------------------
+    # --- sound ---
 
     @property
     def tone_times_ns(self) -> dict[str, int]:
@@ -136,9 +139,14 @@ class World:
 
     def sound(self, microphone: str) -> np.ndarray:
         """(N,) float32 at 48 kHz: what one microphone hears; sample n is at world time n / 48000 s."""
-        corners = {kind: self.home.stations[name] for kind, name in (("radio", "shelf"), ("hum", "counter"))}
-        ambience = {kind: np.array([*s.to_world(np.array([0.7, 0.5, 0]))[:2], 0.9]) for kind, s in corners.items()}
-        return sound.listen(self.plan, microphone, lambda t: self.microphone_at(microphone, t), self.noises, ambience)
+        return listen(self.plan, microphone, lambda t: self.microphone_at(microphone, t), self._sounds)
+
+    @cached_property
+    def _sounds(self) -> list[Source]:
+        near = {"radio": "shelf", "hum": "counter"}
+        corner = np.array([0.7, 0.5, 0.9])
+        ambience = {kind: self.home.stations[name].to_world(corner) for kind, name in near.items()}
+        return sources(self.plan, self.noises, ambience)
 
     @property
     def noises(self) -> list[Noise]:
@@ -148,18 +156,15 @@ class World:
     def tone_distance_m(self, microphone: str) -> float:
         """The way from the speaker to a microphone as a careful person notes it, to 5 cm.
 
-        The true distance differs by where exactly the person stands and sways: a few centimetres.
+        A tape held while the wearer stands on the mark is good to about a centimetre; the wearer sways and comes
+        back to the mark a little elsewhere, which only the sound knows.
         """
-        one, mark = self._build, self.home.stations["mark"]
-        neck = np.array([0.0, 0.0, one.pelvis_height + one.trunk])
-        worn = {name: neck + at for name, (at, _) in body.WORN_CAMERAS.items()}
-        worn["kit-02"] = np.array([0.0, 0.0, one.pelvis_height]) + body.CHEST_MICROPHONE
-        if microphone not in MICROPHONES:
-            raise ConfigError(unknown_name("microphone", microphone, MICROPHONES))
-        at = KIT if microphone == "kit-01" else mark.to_world(worn[microphone])
-        return round(float(np.linalg.norm(at - SPEAKER)) / 0.05) * 0.05
+        start = np.array([self.plan.tone_s["start"]])
+        true_m = float(np.linalg.norm(self.microphone_at(microphone, start)[0] - SPEAKER))
+        tape_m = true_m + float(self.plan.rng(f"tape-{microphone}").normal(0.0, TAPE_SIGMA_M))
+        return round(round(tape_m / TAPE_STEP_M) * TAPE_STEP_M, 2)
 
-    # --- gaze ----------------------------------------------------------------------------------------------
+    # --- gaze ---
 
     def gaze(self, t_ns: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What the eye tracker reports.
@@ -178,12 +183,13 @@ class World:
     def gaze_truth(self, camera: str, t_ns: Sequence[int] | np.ndarray) -> np.ndarray:
         """(N, 2) px: the point that is looked at, in one camera; NaN outside the frame or behind it."""
         t, model = _seconds(t_ns), self.camera(camera)
-        px, _ = project(model, *self.camera_pose(camera, t), self._gaze.point(t))
+        eye, turn = self.camera_pose(camera, t)
+        px = pinhole(model, turn.inv().apply(self._gaze.point(t) - eye))
         outside = ~((px >= -0.5) & (px < [model.width - 0.5, model.height - 0.5])).all(axis=1)
         px[outside] = np.nan
         return px
 
-    # --- boxes, labels, relations ----------------------------------------------------------------------------
+    # --- boxes, labels, relations ---
 
     def boxes(self, camera: str, t_ns: Sequence[int] | np.ndarray) -> list[list[Box]]:
         """Per time, the boxes of the things and, for ``third``, of the person, also where they are hidden."""
@@ -204,13 +210,9 @@ class World:
     def _projected(self, name: str, model: CameraModel, eye: np.ndarray, turn: Rotation, t: np.ndarray) -> np.ndarray:
         """(N, P, 2) px of a body's surface points."""
         at, own = self._pose(name, t)
-        cloud = self._clouds[name]
-        matrices = own.as_matrix()
-        points = np.einsum("nij,pj->npi", matrices, cloud) + at[:, None]
-        count = len(cloud)
-        quats = np.repeat(turn.as_quat(), count, axis=0)
-        px, _ = project(model, np.repeat(eye, count, axis=0), Rotation.from_quat(quats), points.reshape(-1, 3))
-        return px.reshape(len(t), count, 2)
+        back = turn.inv()
+        seen = (back * own).as_matrix() @ self._clouds[name].T
+        return pinhole(model, np.swapaxes(seen, 1, 2) + back.apply(at - eye)[:, None])
 
     def labels(self) -> list[Label]:
         """Every activity and atomic action, by start; intervals are half open, atomic ones may overlap."""
@@ -236,7 +238,7 @@ class World:
         target = self._gaze.target(t)
         return [*relations, (actor, "looking_at", target)] if target else relations
 
-    # --- body and room sensors -------------------------------------------------------------------------------
+    # --- body and room sensors ---
 
     def _check(self, segment: str) -> str:
         if segment not in self.segments:

@@ -1,0 +1,328 @@
+"""The world as its users see it: the same plan gives the same bytes, and all senses tell one story."""
+
+from __future__ import annotations
+
+import itertools
+
+import cv2
+import numpy as np
+import pytest
+from scipy.signal import correlate
+from scipy.spatial.transform import Rotation
+
+from firmware_host.errors import ConfigError
+from recorder.tone import tone
+from recorder.world import ACTIVITIES, MICROPHONES, World, WorldPlan
+from recorder.world.gaze import EYES
+from recorder.world.plan import RATE_HZ
+from recorder.world.scene import SPEAKER, THIRD_AT, THIRD_LOOKS_AT, looking
+
+PLAN = WorldPlan(duration_s=20.0, seed=5, activity="make_tea")
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World(PLAN)
+
+
+@pytest.fixture(scope="module")
+def long() -> World:
+    """Enough actions for statistics; never rendered."""
+    return World(WorldPlan(duration_s=60.0, seed=2))
+
+
+def times(start_s: float, stop_s: float, rate_hz: float) -> np.ndarray:
+    return np.arange(round(start_s * 1e9), round(stop_s * 1e9), round(1e9 / rate_hz))
+
+
+def grey(world: World, camera: str, t_ns: np.ndarray) -> list[np.ndarray]:
+    return [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in world.render(camera, t_ns)]
+
+
+def turns(quaternions: np.ndarray) -> Rotation:
+    return Rotation.from_quat(np.roll(quaternions, -1, axis=1))
+
+
+# --- determinism ---
+
+
+def test_the_same_plan_gives_the_same_bytes(world: World) -> None:
+    twin = World(WorldPlan(duration_s=20.0, seed=5, activity="make_tea"))
+    t = times(6.0, 7.0, 3.0)
+    # The twin is asked in another order: an answer may not depend on what was asked before.
+    other_sound = twin.sound("head")
+    other = list(twin.render("head", t[::-1]))[::-1]
+    assert all(np.array_equal(a, b) for a, b in zip(world.render("head", t), other, strict=True))
+    assert np.array_equal(world.sound("head"), other_sound)
+    assert np.array_equal(world.gaze(t)[0], twin.gaze(t)[0], equal_nan=True)
+    assert np.array_equal(world.imu("rarmd", t).linear, twin.imu("rarmd", t).linear)
+    assert world.labels() == twin.labels()
+    twin.close()
+
+
+@pytest.mark.parametrize("change", [{"seed": 6}, {"participant": "p02"}, {"place": "r02"}, {"activity": "clean_up"}])
+def test_every_field_of_the_plan_matters(world: World, change: dict[str, object]) -> None:
+    other = World(WorldPlan(**{"duration_s": 20.0, "seed": 5, "activity": "make_tea", **change}))  # type: ignore[arg-type]
+    t = times(4.0, 16.0, 10.0)
+    assert not np.allclose(world.orientation("body", t), other.orientation("body", t), atol=0.01)
+
+
+# --- pictures ---
+
+
+def test_head_and_scene_pictures_match_by_features(world: World) -> None:
+    t = times(0.7, 19.5, 0.6)
+    sift, matcher, inliers = cv2.SIFT_create(), cv2.BFMatcher(), []
+    for head, eye in zip(grey(world, "head", t), grey(world, "eye", t), strict=True):
+        a, da = sift.detectAndCompute(eye, None)
+        b, db = sift.detectAndCompute(head, None)
+        good = [m for m, n in matcher.knnMatch(da, db, k=2) if m.distance < 0.75 * n.distance]
+        source = np.array([a[m.queryIdx].pt for m in good], np.float32)
+        target = np.array([b[m.trainIdx].pt for m in good], np.float32)
+        inliers.append(int(cv2.findHomography(source, target, cv2.RANSAC, 5.0)[1].sum()))
+    assert np.median(inliers) >= 150, inliers
+
+
+def test_optical_flow_explains_the_head_gyroscope(world: World) -> None:
+    t = times(10.0, 17.0, 30.0)
+    frames = grey(world, "head", t)
+    flow = []
+    for before, after in itertools.pairwise(frames):
+        points = cv2.goodFeaturesToTrack(before, 300, 0.01, 7)
+        moved, found, _ = cv2.calcOpticalFlowPyrLK(before, after, points, None)
+        flow.append(np.median((moved - points)[found == 1], axis=0).ravel())
+    gyro = world.camera_imu("head", (t[:-1] + t[1:]) // 2).gyro
+    horizontal, vertical = np.array(flow).T
+    # Turning right (positive about y, which points down) moves the picture left; up (about x) moves it down.
+    yaw = np.corrcoef(horizontal, -gyro[:, 1])[0, 1]
+    pitch = np.corrcoef(vertical, gyro[:, 0])[0, 1]
+    assert yaw > 0.8
+    assert pitch > 0.8
+
+
+@pytest.mark.parametrize("camera", ["third", "head", "eye"])
+def test_boxes_bound_what_is_drawn(world: World, camera: str) -> None:
+    t = times(3.0, 17.0, 1.0)
+    poses, tight, seen = world.poses(t), 0, 0
+    for index, boxes in enumerate(world.boxes(camera, t)):
+        drawn = world.renderer.bodies(poses, index, camera)
+        for box in boxes:
+            parts = world.segments if box.kind == "person" else (box.name,)
+            mask = np.isin(drawn, [world.renderer.names.index(part) for part in parts])
+            if mask.sum() < 30:
+                continue
+            y, x = np.nonzero(mask)
+            seen += 1
+            inside = x.min() > box.x1 - 2 and x.max() < box.x2 + 2 and y.min() > box.y1 - 2 and y.max() < box.y2 + 2
+            assert inside, (camera, t[index], box, x.min(), x.max(), y.min(), y.max())
+            area = (x.max() - x.min() + 1) * (y.max() - y.min() + 1)
+            tight += area > 0.85 * (box.x2 - box.x1) * (box.y2 - box.y1)
+    assert seen > 10
+    assert tight > 0.5 * seen  # the others are partly hidden
+
+
+def test_no_drawn_thing_lacks_a_box(world: World) -> None:
+    t = times(3.0, 17.0, 1.0)
+    poses = world.poses(t)
+    for index, boxes in enumerate(world.boxes("head", t)):
+        drawn = world.renderer.bodies(poses, index, "head")
+        boxed = {box.name for box in boxes}
+        for name in world.home.things:
+            if (drawn == world.renderer.names.index(name)).sum() > 20:
+                assert name in boxed
+
+
+def test_hands_are_in_the_head_picture_when_they_act(world: World) -> None:
+    acts = [label for label in world.labels() if label.value in ("pick_up", "put_down", "pour", "drink")]
+    assert acts
+    middles = np.array([(label.t0_ns + label.t1_ns) // 2 for label in acts])
+    poses = world.poses(middles)
+    arms = [world.renderer.names.index(name) for name in ("larmd", "rarmd")]
+    shown = [np.isin(world.renderer.bodies(poses, k, "head"), arms).sum() for k in range(len(acts))]
+    assert np.mean(np.array(shown) > 300) > 0.8, shown
+
+
+# --- inertial ---
+
+
+@pytest.mark.parametrize("segment", ["neck", "body", "rarmd", "llegd"])
+def test_gyro_integrates_to_orientation(world: World, segment: str) -> None:
+    rate = 1000.0
+    t = times(3.0, 6.0, rate)
+    truth = world.imu(segment, t)
+    middle = world.imu(segment, t[:-1] + 500_000)
+    turn = turns(truth.orientation)[0]
+    for step in np.radians(middle.gyro) / rate:
+        turn = turn * Rotation.from_rotvec(step)
+    last = turns(truth.orientation[-1:])[0]
+    assert np.degrees((turn.inv() * last).magnitude()) < 0.2
+
+
+@pytest.mark.parametrize("camera", ["head", "eye"])
+def test_acceleration_integrates_to_the_way_the_camera_went(world: World, camera: str) -> None:
+    rate = 500.0
+    t = times(4.0, 5.0, rate)
+    truth = world.camera_imu(camera, t)
+    acceleration = turns(truth.orientation).apply(truth.linear)
+    at = world.camera_pose(camera, t / 1e9)[0]
+    speed = (at[1] - at[0]) * rate + np.cumsum(acceleration, axis=0) / rate
+    way = np.cumsum(speed, axis=0)[-1] / rate
+    assert np.linalg.norm(at[-1] - at[0]) > 0.3  # the person walks here
+    np.testing.assert_allclose(way, at[-1] - at[0], atol=0.02)
+
+
+def test_gravity_points_up_at_rest(world: World) -> None:
+    t = times(0.2, 1.4, 50.0)
+    for segment in world.segments:
+        gravity = world.imu(segment, t).gravity
+        np.testing.assert_allclose(np.linalg.norm(gravity, axis=1), 9.81, rtol=1e-9)
+        assert (gravity[:, 2] > 7.5).all(), segment
+
+
+# --- sound ---
+
+
+@pytest.mark.parametrize("microphone", MICROPHONES)
+@pytest.mark.parametrize("kind", ["start", "end"])
+def test_tones_arrive_after_their_way(world: World, microphone: str, kind: str) -> None:
+    heard = world.sound(microphone)
+    assert heard.shape == (round(PLAN.duration_s * RATE_HZ),)
+    assert heard.dtype == np.float32
+    assert np.abs(heard).max() < 1.0
+    sent = world.tone_times_ns[kind]
+    begin = round(sent * 1e-9 * RATE_HZ) - 2400
+    wave = tone(kind, RATE_HZ)
+    lag = correlate(heard[begin : begin + len(wave) + 9600], wave, "valid", "fft")
+    peak = int(lag.argmax())
+    a, b, c = lag[peak - 1 : peak + 2]
+    arrival = (begin + peak + 0.5 * (a - c) / (a - 2 * b + c)) / RATE_HZ
+    distance = np.linalg.norm(world.microphone_at(microphone, np.array([sent / 1e9 + 0.5]))[0] - SPEAKER)
+    assert abs(arrival - sent / 1e9 - distance / 343.0) < 1e-4
+    assert abs(distance - world.tone_distance_m(microphone)) < 0.07
+
+
+def test_the_wearer_stands_alike_at_both_tones() -> None:
+    for seed in range(6):
+        world = World(WorldPlan(duration_s=20.0, seed=seed))
+        at = {kind: world.microphone_at("kit-02", np.linspace(t, t + 1, 5)) for kind, t in world.plan.tone_s.items()}
+        assert np.linalg.norm(at["end"].mean(axis=0) - at["start"].mean(axis=0)) < 0.05
+        assert max(np.ptp(track, axis=0).max() for track in at.values()) < 0.03
+        assert 0.55 < np.linalg.norm(at["start"][0] - SPEAKER) < 0.95
+
+
+@pytest.mark.parametrize("microphone", ["kit-02", "head"])
+def test_contacts_are_heard(world: World, microphone: str) -> None:
+    heard = world.sound(microphone).astype(float)
+    louder = []
+    for noise in world.noises:
+        if noise.kind == "contact":
+            n = round(noise.t * RATE_HZ)
+            power = [np.mean(np.diff(heard[a : a + 1000]) ** 2) for a in (n - 1500, n + 200)]
+            louder.append(power[1] / power[0])
+    assert np.median(louder) > 4
+
+
+# --- gaze ---
+
+
+def test_gaze_is_the_truth_with_half_a_degree_of_noise(world: World) -> None:
+    t = times(3.0, 17.0, 50.0)
+    xy, valid = world.gaze(t)
+    truth = world.gaze_truth("eye", t)
+    both = valid & np.isfinite(truth[:, 0])
+    degrees = np.degrees((xy - truth)[both] / world.camera("eye").fx)
+    assert 0.4 < degrees.std() < 0.6
+    assert np.isnan(xy[~valid]).all()
+    assert 0.75 < valid.mean() < 0.99
+
+
+def test_gaze_is_on_the_thing_when_the_hand_gets_there(long: World) -> None:
+    reaches = [label for label in long.labels() if label.value == "reach"]
+    assert len(reaches) >= 4
+    near = []
+    for label in reaches:
+        t = np.array([label.t1_ns])
+        x, y = long.gaze_truth("head", t)[0]
+        middles = [((b.x1 + b.x2) / 2, (b.y1 + b.y2) / 2) for b in long.boxes("head", t)[0]]
+        near.append(min(np.hypot(x - u, y - v) for u, v in middles))
+    assert np.median(near) < 45
+
+
+def test_eyes_jump_a_few_times_a_second_and_stay_within_the_head(long: World) -> None:
+    t = np.arange(2.5, 57, 0.002)
+    speed = np.degrees(np.linalg.norm(np.diff(long._gaze.wanted(t), axis=0), axis=1)) / 0.002
+    assert 1.0 < np.count_nonzero(np.diff((speed > 100).astype(int)) == 1) / 54.5 < 4.0
+    eyes = long._person.point("neck", EYES, t)
+    way = long._person.turn("neck", t).inv().apply(long._gaze.point(t) - eyes)
+    aside = np.degrees(np.arctan2(way[:, 1], way[:, 0]))
+    assert np.abs(aside).max() < 20.5
+
+
+# --- labels, relations ---
+
+
+@pytest.mark.parametrize("activity", ACTIVITIES)
+def test_every_activity_has_eight_kinds_of_actions(activity: str) -> None:
+    seen = set()
+    for seed in range(3):
+        world = World(WorldPlan(duration_s=90.0, seed=seed, activity=activity))
+        labels = world.labels()
+        assert {label.value for label in labels if label.tier == "activity"} == {activity}
+        assert all(0 <= label.t0_ns < label.t1_ns <= world.duration_ns for label in labels)
+        seen |= {label.value for label in labels if label.tier == "atomic"}
+    assert len(seen) >= 8
+
+
+def test_the_scene_graph_follows_the_hands(long: World) -> None:
+    actor, world = long.plan.participant, long
+    for label in world.labels():
+        if label.value == "pick_up":
+            relations = world.scene_graph(label.t1_ns)
+            held = [thing for who, what, thing in relations if (who, what) == (actor, "holding")]
+            assert len(held) == 1
+            assert (held[0], "on") not in {(a, b) for a, b, _ in relations}
+    assert not [r for r in world.scene_graph(world.duration_ns - 1) if r[1] == "holding"]
+
+
+# --- room sensors ---
+
+
+def test_the_warm_blob_is_where_the_person_is(world: World) -> None:
+    t = times(4.0, 16.0, 2.0)
+    pixels = world.thermal(t)
+    assert pixels.shape == (len(t), 64)
+    assert pixels.min() > 15
+    assert pixels.max() < 36
+    chest = world.microphone_at("kit-02", t / 1e9) - THIRD_AT
+    way = looking(THIRD_AT, THIRD_LOOKS_AT).inv().apply(chest)
+    angle = np.degrees(np.arctan2(way[:, 0], way[:, 2]))
+    images = pixels.reshape(-1, 8, 8) - np.median(pixels, axis=0).reshape(8, 8)
+    column = images.max(axis=1).argmax(axis=1)
+    shown = np.abs(angle) < 26
+    assert shown.sum() >= 5
+    error = np.abs(np.degrees(np.arctan((column - 3.5) / (4 / np.tan(np.radians(30))))) - angle)[shown]
+    assert np.median(error) < 8
+
+
+def test_air_is_plausible_and_slow(world: World) -> None:
+    air = world.air(times(0.0, 20.0, 5.0))
+    low, high = np.array([12, 97_000, 10, 20_000]), np.array([32, 105_000, 90, 300_000])
+    assert ((air > low) & (air < high)).all()
+    assert np.abs(np.diff(air, axis=0)).max(axis=0)[0] < 0.05
+    assert np.ptp(air[:, 3]) > 1000  # the person came and went
+
+
+# --- words for users ---
+
+
+def test_wrong_names_get_the_nearest_right_one(world: World) -> None:
+    with pytest.raises(ConfigError, match="did you mean 'make_tea'"):
+        World(WorldPlan(20.0, 1, activity="make_te"))
+    with pytest.raises(ConfigError, match="did you mean 'head'"):
+        world.camera("heat")
+    with pytest.raises(ConfigError, match="did you mean 'rarmu'"):
+        world.imu("rarm", [0])
+    with pytest.raises(ConfigError, match="did you mean 'kit-01'"):
+        world.sound("kit01")
+    with pytest.raises(ConfigError, match="too short"):
+        WorldPlan(3.0, 1)

@@ -1,0 +1,131 @@
+"""The person and the things: limbs keep their lengths, feet their ground, hands their grip."""
+
+from __future__ import annotations
+
+import sys
+import types
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from firmware_host.errors import ConfigError
+from recorder.world import World, WorldPlan
+from recorder.world.behaviour import ACTIVITIES, Hold, direct
+from recorder.world.body import PALM, build
+from recorder.world.person import Turning, two_bones
+from recorder.world.plan import CameraModel
+from recorder.world.scene import ROOM, furnish
+from recorder.world.truth import pinhole
+
+coordinate = st.floats(-2, 2)
+
+
+@given(x=coordinate, y=coordinate, z=coordinate, upper=st.floats(0.2, 0.5), lower=st.floats(0.2, 0.5))
+def test_two_bones_keep_their_lengths(x: float, y: float, z: float, upper: float, lower: float) -> None:
+    start, end = np.zeros((1, 3)), np.array([[x, y, z + 0.01]])
+    pole = np.array([[0.3, -0.9, 0.31]])
+    middle, reached = two_bones(start, end, upper, lower, pole)
+    assert np.linalg.norm(middle) == pytest.approx(upper, abs=1e-6)
+    assert np.linalg.norm(reached - middle) == pytest.approx(lower, abs=1e-6)
+    length = np.linalg.norm(end)
+    if abs(upper - lower) + 0.1 < length < 0.95 * (upper + lower):
+        np.testing.assert_allclose(reached, end, atol=1e-9)
+
+
+def test_a_turning_knows_its_own_speed() -> None:
+    grid = np.arange(0, 2, 0.02)
+    turning = Turning(grid, Rotation.from_euler("z", 90 * grid[:, None], degrees=True))
+    t = np.linspace(0.1, 1.9, 7)
+    np.testing.assert_allclose(np.degrees(turning.gyro(t)), np.tile([0, 0, 90.0], (7, 1)), atol=1e-3)
+
+
+def test_the_pinhole_looks_down_z() -> None:
+    model = CameraModel("third", 640, 360, 400.0, 400.0, 319.5, 179.5)
+    px = pinhole(model, np.array([[0, 0, 2.0], [0.5, 0.25, 2.0], [0, 0, -1.0]]))
+    np.testing.assert_allclose(px[:2], [[319.5, 179.5], [419.5, 229.5]])
+    assert np.isnan(px[2]).all()
+
+
+@pytest.fixture(scope="module")
+def worlds() -> list[World]:
+    return [
+        World(WorldPlan(40.0, seed, activity, participant=f"p0{seed}", place=f"r0{seed}"))
+        for seed, activity in enumerate(ACTIVITIES)
+    ]
+
+
+def test_a_standing_foot_does_not_slide(worlds: list[World]) -> None:
+    for world in worlds:
+        t = np.arange(0, 40, 0.02)
+        person = world._person
+        for side in "lr":
+            ankle = person.point(f"{side}legd", np.array([0, 0, -person.one.shank]), t)
+            low = ankle[:, 2] < person.one.ankle + 0.01
+            planted = low[1:] & low[:-1]
+            speed = np.linalg.norm(np.diff(ankle[:, :2], axis=0), axis=1)[planted] / 0.02
+            assert np.percentile(speed, 90) < 0.12
+            assert ankle[:, 2].min() > person.one.ankle - 0.02
+
+
+def test_a_held_thing_stays_in_the_hand_and_moves_without_jumps(worlds: list[World]) -> None:
+    for world in worlds:
+        t = np.arange(0, 40, 0.02)
+        for name, thing in world.home.things.items():
+            at, turn = world._things.pose(name, t)
+            assert np.linalg.norm(np.diff(at, axis=0), axis=1).max() / 0.02 < 3.5, name
+            grip = at + turn.apply([0, 0, thing.grip])
+            for hold, until in _held(world._script.holds[name]):
+                inside = (t > hold.t + 0.3) & (t < until)
+                palm = world._person.palm(hold.hand or "", t[inside])
+                np.testing.assert_allclose(np.linalg.norm(grip[inside] - palm, axis=1), PALM, atol=1e-6)
+
+
+def _held(holds: list[Hold]) -> list[tuple[Hold, float]]:
+    return [(hold, nxt.t) for hold, nxt in zip(holds, [*holds[1:], holds[-1]], strict=True) if hold.hand]
+
+
+def test_hands_reach_what_they_take(worlds: list[World]) -> None:
+    missed = []
+    for world in worlds:
+        for name, thing in world.home.things.items():
+            for before, hold in zip(world._script.holds[name], world._script.holds[name][1:], strict=False):
+                if hold.hand:
+                    palm = world._person.palm(hold.hand, np.array([hold.t + 0.05]))[0]
+                    missed.append(np.linalg.norm(palm - (np.array(before.at) + [0, 0, thing.grip])) - PALM)
+    assert len(missed) > 10
+    assert max(missed) < 0.06
+
+
+def test_nobody_leaves_the_room_and_the_day_ends_on_the_mark(worlds: list[World]) -> None:
+    t = np.arange(0, 40, 0.1)
+    for world in worlds:
+        ground = world._person.ground(t)
+        assert (np.abs(ground) < ROOM[:2] / 2 - 0.4).all()
+        mark = world.home.stations["mark"]
+        assert np.hypot(*(ground[-1] - [mark.x, mark.y])) < 0.06
+
+
+def test_a_longer_session_only_adds_actions() -> None:
+    for seed in range(4):
+        short, long = (WorldPlan(duration, seed, "clean_up") for duration in (30.0, 90.0))
+        scripts = [direct(plan, furnish(plan), build(plan.participant)) for plan in (short, long)]
+        counts = [len([span for span in script.spans if span.tier == "atomic"]) for script in scripts]
+        assert counts[1] > counts[0] > 3
+
+
+def test_activities_share_stations_and_starting_places() -> None:
+    places = set()
+    for seed in range(12):
+        plan = WorldPlan(30.0, seed, "make_tea")
+        script = direct(plan, furnish(plan), build(plan.participant))
+        places.add(script.holds["cup"][0].station)
+    assert len(places) >= 4
+
+
+def test_a_missing_gl_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mujoco", types.ModuleType("mujoco"))
+    with pytest.raises(ConfigError, match="apt-get install libosmesa6"):
+        next(World(WorldPlan(10.0, 1)).render("head", [0]))
