@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import select
+import termios
 from typing import Protocol, cast
 
 from firmware_host.clock import Clock
@@ -105,6 +106,10 @@ class I2CBus:
         self._bus.close()
 
 
+_SERIAL_FAULTS = (OSError, TypeError, termios.error)
+"""What pyserial lets through when a line goes away under it."""
+
+
 class SerialLine:
     """A UART, through pyserial: 8N1, owned by this process alone."""
 
@@ -124,20 +129,20 @@ class SerialLine:
     def write(self, data: bytes) -> None:
         try:
             self._serial.write(data)
-        except OSError as error:
+        except _SERIAL_FAULTS as error:
             raise BusFault(Flag.TIMEOUT, str(error)) from error
 
     def read(self, timeout_ns: int) -> bytes:
         try:
             ready, _, _ = select.select([self._serial.fileno()], [], [], max(timeout_ns, 0) / 1e9)
             return self._serial.read(256) if ready else b""
-        except (OSError, TypeError) as error:  # TypeError: pyserial, when the line is closed under it
+        except _SERIAL_FAULTS as error:
             raise BusFault(Flag.TIMEOUT, str(error)) from error
 
     def reset_input(self) -> None:
         try:
             self._serial.reset_input_buffer()
-        except OSError as error:
+        except _SERIAL_FAULTS as error:
             raise BusFault(Flag.TIMEOUT, str(error)) from error
 
     def close(self) -> None:

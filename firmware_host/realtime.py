@@ -9,7 +9,8 @@ import sys
 
 _PRIORITY = 50
 _SWITCH_INTERVAL_S = 0.0005
-_MCL_CURRENT_AND_FUTURE = 3
+_LOCK_ALL_ONCE_TOUCHED = 1 | 2 | 4
+"""MCL_CURRENT, MCL_FUTURE and MCL_ONFAULT: without the last, every thread's whole stack would be resident."""
 
 
 def become_real_time() -> list[str]:
@@ -27,7 +28,7 @@ def become_real_time() -> list[str]:
             f"with 'rtprio {_PRIORITY}' in /etc/security/limits.conf"
         )
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mlockall(_MCL_CURRENT_AND_FUTURE):
+    if libc.mlockall(_LOCK_ALL_ONCE_TOUCHED):
         reason = os.strerror(ctypes.get_errno())
         notes.append(f"memory is not locked ({reason}); allow it with 'memlock unlimited' in limits.conf")
     sys.setswitchinterval(_SWITCH_INTERVAL_S)

@@ -90,7 +90,7 @@ def test_bno055_returns_the_rotation_at_most_a_fusion_step_old(recorded):
     now = np.array([feel(int(t - T0_NS))[:4] for t in t_ns])
     turned = 2 * (np.arctan2(q[:, 3], q[:, 0]) - np.arctan2(now[:, 3], now[:, 0]))
     assert np.abs(turned).max() < 1.5 * 0.010 + 0.0005  # 1.5 rad/s for 10 ms
-    assert np.abs(turned).max() > 0.005
+    assert np.abs(turned).max() > 0.002  # and it is not the truth of this moment
     _, gravity = series(readings, "bno055", 2)
     assert (gravity == (0, 0, 981)).all()
 
