@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from kitworld import T0_NS
 
-from firmware_host.clock import SECOND_NS, tick_ns
+from firmware_host.attend import Attendant
+from firmware_host.clock import SECOND_NS, FakeClock, tick_ns
 from firmware_host.loop import Deviation
 from firmware_host.ports import BusFault
+from firmware_host.sensors import SENSORS
 from firmware_host.simulate import BODY_KIT, ROOM_KIT
 from firmware_host.spec import Flag, KitConfig, LaneConfig, SensorConfig
 
@@ -156,6 +158,39 @@ def test_sensors_behind_a_mux_give_their_own_world(inline):
     readings = kit.poll()
     frames = [{r.counts[0] for r in readings if r.sensor == s.name} for s in sensors]
     assert frames[0].isdisjoint(frames[1])
+
+
+def test_a_reading_is_stamped_at_the_middle_of_the_transfer_with_the_data():
+    clock, durations = FakeClock(10**9), iter((3_000_000, 5_000_000))
+    frames = iter((bytes(range(128)), bytes(2)))
+
+    def link(transfer):  # noqa: ARG001
+        clock.advance_ns(next(durations))
+        return next(frames)
+
+    class Started(SENSORS["amg8833"].make):
+        def start(self):
+            yield from ()
+
+    attendant = Attendant("t", Started({}), link, clock)
+    assert attendant.take(0, 10**9).flag is Flag.STARTING
+    reading = attendant.take(6, 10**9 - 40)
+    assert (reading.planned_ns, reading.start_ns, reading.t_ns) == (10**9 - 40, 10**9, 10**9 + 1_500_000)
+
+
+def test_a_failing_start_is_tried_again_after_1_2_4_up_to_30_seconds():
+    clock, tries = FakeClock(), []
+
+    def dead(transfer):  # noqa: ARG001
+        tries.append(clock.now_ns())
+        raise BusFault(Flag.NACK, "nobody")
+
+    attendant = Attendant("t", SENSORS["bme680"].make({}), dead, clock)
+    for tick in range(0, 100 * 60, 12):
+        clock.sleep_until_ns(tick_ns(0, tick))
+        assert attendant.take(tick, clock.now_ns()).flag is Flag.NACK
+    gaps = np.diff(tries) / SECOND_NS
+    assert gaps == pytest.approx([1, 2, 4, 8, 16, 30, 30], abs=0.21)
 
 
 def test_deviation_agrees_with_numpy():

@@ -167,3 +167,12 @@ def test_the_table_names_every_sensor_and_its_slots():
     assert "lane i2c-1 (/dev/i2c-1): 15 of 60 slots" in text
     assert "20 Hz  slots 2 mod 3" in text
     assert all(s.name in text for s in ROOM_KIT.sensors)
+
+
+def test_a_slot_is_shared_up_to_four_fifths_and_no_further():
+    """At 20 Hz there are three classes of slots; the fourth sensor must share one of 16.7 ms."""
+    long, short = imus(3, 20, raw=True), (SensorConfig("extra", "bno055", "i2c-1", 20, mux_channel=7),)
+    with pytest.raises(ConfigError, match="does not fit"):  # 9.4 + 4.6 = 14.0 ms
+        plan(KitConfig((i2c(),), long + short))
+    both = plan(KitConfig((i2c(),), imus(3, 20) + short))  # 4.6 + 4.6 = 9.2 ms
+    assert max(both.lanes[0].loads_ns()) == pytest.approx(9_160_000, rel=0.01)
