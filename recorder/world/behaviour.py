@@ -432,14 +432,15 @@ class Director:
         self.lead(f"{other}hand", t0, t0 + 0.7, np.array([0.38, SIDES[other] * 0.10, 0.67 * self.one.stature]))
 
     def bend(self) -> None:
-        """Bend down and look under the board."""
+        """Crouch before the board and look under it."""
         t0, t1 = self.t, self.t + self.lasting(1.0)
-        low = np.array([0.42, -0.05, 0.45])
-        self.look(t0, self._station(self.at).to_world(low + [0.2, 0.2, -0.1]), 0.15)
         side = "r" if "r" not in self.hand_of.values() else "l"
-        self.hand_to(side, low, t0, t1)
+        self.look(t0, self._station(self.at).to_world(np.array([0.4, 0.1, 0.3])), 0.15)
+        self.lead(f"{side}hand", t0, t1, np.array([0.24, SIDES[side] * 0.26, 0.48]))
+        self.lead("lean", t0, t1, 0.35)
+        self.lead("drop", t0, t1, 0.36)
         self.t = t1 + self.lasting(0.7)
-        self.noise("rustle", t0 + 0.2, np.array([0.2, 0, 0.9]))
+        self.noise("rustle", t0 + 0.2, np.array([0.2, 0.0, 0.9]))
         self.label("bend", t0, self.t + 0.5)
         self.t = self.withdraw(side, self.rest(side), self.lasting(0.9))
 
@@ -483,7 +484,7 @@ class Director:
     def _swing_door(self, verb: str, goal: float) -> None:
         """Lead hand and door together along the handle's arc."""
         start = float(self.value("door")[0])
-        side = "l" if "r" in self.hand_of.values() else "r"
+        side = "r" if "l" in self.hand_of.values() else "l"
         t0, t1 = self.t, self.t + self.lasting(0.8)
         self.look(t0 - 0.3, self._station("cabinet").to_world(self._handle(start)))
         self.hand_to(side, self._handle(start), t0, t1)

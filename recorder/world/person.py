@@ -142,6 +142,19 @@ def two_bones(
     return start + along * way + aside * across, start + length * way
 
 
+def elbow_way(arm: np.ndarray, sign: float) -> np.ndarray:
+    """(G, 3) the way an elbow points for arms along `arm` (G, 3), in the frame the person faces.
+
+    With the hand before the body the elbow points down and out. That direction is carried to any other arm by
+    the least rotation, which is undefined only for an arm that points back and up, where no hand goes; a fixed
+    direction would make the elbow whirl whenever the arm passes it.
+    """
+    usual = np.array([1.0, 0.0, -1.0]) / np.sqrt(2)
+    out = np.array([-0.6, 0.45 * sign, -0.6])
+    arm = arm / np.linalg.norm(arm, axis=1, keepdims=True)
+    return out - (arm @ out / (1.0 + arm @ usual))[:, None] * (arm + usual)
+
+
 def bone_frame(near: np.ndarray, far: np.ndarray, hinge: np.ndarray) -> Rotation:
     """The frame of a bone: z from its far to its near joint, y close to `hinge`."""
     z = near - far
@@ -216,7 +229,7 @@ class Person:
             local[:, 0] += 0.55 * gaussian_filter1d(stride, 0.06 * GRID_HZ) * idle
             hand = np.column_stack([root, 0 * root[:, 0]]) + facing.apply(local)
             shoulder = hips + trunk.apply(self.one.shoulder(side))
-            pole = facing.apply([-0.6, 0.45 * sign, -0.7])
+            pole = facing.apply(elbow_way(facing.inv().apply(hand - shoulder), sign))
             elbow, palm = two_bones(shoulder, hand, self.one.upper_arm, self.one.forearm, pole)
             across = np.cross(palm - shoulder, pole)
             self._turn[f"{side}armu"] = self._soft(bone_frame(shoulder, elbow, across))

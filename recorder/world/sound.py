@@ -55,10 +55,10 @@ def clip(kind: str, random: np.random.Generator) -> np.ndarray:
     if kind == "step":
         t, noise = _burst(random, 0.25, 0.03)
         wave = 1.5 * _rings(t, random, 70, 220, 0.04) + 0.8 * _band(noise, 200, 3000)
-        return 0.012 * wave
+        return 0.03 * wave
     if kind == "contact":
         t, noise = _burst(random, 0.3, 0.006)
-        return 0.035 * (_rings(t, random, 600, 5500, 0.035) + noise)
+        return 0.06 * (_rings(t, random, 600, 5500, 0.035) + noise)
     if kind == "click":
         t, noise = _burst(random, 0.08, 0.003)
         return 0.05 * (noise + 0.6 * _rings(t, random, 1500, 6000, 0.008))
@@ -69,7 +69,7 @@ def clip(kind: str, random: np.random.Generator) -> np.ndarray:
     t, noise = _burst(random, seconds, 1e9)
     swell = np.sin(np.pi * t / seconds) ** 2
     if kind == "rustle":
-        return 0.02 * _band(noise, 1200, 9000) * swell
+        return 0.007 * _band(noise, 1200, 9000) * swell
     gurgle = 1 + 0.7 * np.sin(2 * np.pi * np.cumsum(random.uniform(6, 14, len(t))) / RATE_HZ)
     return 0.03 * _band(noise, 500, 4500) * swell * gurgle
 
