@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
+import resource
 import sys
 
 _PRIORITY = 50
@@ -27,12 +28,19 @@ def become_real_time() -> list[str]:
             f"no real-time priority ({error.strerror}), so slots may begin some milliseconds late; allow it "
             f"with 'rtprio {_PRIORITY}' in /etc/security/limits.conf"
         )
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mlockall(_LOCK_ALL_ONCE_TOUCHED):
-        reason = os.strerror(ctypes.get_errno())
-        notes.append(f"memory is not locked ({reason}); allow it with 'memlock unlimited' in limits.conf")
+    refusal = _lock_memory()
+    if refusal:
+        notes.append(f"memory is not locked ({refusal}); allow it with 'memlock unlimited' in limits.conf")
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     gc.collect()
     gc.freeze()
     gc.disable()
     return notes
+
+
+def _lock_memory() -> str | None:
+    """Keep this process out of the swap; the reason where that was not possible."""
+    if os.geteuid() != 0 and resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] != resource.RLIM_INFINITY:
+        return "with a limit, a later allocation would fail"
+    libc = ctypes.CDLL(None, use_errno=True)
+    return os.strerror(ctypes.get_errno()) if libc.mlockall(_LOCK_ALL_ONCE_TOUCHED) else None
