@@ -7,8 +7,7 @@ nothing here reads, stay 0.
 from __future__ import annotations
 
 import struct
-
-import numpy as np
+from collections.abc import Sequence
 
 from firmware_host.clock import Clock
 from firmware_host.simulate.chip import Chip
@@ -20,7 +19,7 @@ _TO_FUSION_NS = 7_000_000
 _STEP_NS = 10_000_000
 _CALIBRATED_NS = 3_000_000_000
 _GYROSCOPE_CALIBRATED, _ALL_CALIBRATED = 0x30, 0xFF
-_EARTH_UT = np.array([0.0, 20.0, -44.0])
+_EARTH_UT = (0.0, 20.0, -44.0)
 _CONFIGURATION_MODE, _FUSION_MODES = 0x00, range(0x08, 0x0D)
 
 
@@ -63,22 +62,32 @@ class Bno055Chip(Chip):
         if self.registers[_MODE] not in _FUSION_MODES or elapsed_ns < 0:
             self.registers[_RAW:0x36] = bytes(0x36 - _RAW)
             return
-        values = self._environment(self.clock.now_ns() - elapsed_ns % _STEP_NS)
-        quaternion, linear, gravity, rotation, temperature = np.split(values, (4, 7, 10, 13))
+        values = self._environment(self.clock.now_ns() - elapsed_ns % _STEP_NS).tolist()
+        quaternion, linear, gravity, rotation = values[:4], values[4:7], values[7:10], values[10:13]
+        acceleration = [a + g for a, g in zip(linear, gravity, strict=True)]
         magnetic = _to_sensor(quaternion, _EARTH_UT)
-        measured = _words((linear + gravity) * 100, magnetic * 16, rotation * 16)
-        fused = _words(quaternion * 2**14, linear * 100, gravity * 100)
+        euler = (0.0, 0.0, 0.0)
+        words = (
+            *((acceleration, 100), (magnetic, 16), (rotation, 16), (euler, 16)),
+            *((quaternion, 2**14), (linear, 100), (gravity, 100)),
+        )
+        counts = [_word(x * scale) for vector, scale in words for x in vector]
         calibration = _ALL_CALIBRATED if elapsed_ns >= _CALIBRATED_NS else _GYROSCOPE_CALIBRATED
-        status = struct.pack("<bB", round(float(np.clip(temperature[0], -128, 127))), calibration)
-        self.registers[_RAW:0x36] = measured + bytes(6) + fused + status
+        temperature = min(max(round(values[13]), -128), 127)
+        self.registers[_RAW:0x36] = struct.pack("<22hbB", *counts, temperature, calibration)
 
 
-def _words(*vectors: np.ndarray) -> bytes:
-    counts = np.clip(np.rint(np.concatenate(vectors)), -(2**15), 2**15 - 1)
-    return counts.astype("<i2").tobytes()
+def _word(x: float) -> int:
+    return min(max(round(x), -(2**15)), 2**15 - 1)
 
 
-def _to_sensor(quaternion: np.ndarray, vector: np.ndarray) -> np.ndarray:
-    """A world vector in the sensor's frame."""
-    w, axis = quaternion[0], -quaternion[1:]
-    return vector + 2 * np.cross(axis, np.cross(axis, vector) + w * vector)
+def _to_sensor(quaternion: Sequence[float], vector: Sequence[float]) -> tuple[float, float, float]:
+    """A world vector in the sensor's frame: the quaternion's conjugate applied to it."""
+    w, x, y, z = quaternion
+    a, b, c = vector
+    tx, ty, tz = 2 * (z * b - y * c), 2 * (x * c - z * a), 2 * (y * a - x * b)
+    return (
+        a + w * tx + z * ty - y * tz,
+        b + w * ty + x * tz - z * tx,
+        c + w * tz + y * tx - x * ty,
+    )
