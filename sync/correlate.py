@@ -32,9 +32,9 @@ TRIAL_WINDOWS = 12
 MIN_USED = 3
 MIN_SHARE = 0.2
 ENOUGH_SHARE = 0.5
-WORN_TOGETHER_M = 0.17
-APART_M = 1.0
-"""Standard deviation of the path difference between two microphones: on one body (0.5 ms), in one room (2.9 ms)."""
+WORN_TOGETHER_M, ONE_ROOM_M, APART_M = 0.17, 3.0, 1.0
+"""Standard deviation of the path difference between two microphones: on one body (0.5 ms), in one room that someone
+walks about in (8.7 ms; what is loudest stays in its place, so it does not average out), and if nothing is known."""
 MIN_TOLERANCE_NS = 2e6
 TOLERANCE_SIGMAS = 4.0
 COARSE_SIGMA_NS = 15e6
@@ -48,7 +48,7 @@ def match(source: Recording, target: Recording) -> Pairing:
     Raises:
         EvidenceError: silence, nothing in common, or more than one way to fit them together.
     """
-    apart_m = WORN_TOGETHER_M if source.wearer and source.wearer == target.wearer else APART_M
+    apart_m = WORN_TOGETHER_M if source.wearer and source.wearer == target.wearer else ONE_ROOM_M
     return compare(source.heard(), target.heard(), apart_m)
 
 

@@ -1,7 +1,7 @@
 """Gaze from an eye tracker's scene camera to the camera on the head, by the plain way of the muscles paper.
 
 SIFT features (Lowe 2004) are found in both pictures, matched by brute force with the ratio test, and a homography
-is fitted by RANSAC; it carries the gaze point over. A homography is exact for far or flat scenes. For near ones
+is fitted by RANSAC (in its form that needs no sharp threshold, MAGSAC++); it carries the gaze point over. A homography is exact for far or flat scenes. For near ones
 the distance between the two cameras shows as parallax, which one plane cannot follow: 7 cm at 0.55 m is 110 px at
 a focal length of 895 px. So each row says how sure it is, and refuses where too few matches agree.
 
@@ -29,7 +29,7 @@ from recorder.durable import replacing
 VERDICTS = ("ok", "homography", "refused", "missing")
 COLUMNS = ("t_s", "x_px", "y_px", "sigma_px", "verdict")
 WIDTH = 640
-FEATURES = 1200
+FEATURES = 1000
 RATIO = 0.75
 RANSAC_PX = 3.0
 MIN_INLIERS = 15
@@ -40,7 +40,9 @@ MIN_NEAR = 6
 MAX_GAP_NS = 100_000_000
 """Gaze samples further apart than this are not interpolated: a blink lasts longer."""
 MAX_SIGMA_PX = 25.0
-POINT_SIGMA_PX = 1.0
+MAX_PARALLAX_PX = 60.0
+TRACKER_PX = 4.0
+"""What the eye tracker itself is wrong by, at `WIDTH`: about half a degree."""
 
 
 @dataclass(frozen=True)
@@ -225,7 +227,7 @@ def transfer(scene_xy: np.ndarray, image_xy: np.ndarray, point: np.ndarray) -> t
         (2,) in the second picture, its sigma in pixels (semi-major axis) and the inliers near the point; None
         where too few agree, or where the homography folds the picture over.
     """
-    h, mask = cv2.findHomography(scene_xy, image_xy, cv2.RANSAC, RANSAC_PX, maxIters=2000, confidence=0.995)
+    h, mask = cv2.findHomography(scene_xy, image_xy, cv2.USAC_MAGSAC, RANSAC_PX, maxIters=2000, confidence=0.995)
     if h is None:
         return None
     inlier = mask.ravel().astype(bool)
@@ -233,8 +235,7 @@ def transfer(scene_xy: np.ndarray, image_xy: np.ndarray, point: np.ndarray) -> t
         return None
     xy = _apply(h, point[None])[0]
     near = np.linalg.norm(scene_xy[inlier] - point, axis=1) < NEAR_PX
-    sigma = _sigma_px(h, scene_xy[inlier], image_xy[inlier], point)
-    return xy, sigma, int(near.sum())
+    return xy, _sigma_px(h, scene_xy, image_xy, point), int(near.sum())
 
 
 def _apply(h: np.ndarray, xy: np.ndarray) -> np.ndarray:
@@ -254,17 +255,17 @@ def _sane(h: np.ndarray, point: np.ndarray) -> bool:
 
 
 def _sigma_px(h: np.ndarray, scene_xy: np.ndarray, image_xy: np.ndarray, point: np.ndarray) -> float:
-    """Error of the carried point: the matches' own residuals, growing with the distance to them.
+    """Error of the carried point: the tracker's own, and how badly the homography fits around it.
 
-    The plane that the inliers share may not be where the eye looks, so the misfit near the point counts most.
+    All matches count, those that RANSAC left out too: near things off the common plane are what is wrong with a
+    homography. Only what no parallax explains is a wrong match.
     """
     left = np.linalg.norm(_apply(h, scene_xy) - image_xy, axis=1)
     distance = np.linalg.norm(scene_xy - point, axis=1)
-    weight = np.exp(-0.5 * (distance / NEAR_PX) ** 2) + 1e-3
-    misfit = np.sqrt(np.sum(weight * left**2) / np.sum(weight))
-    spread = np.sqrt(np.mean(np.sum((scene_xy - scene_xy.mean(axis=0)) ** 2, axis=1))) + 1e-9
-    outside = np.linalg.norm(point - scene_xy.mean(axis=0)) / spread
-    return float(np.hypot(POINT_SIGMA_PX, misfit * (1 + outside)) + 0.02 * np.sort(distance)[MIN_NEAR - 1])
+    weight = np.exp(-0.5 * (distance / NEAR_PX) ** 2) * (left < MAX_PARALLAX_PX) + 1e-9
+    misfit = np.sqrt(np.sum(weight * np.minimum(left, MAX_PARALLAX_PX) ** 2) / np.sum(weight))
+    nearest = np.sort(distance[left < RANSAC_PX])[:MIN_NEAR][-1]
+    return float(np.hypot(TRACKER_PX, misfit * (1 + nearest / NEAR_PX)))
 
 
 def read_rows(path: Path) -> list[Row]:

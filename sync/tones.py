@@ -38,12 +38,11 @@ SIGMA_FLOOR_NS = 20e3
 EFFECTIVE_HZ = 4_190.0
 """Root mean square frequency of the whitened tone: sqrt((500^2 + 500 * 7000 + 7000^2) / 3)."""
 
-NOTED_DISTANCE_M = 0.15
-"""Standard error of a noted distance to the speaker."""
-UNKNOWN_DISTANCE_M = 1.0
-"""The same where nobody noted one."""
+NOTED_FIXED_M, NOTED_WORN_M, UNKNOWN_M = 0.02, 0.05, 1.0
+"""Standard error of the distance to the speaker: noted with a tape to 5 cm for a device that stands, the same for one
+that someone wears who steps on a mark, and where nobody noted it."""
 REPEAT_M = 0.03
-"""How far a device is from where it was, between two tones that are meant to be heard in the same place."""
+"""How far someone stands at the second tone from where they stood at the first."""
 
 
 @dataclass(frozen=True)
@@ -104,12 +103,12 @@ def match(source: Recording, target: Recording) -> Pairing:
 
 def _match(source: Recording, target: Recording, a: Tone, b: Tone) -> Match:
     travel = [_travel_ns(r.tone_distance_m or 0.0) for r in (source, target)]
-    shared = []
+    shared: dict[str, float] = {}
     for recording, sign in ((source, -1.0), (target, 1.0)):
-        noted = UNKNOWN_DISTANCE_M if recording.tone_distance_m is None else NOTED_DISTANCE_M
-        place = recording.wearer or recording.clock
-        shared.append((f"distance of {recording.clock} to the speaker", sign * _travel_ns(noted)))
-        shared.append((f"place of {place} at the {a.kind} tone", sign * _travel_ns(REPEAT_M)))
+        shared[f"distance of {recording.clock} to the speaker"] = sign * _travel_ns(_noted_m(recording))
+        if recording.wearer:
+            place = f"place of {recording.wearer} at the {a.kind} tone"
+            shared[place] = shared.get(place, 0.0) + sign * _travel_ns(REPEAT_M)
     t_ns = a.t_ns - round(travel[0])
     return Match(
         method="tones",
@@ -119,8 +118,14 @@ def _match(source: Recording, target: Recording, a: Tone, b: Tone) -> Match:
         offset_ns=b.t_ns - round(travel[1]) - t_ns,
         sigma_ns=float(np.hypot(a.sigma_ns, b.sigma_ns)),
         score=min(a.score, b.score),
-        shared=tuple(shared),
+        shared=tuple((name, error) for name, error in shared.items() if error),
     )
+
+
+def _noted_m(recording: Recording) -> float:
+    if recording.tone_distance_m is None:
+        return UNKNOWN_M
+    return NOTED_WORN_M if recording.wearer else NOTED_FIXED_M
 
 
 def _travel_ns(distance_m: float) -> float:

@@ -1,0 +1,89 @@
+"""The contract of every method: the planted truth comes back, with the right sign, or an EvidenceError."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from planted_sounds import RATE, Pair, pair, with_tones
+
+from firmware_host.clockmap import ClockMap
+from firmware_host.errors import EvidenceError
+from recorder.series import Sound
+from sync.align import METHODS
+from sync.alignment import Pairing, Recording
+from sync.fuse import fuse
+
+
+@pytest.fixture(scope="module", params=[40.0, -180.0])
+def planted(request: pytest.FixtureRequest) -> Pair:
+    """Two recordings of one scene with both tones in it."""
+    made = pair(seconds=50, offset_s=3.2, skew_ppm=request.param, snr_db=10, seed=5)
+    sounds = []
+    for sound, first, skew in ((made.source, 3.2, made.skew_ppm), (made.target, 0.0, 0.0)):
+        at = {k: (t - first) / (1 + skew * 1e-6) for k, t in {"start": 6.0, "end": 45.0}.items()}
+        sounds.append(replace(sound, x=with_tones(sound.x, at, level=0.2)))
+    return replace(made, source=sounds[0], target=sounds[1])
+
+
+def recordings(planted: Pair) -> tuple[Recording, Recording]:
+    return (
+        Recording("source", planted.source, wearer="p01", tone_distance_m=1.0),
+        Recording("target", planted.target, wearer="p01", tone_distance_m=1.0),
+    )
+
+
+def solved(pairing: Pairing, *sounds: Sound) -> ClockMap:
+    spans = {s.clock: (s.t0_ns, s.t0_ns + round(1e9 * s.duration_s)) for s in sounds}
+    return fuse([pairing], spans, pairing.target).maps[0]
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_planted_offset_and_drift_come_back_within_their_sigma(method, planted):
+    pairing = method(*recordings(planted))
+    t_ns = np.array([m.t_ns for m in pairing.matches])
+    error = np.array([m.offset_ns for m in pairing.matches]) - planted.true_offset_ns(t_ns)
+    own = np.array([m.sigma_ns for m in pairing.matches])
+    assert np.all(np.abs(error) < 4 * own)
+    found = solved(pairing, planted.source, planted.target)
+    piece = found.pieces[0]
+    ends = np.array([piece.start_ns, piece.stop_ns])
+    assert np.all(np.abs(found.forward(ends) - ends - planted.true_offset_ns(ends)) < 3 * piece.sigma_ns)
+    assert piece.skew_ppm == pytest.approx(planted.skew_ppm, abs=3)
+    assert 0 < piece.sigma_ns < 2e6
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_swapping_the_arguments_flips_the_sign(method, planted):
+    source, target = recordings(planted)
+    there, back = method(source, target), method(target, source)
+    assert (there.source, there.target) == (back.target, back.source) == ("source", "target")
+    for m, n in zip(there.matches, back.matches, strict=True):
+        assert n.offset_ns == pytest.approx(-m.offset_ns, abs=m.sigma_ns)
+        assert n.t_ns == pytest.approx(m.t_ns + m.offset_ns, abs=m.sigma_ns)
+        assert {k: -v for k, v in n.shared} == pytest.approx(dict(m.shared))
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+@pytest.mark.parametrize("fault", ["silence", "noise", "nan", "short", "none"])
+def test_nothing_to_hear_raises(method, planted, fault):
+    source, target = recordings(planted)
+    n = len(planted.target.x)
+    wrong = {
+        "silence": np.zeros(n, np.float32),
+        "noise": 0.1 * np.random.default_rng(0).standard_normal(n).astype(np.float32),
+        "nan": np.full(n, np.nan, np.float32),
+        "short": planted.target.x[: RATE // 2],
+    }
+    sound = replace(planted.target, x=wrong[fault]) if fault in wrong else None
+    with pytest.raises(EvidenceError, match="source|target"):
+        method(source, replace(target, sound=sound))
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_every_match_says_which_errors_it_shares(method, planted):
+    """Without that, a hundred windows of one sound path would pretend to be a hundred measurements."""
+    for m in method(*recordings(planted)).matches:
+        assert np.linalg.norm([error for _, error in m.shared]) > 1e5
+        assert 0 <= m.score <= 1
