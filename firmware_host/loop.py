@@ -227,8 +227,8 @@ class LaneThreads:
 def _links(plan: Plan, ports: Mapping[str, I2CPort | SerialPort], clock: Clock) -> dict[str, Link]:
     """Sensor -> its way to its registers."""
     links: dict[str, Link] = {}
-    for lane in plan.kit.lanes:
-        port, sensors = ports[lane.name], [s for s in plan.kit.sensors if s.lane == lane.name]
+    for lane in filter(plan.kit.on, plan.kit.lanes):
+        port, sensors = ports[lane.name], plan.kit.on(lane)
         if lane.bus == "uart":
             links |= {s.name: UartLink(cast(SerialPort, port), clock) for s in sensors}
             continue

@@ -197,7 +197,7 @@ def open_lane(lane: LaneConfig) -> I2CPort | SerialPort:
 
 
 def open_ports(kit: KitConfig, clock: Clock) -> dict[str, I2CPort | SerialPort]:  # noqa: ARG001  as simulated_ports
-    """Open every lane of a kit: all, or none.
+    """Open every lane of a kit that has a sensor: all, or none.
 
     Returns:
         lane name -> port.
@@ -207,7 +207,7 @@ def open_ports(kit: KitConfig, clock: Clock) -> dict[str, I2CPort | SerialPort]:
     """
     ports: dict[str, I2CPort | SerialPort] = {}
     try:
-        for lane in kit.lanes:
+        for lane in filter(kit.on, kit.lanes):
             ports[lane.name] = open_lane(lane)
     except PortError:
         close_ports(ports)

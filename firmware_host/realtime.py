@@ -9,7 +9,8 @@ import resource
 import sys
 
 _PRIORITY = 50
-_SWITCH_INTERVAL_S = 0.0005
+_SWITCH_INTERVAL_S = 0.0001
+"""How long a lane that wakes up waits for another to give up the interpreter; the default is 5 ms."""
 _LOCK_ALL_ONCE_TOUCHED = 1 | 2 | 4
 """MCL_CURRENT, MCL_FUTURE and MCL_ONFAULT: without the last, every thread's whole stack would be resident."""
 

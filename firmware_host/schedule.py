@@ -29,6 +29,7 @@ from firmware_host.spec import KitConfig, LaneConfig, SensorConfig
 SLOT_NS = SECOND_NS // TICK_HZ
 SHARE_LIMIT_NS = SLOT_NS * 80 // 100
 _SEARCH_STEPS = 20_000
+_BUSES = ("i2c", "uart")
 _RATES = tuple(rate for rate in range(1, TICK_HZ + 1) if TICK_HZ % rate == 0)
 
 
@@ -126,7 +127,7 @@ def plan(kit: KitConfig) -> Plan:
     used: Counter[int] = Counter()
     lanes = []
     for lane in sorted(kit.lanes, key=lambda lane: lane.name):
-        sensors = [s for s in kit.sensors if s.lane == lane.name]
+        sensors = kit.on(lane)
         _check_wiring(lane, sensors)
         lane_plan = LanePlan(lane, _place(lane, sensors, used))
         used.update(k for g in lane_plan.groups for k in range(g.phase, TICK_HZ, g.period))
@@ -146,10 +147,12 @@ def _check_names(kind: str, names: list[str]) -> None:
         raise ConfigError(f"two {kind}s are called '{twice[0]}'; give each {kind} a name of its own")
 
 
-def _check_wiring(lane: LaneConfig, sensors: list[SensorConfig]) -> None:
+def _check_wiring(lane: LaneConfig, sensors: tuple[SensorConfig, ...]) -> None:
+    if lane.bus not in _BUSES:
+        raise ConfigError(f"lane {lane.name}: {unknown_name('bus', lane.bus, _BUSES)}")
     for sensor in sensors:
         if lane.bus not in _spec(sensor).buses:
-            raise ConfigError(f"{sensor.name}: a {sensor.model} has no {lane.bus}; put it on an I2C lane")
+            raise ConfigError(f"{sensor.name}: a {sensor.model} has no {lane.bus}; put it on another kind of lane")
     if lane.bus == "uart":
         if len(sensors) > 1:
             names = ", ".join(sorted(s.name for s in sensors))
@@ -196,7 +199,7 @@ def _wish(lane: LaneConfig, config: SensorConfig) -> _Wish:
     return _Wish(config.name, period, busy_ns)
 
 
-def _place(lane: LaneConfig, sensors: list[SensorConfig], used: Counter[int]) -> tuple[Group, ...]:
+def _place(lane: LaneConfig, sensors: tuple[SensorConfig, ...], used: Counter[int]) -> tuple[Group, ...]:
     """Find a place for every sensor of one lane. `used`: groups per slot on the lanes before."""
     wishes = sorted((_wish(lane, s) for s in sensors), key=lambda wish: (wish.period, -wish.busy_ns, wish.name))
     for limit_ns in (0, SHARE_LIMIT_NS):

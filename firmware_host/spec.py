@@ -150,3 +150,7 @@ class KitConfig:
 
     lanes: tuple[LaneConfig, ...]
     sensors: tuple[SensorConfig, ...]
+
+    def on(self, lane: LaneConfig) -> tuple[SensorConfig, ...]:
+        """The sensors of one lane."""
+        return tuple(s for s in self.sensors if s.lane == lane.name)

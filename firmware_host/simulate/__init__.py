@@ -57,7 +57,7 @@ def simulated_ports(
     seed: int = 0,
     wire_time: bool = False,
 ) -> dict[str, I2CPort | SerialPort]:
-    """Every lane of a kit, simulated. Stands where `firmware_host.ports.open_ports` would.
+    """Every lane of a kit that has a sensor, simulated. Stands where `firmware_host.ports.open_ports` would.
 
     Args:
         kit: lanes and sensors.
@@ -75,10 +75,11 @@ def simulated_ports(
     stimulus = Stimulus.load(stimulus_path, t0_ns)
     chips = {s.name: _chip(s, stimulus, clock, seed) for s in kit.sensors}
     stretch_ns = {s.name: SENSORS[s.model].stretch_ns for s in kit.sensors}
-    log = ReadLog(log_path, ports=len(kit.lanes))
+    lanes = [lane for lane in kit.lanes if kit.on(lane)]
+    log = ReadLog(log_path, ports=len(lanes))
     ports: dict[str, I2CPort | SerialPort] = {}
-    for lane in kit.lanes:
-        sensors = [s for s in kit.sensors if s.lane == lane.name]
+    for lane in lanes:
+        sensors = kit.on(lane)
         if lane.bus == "uart":
             (sensor,) = sensors
             ports[lane.name] = SimulatedUart(lane, sensor.name, chips[sensor.name], clock, log, wire_time=wire_time)

@@ -25,7 +25,7 @@ from firmware_host.link import I2CLink, UartLink
 from firmware_host.ports import BusFault, Mux, SerialLine, bus_fault, open_lane, open_ports
 from firmware_host.sensors import SENSORS, bno055
 from firmware_host.simulate import BODY_KIT, simulated_ports
-from firmware_host.spec import Flag, KitConfig, LaneConfig
+from firmware_host.spec import Flag, KitConfig, LaneConfig, SensorConfig
 
 KIT = KitConfig(BODY_KIT.lanes[:1], BODY_KIT.sensors[:1])
 (NAME,) = (s.name for s in KIT.sensors)
@@ -154,11 +154,13 @@ def test_a_line_in_use_or_absent_is_refused_with_a_remedy(imu, line):  # noqa: A
         open_lane(LaneConfig("u", "uart", "/dev/ttyNONE"))
 
 
-def test_open_ports_opens_all_or_none(imu):
+def test_open_ports_opens_all_lanes_with_sensors_or_none(imu):
     lanes = (LaneConfig("a", "uart", imu.device), LaneConfig("b", "uart", "/dev/ttyNONE"))
+    sensors = (SensorConfig("x", "bno055", "a"), SensorConfig("y", "bno055", "b"))
     with pytest.raises(PortError):
-        open_ports(KitConfig(lanes, ()), MonotonicClock())
-    ports = open_ports(KitConfig(lanes[:1], ()), MonotonicClock())  # it was closed again
+        open_ports(KitConfig(lanes, sensors), MonotonicClock())
+    ports = open_ports(KitConfig(lanes, sensors[:1]), MonotonicClock())  # it was closed again
+    assert list(ports) == ["a"]
     ports["a"].close()
 
 

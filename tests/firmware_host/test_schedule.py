@@ -157,6 +157,11 @@ def test_wrong_kits_get_one_sentence(sensors, sentence):
         plan(KitConfig(KIT.lanes, sensors))
 
 
+def test_an_unknown_bus_is_refused():
+    with pytest.raises(ConfigError, match="unknown bus 'spi'"):
+        plan(KitConfig((LaneConfig("spi-0", "spi", "/dev/spi"),), (SensorConfig("a", "bme680", "spi-0"),)))
+
+
 def test_a_mux_at_a_chips_address_is_refused():
     with pytest.raises(ConfigError, match="the mux and a both answer at 0x76"):
         plan(KitConfig((i2c(mux=0x76),), (SensorConfig("a", "bme680", "i2c-1", mux_channel=2),)))

@@ -220,7 +220,7 @@ def test_a_stimulus_that_is_none_or_does_not_fit_is_refused(tmp_path):
     Stimulus(0, 1.0, {**world.tables, "bno055": np.zeros((4, 3))}).save(tmp_path / "z.npz")
     with pytest.raises(ConfigError, match="3 columns; a bno055 feels 14"):
         simulated_ports(ROOM_KIT, FakeClock(), stimulus_path=tmp_path / "z.npz", t0_ns=0)
-    assert simulated_ports(KitConfig((), ()), FakeClock(), stimulus_path=tmp_path / "z.npz", t0_ns=0) == {}
+    assert simulated_ports(KitConfig(ROOM_KIT.lanes, ()), FakeClock(), stimulus_path=tmp_path / "z.npz", t0_ns=0) == {}
 
 
 def test_bno055_raw_registers_agree_with_its_fused_ones(inline):
