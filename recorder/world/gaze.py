@@ -112,7 +112,7 @@ def _scan(looks: list[Look], until: float, person: Person, random: np.random.Gen
 def _glance(person: Person, t: float, random: np.random.Generator) -> np.ndarray:
     """(3,) some point ahead, about two metres away, a little below the eyes."""
     now = np.array([t])
-    yaw = person.yaw(now)[0] + random.normal(0, 0.5)
+    yaw = person.yaw(now)[0] + random.normal(0, 0.4)
     down, far = random.normal(0.25, 0.2), random.uniform(1.5, 2.5)
     x, y = person.ground(now)[0]
     height = 0.93 * person.one.stature - far * np.sin(down)

@@ -26,6 +26,7 @@ MARGIN_S = 1.0
 # Standard deviation of the Gaussian that rounds each channel's corners, seconds.
 SOFT_S = {"root": 0.17, "yaw": 0.15, "lean": 0.15, "drop": 0.15, "door": 0.08, "ltilt": 0.12, "rtilt": 0.12}
 HAND_SOFT_S = 0.08
+HEAD_SOFT_S, HEAD_LAG_S = 0.13, 0.16
 SWING_S = 0.36
 
 
@@ -246,7 +247,7 @@ class Person:
     def look(self, random: np.random.Generator, point: np.ndarray) -> None:
         """Turn the head after the gaze: `point` (G, 3) is what the eyes are for, on the grid.
 
-        The head makes most of a large gaze shift and leaves the rest to the eyes, and it is never quite
+        The eyes lead; the head follows a little later with about two thirds of the shift and is never quite
         still (Freedman, "Coordination of the eyes and head during visual orienting", Exp. Brain Res. 2008).
         """
         eyes = self.point("body", np.array([0.1, 0.0, self.one.trunk + 0.14]), self.grid)
@@ -254,9 +255,10 @@ class Person:
         yaw = self._yaw(self.grid)
         aside = (np.arctan2(way[:, 1], way[:, 0]) - yaw + np.pi) % (2 * np.pi) - np.pi
         down = np.arctan2(-way[:, 2], np.hypot(way[:, 0], way[:, 1]))
-        angles = np.column_stack([0.80 * np.clip(aside, -1.5, 1.5), np.clip(0.76 * down, -0.5, 1.0)])
-        angles = gaussian_filter1d(angles, 0.13 * GRID_HZ, axis=0)
+        angles = np.column_stack([0.66 * np.clip(aside, -1.5, 1.5), np.clip(0.70 * down, -0.5, 1.0)])
         count = len(self.grid)
+        late = np.maximum(np.arange(count) - round(HEAD_LAG_S * GRID_HZ), 0)
+        angles = gaussian_filter1d(angles, HEAD_SOFT_S * GRID_HZ, axis=0)[late]
         restless = wander(random, count, 3, 0.09, 0.008) + wander(random, count, 3, 0.5, 0.03)
         bob = np.gradient(self._pelvis(self.grid)[:, 2], 1 / GRID_HZ)
         turn = np.column_stack([yaw + angles[:, 0], angles[:, 1] + 0.12 * bob, 0 * yaw]) + restless
