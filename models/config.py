@@ -40,6 +40,9 @@ class TrainConfig:
         bf16: compute in bfloat16 where autocast allows; losses stay in float32.
         ema: decay of the averaged weights that are written for use; 0 writes the weights themselves.
         workers: processes that read clips; 0 reads in the loop.
+        keep_mb: megabytes of decoded frames that stay in memory; needs `workers` 0, whose memory lasts.
+        threads: of torch on a CPU; 0 leaves it to torch. One makes a run the same on any number of cores, and
+            two that wait for each other on a busy machine are far slower than one.
         device: ``auto`` (CUDA where there is one), ``cpu`` or ``cuda``.
         log_every: steps between two lines of ``metrics.jsonl``.
         save_every: steps between two checkpoints.
@@ -58,6 +61,8 @@ class TrainConfig:
     bf16: bool = False
     ema: float = 0.0
     workers: int = 0
+    keep_mb: int = 0
+    threads: int = 0
     device: str = "auto"
     log_every: int = 1
     save_every: int = 200
@@ -65,8 +70,9 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "accumulate", "log_every", "save_every"):
             require(getattr(self, name) >= 1, f"train.{name}", "must be at least 1", getattr(self, name))
-        for name in ("warmup", "clip_norm", "weight_decay", "workers", "seed"):
+        for name in ("warmup", "clip_norm", "weight_decay", "workers", "keep_mb", "threads", "seed"):
             require(getattr(self, name) >= 0, f"train.{name}", "must not be negative", getattr(self, name))
+        require(not (self.workers and self.keep_mb), "train.keep_mb", "needs train.workers=0", self.keep_mb)
         require(self.lr > 0, "train.lr", "must be positive", self.lr)
         require(0 <= self.ema < 1, "train.ema", "must be in [0, 1)", self.ema)
         for name, known in (

@@ -45,6 +45,7 @@ from firmware_host.errors import ConfigError
 from ingest.clips import CLIP_STEPS
 from ingest.dataset import GROUPS, MuscleClips
 from models.config import Preset, TrainConfig, require
+from models.kept import KeptClips
 from models.metrics import Truth
 from models.reference import load_exactly, without_prefix
 from models.resnet import ResNet18
@@ -356,7 +357,7 @@ def tiny() -> Preset:
     """For two processor cores: 64 pixels, narrow, one LSTM layer; the losses weighed by their gradients."""
     net = Config(
         size=64,
-        widths=(16, 32, 64, 128),
+        widths=(8, 16, 32, 64),
         difference=True,
         channels=32,
         hidden=96,
@@ -369,12 +370,22 @@ def tiny() -> Preset:
         queue=1024,
         momentum=0.99,
     )
-    train = TrainConfig(steps=300, batch=16, lr=2e-3, optimizer="adamw", weight_decay=0.01, warmup=10, clip_norm=5.0)
+    train = TrainConfig(
+        steps=300,
+        batch=16,
+        lr=2e-3,
+        optimizer="adamw",
+        weight_decay=0.01,
+        warmup=10,
+        clip_norm=5.0,
+        keep_mb=500,
+        threads=1,
+    )
     return Preset(net, train)
 
 
-def open_split(data: str, split: str, config: Config, seed: int | None = None) -> MuscleClips:
-    """The clips of a split: with a seed augmented and overlapping, for training; without, as they are and apart.
+def open_split(data: str, split: str, config: Config, train: TrainConfig | None = None) -> MuscleClips | KeptClips:
+    """The clips of a split: with `train` augmented and overlapping, without as they were recorded and apart.
 
     Raises:
         SessionError: no dataset there, or one of another version.
@@ -382,10 +393,14 @@ def open_split(data: str, split: str, config: Config, seed: int | None = None) -
     """
     require(config.frames == CLIP_STEPS, "muscles.frames", f"must be {CLIP_STEPS} for these clips", config.frames)
     require(config.groups == len(GROUPS), "muscles.groups", f"must be {len(GROUPS)} for these clips", config.groups)
-    return MuscleClips(data, split, size=config.size, seed=seed, stride=1 if seed is not None else CLIP_STEPS)
+    if train is None:
+        return MuscleClips(data, split, size=config.size, stride=CLIP_STEPS)
+    if train.keep_mb:
+        return KeptClips(MuscleClips(data, split, size=config.size), train.seed, train.keep_mb)
+    return MuscleClips(data, split, size=config.size, seed=train.seed)
 
 
-def truth(clips: MuscleClips) -> Truth:
+def truth(clips: MuscleClips | KeptClips) -> Truth:
     """What the sensors say about every clip, without decoding a frame."""
     items = [clips.labels(i) for i in range(len(clips))]
 

@@ -244,6 +244,8 @@ def train(config: RunConfig, folder: Path, dataset: Clips, resume: bool = False)
         What ``syncctl train --json`` prints.
     """
     place = Place.here(config.train.device)
+    if config.train.threads:
+        torch.set_num_threads(config.train.threads)
     torch.manual_seed(config.train.seed)
     run = Run(config, dataset, place)
     if resume:

@@ -37,7 +37,7 @@ def start(
     else:
         config = configuration.resolve(model, preset or "default", _located(data), file, settings)
     module = module_of(model)
-    dataset = module.open_split(config.data, "train", config.net, seed=config.train.seed)
+    dataset = module.open_split(config.data, "train", config.net, config.train)
     if os.environ.get("RANK", "0") == "0":
         open_folder(config, out, resume)
         evaluate.write_trivial(out, module.truth(dataset))

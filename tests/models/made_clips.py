@@ -41,19 +41,21 @@ class MadeClips:
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
-    def __getitem__(self, index: int) -> dict:
-        rng = torch.Generator().manual_seed(1000 * self.epoch + index)
-        first = self.frames[index, 0]
+    def labels(self, index: int) -> dict:
+        """The item without its frames."""
         return {
-            "query": first + torch.randint(0, 20, first.shape, generator=rng, dtype=torch.uint8),
-            "key": first + torch.randint(0, 20, first.shape, generator=rng, dtype=torch.uint8),
-            "frames": self.frames[index],
             "gaze": self.gaze[index],
             "gaze_valid": self.gaze_valid[index],
             "move": self.move[index],
             "move_valid": self.move_valid[index],
             "move_deg": 10 * self.move[index],
-            "clip": index,
+            "clip": torch.tensor(index),
             "session": f"s{4 * index // self.n}",
             "participant": "p0",
         }
+
+    def __getitem__(self, index: int) -> dict:
+        rng = torch.Generator().manual_seed(1000 * self.epoch + index)
+        first = self.frames[index, 0]
+        query, key = (first + torch.randint(0, 20, first.shape, generator=rng, dtype=torch.uint8) for _ in "qk")
+        return self.labels(index) | {"frames": self.frames[index], "query": query, "key": key}

@@ -17,17 +17,7 @@ from test_train import run, small
 from firmware_host.errors import SessionError
 from ingest.targets import GROUPS
 from models import evaluate, report
-from models.metrics import Truth
-
-
-def truth_of(clips):
-    return Truth(
-        clips.move.numpy(),
-        clips.move_valid.numpy(),
-        clips.gaze.numpy(),
-        clips.gaze_valid.numpy(),
-        np.array([clips[i]["session"] for i in range(len(clips))]),
-    )
+from models.muscles import truth
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +26,13 @@ def trained(tmp_path_factory):
     clips = MadeClips(64)
     config = small("train.steps=60", "train.batch=16", "train.lr=8e-3", "muscles.difference=true")
     run(config, folder, clips)
-    evaluate.write_trivial(folder, truth_of(clips))
+    evaluate.write_trivial(folder, truth(clips))
     return folder, config
 
 
 def measured(trained, clips):
     folder, config = trained
-    return evaluate.evaluate(folder, config, clips, "test", GROUPS, truth_of(clips))
+    return evaluate.evaluate(folder, config, clips, "test", GROUPS, truth(clips))
 
 
 def test_a_model_that_learned_beats_the_trivial_predictor(trained):
@@ -64,7 +54,7 @@ def test_a_model_that_learned_nothing_is_said_to_be_no_better(tmp_path):
     clips = MadeClips(16)
     config = small("train.steps=1")
     run(config, tmp_path / "run", clips)
-    evaluate.write_trivial(tmp_path / "run", truth_of(clips))
+    evaluate.write_trivial(tmp_path / "run", truth(clips))
     noise = MadeClips(40, seed=9)
     noise.frames = torch.randint(0, 256, noise.frames.shape, dtype=torch.uint8)
     document = measured((tmp_path / "run", config), noise)
@@ -77,8 +67,8 @@ def test_missing_labels_are_null_and_one_session_has_no_interval(trained):
     clips.move_valid[..., 0] = False
     clips.gaze_valid[:] = False
     folder, config = trained
-    truth = replace(truth_of(clips), session=np.array(["only"] * 8))
-    document = evaluate.evaluate(folder, config, clips, "test", GROUPS, truth)
+    one_session = replace(truth(clips), session=np.array(["only"] * 8))
+    document = evaluate.evaluate(folder, config, clips, "test", GROUPS, one_session)
     assert document["metrics"]["move_accuracy_neck"] is None
     assert document["metrics"]["gaze_error"] is None
     assert document["ci95"]["move_accuracy"] is None

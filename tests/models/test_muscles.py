@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from made_clips import MadeClips
 from test_resnet import conv, lived_in, maps, plain
 
 import models
@@ -290,6 +291,24 @@ def test_presets_differ_as_the_paper_and_its_code_do():
 def test_impossible_configurations_name_the_field(change):
     with pytest.raises(ConfigError, match=rf"muscles\.{next(iter(change))}"):
         replace(SMALL, **change)
+
+
+def test_truth_is_the_labels_of_every_clip_in_order():
+    clips = MadeClips(6)
+    truth = muscles.truth(clips)
+    assert truth.move.shape == truth.move_valid.shape == (6, 5, 6)
+    np.testing.assert_array_equal(truth.gaze[4], clips[4]["gaze"])
+    np.testing.assert_array_equal(truth.gaze_valid[3], clips[3]["gaze_valid"])
+    assert truth.session.tolist() == [clips[i]["session"] for i in range(6)]
+    assert muscles.truth(MadeClips(0)).move_valid.shape == (0, 5, 6)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"), [({"frames": 4}, "frames must be 5"), ({"groups": 3}, "groups must be 6")]
+)
+def test_clips_that_do_not_fit_the_model_are_refused(change, sentence):
+    with pytest.raises(ConfigError, match=f"muscles.{sentence}"):
+        muscles.open_split("nowhere", "train", replace(SMALL, **({"frames": 5} | change)))
 
 
 def test_published_weights_load_by_their_names():
