@@ -50,8 +50,8 @@ def samples(stream: Stream, rows: np.ndarray, timing: np.ndarray, device: Device
     ticks = min(len(timing), len(rows) // per_tick)
     fresh = fresh_ticks(timing[:ticks])
     t_ns = stream.t0_ns + fresh * SECOND_NS // TICK_HZ + timing[fresh, 0].astype(np.int64) * 1000
-    counts = rows[: ticks * per_tick].reshape(ticks, per_tick, -1)[fresh]
-    si, names = _si(stream, counts.reshape(len(fresh) * per_tick, -1), device)
+    counts = rows[: ticks * per_tick].reshape(ticks, per_tick, rows.shape[1])[fresh]
+    si, names = _si(stream, counts.reshape(len(fresh) * per_tick, rows.shape[1]), device)
     if per_tick > 1:
         names = tuple(f"row{r}_{name}" for r in range(per_tick) for name in names)
     x = si.reshape(len(fresh), len(names))

@@ -1,0 +1,117 @@
+import numpy as np
+import pytest
+from planted import SIZE, all_frames, cut, number_in
+
+from firmware_host.errors import SessionError
+from ingest import cache
+from ingest.cache import MP4, FrameReader, Recipe, Video, write_video_cache
+from ingest.index import video_index
+
+SMALL = (64, 36)
+
+
+@pytest.fixture
+def reader():
+    reader = FrameReader()
+    yield reader
+    reader.close()
+
+
+def random_clips(end: int, count: int = 25, seed: int = 0) -> list[list[int]]:
+    random = np.random.default_rng(seed)
+    clips = []
+    for _ in range(count):
+        step = int(random.integers(1, 7))
+        start = int(random.integers(0, end - 4 * step))
+        clips.append([start + i * step for i in range(5)])
+    return clips
+
+
+@pytest.mark.parametrize("file", ["kit-01.mkv", "head.mp4"])
+def test_clips_of_a_recording_are_the_frames_of_a_full_decode(sessions, reader, file):
+    path = sessions / "s-ben" / file
+    every = all_frames(path, SMALL)
+    video = Video(path, video_index(path))
+    for frames in random_clips(len(every)):
+        np.testing.assert_array_equal(reader.read(video, frames, SMALL), every[frames])
+
+
+def test_clips_of_a_cut_recording_are_the_frames_of_a_full_decode(sessions, reader, tmp_path):
+    path = cut(sessions / "s-ben" / "kit-01.mkv", tmp_path / "cut.mkv", 0.7)
+    every = all_frames(path, SMALL)
+    video = Video(path, video_index(path))
+    assert len(every) == video.index.end_frame
+    for frames in random_clips(len(every)):
+        np.testing.assert_array_equal(reader.read(video, frames, SMALL), every[frames])
+
+
+def test_the_cache_holds_the_same_frames_by_the_same_numbers(sessions, reader, tmp_path):
+    for file in ("kit-01.mkv", "head.mp4"):
+        size = write_video_cache(sessions / "s-ben" / file, tmp_path / "small" / f"{file}.mp4", Recipe(64))
+        assert size == (114, 64)
+        small = tmp_path / "small" / f"{file}.mp4"
+        every = all_frames(small, size)
+        assert [number_in(image) for image in every] == list(range(video_index(sessions / "s-ben" / file).end_frame))
+        for frames in random_clips(len(every)):
+            np.testing.assert_array_equal(reader.read(Video(small, MP4), frames, size), every[frames])
+        assert {g.frames for g in video_index(small).gops[:-1]} == {16}
+
+
+def test_the_cache_is_the_same_bytes_every_time(sessions, tmp_path):
+    for name in "ab":
+        write_video_cache(sessions / "s-ben" / "head.mp4", tmp_path / f"{name}.mp4", Recipe(64))
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+def test_another_recipe_has_another_name():
+    assert Recipe(128).name == Recipe(128).name
+    assert len({Recipe(128).name, Recipe(96).name, Recipe(128, gop=8).name, Recipe(128, crf=20).name}) == 4
+
+
+@pytest.mark.parametrize(
+    ("size", "small"),
+    [((1920, 1080), (228, 128)), ((1080, 1920), (128, 228)), ((100, 90), (100, 90)), ((640, 480), (170, 128))],
+)
+def test_the_short_side_is_kept_and_nothing_is_enlarged(size, small):
+    assert Recipe(128).size(*size) == small
+
+
+def test_frames_that_are_not_there_are_refused(sessions, reader, tmp_path):
+    for file in ("kit-01.mkv", "head.mp4"):
+        path = sessions / "s-ben" / file
+        video = Video(path, video_index(path))
+        with pytest.raises(SessionError, match=file):
+            reader.read(video, [video.index.end_frame], SMALL)
+    with pytest.raises(SessionError, match="gone"):
+        reader.read(Video(tmp_path / "gone.mp4", MP4), [0], SMALL)
+
+
+def test_few_files_stay_open_and_reading_goes_on(sessions, reader, monkeypatch):
+    monkeypatch.setattr(cache, "OPEN_FILES", 2)
+    paths = [sessions / f"s-{name}" / "head.mp4" for name in ("anna", "ben", "carl", "anna", "dora", "anna")]
+    for path in paths:
+        assert number_in(reader.read(Video(path, MP4), [37], SIZE)[0]) == 37
+        assert len(reader._open) <= 2
+
+
+def test_reading_on_does_not_seek(sessions, reader, monkeypatch):
+    path = sessions / "s-anna" / "head.mp4"
+    reader.read(Video(path, MP4), [0], SMALL)
+    file = reader._open[path]
+    opened = file._container
+    calls = []
+
+    class Watched:
+        def seek(self, *args, **kwargs):
+            calls.append(args)
+            return opened.seek(*args, **kwargs)
+
+        def __getattr__(self, name):
+            return getattr(opened, name)
+
+    monkeypatch.setattr(file, "_container", Watched())
+    images = reader.read(Video(path, MP4), list(range(1, 60)), SIZE)
+    assert [number_in(image) for image in images] == list(range(1, 60))
+    assert not calls
+    reader.read(Video(path, MP4), [5], SMALL)
+    assert len(calls) == 1
