@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,8 @@ def train(
 
     extra = [f"train.{key}={value}" for key, value in (("steps", steps), ("seed", seed)) if value is not None]
     document = start(model, data, out, preset, file, [*settings, *extra], resume)
-    emit(as_json, document, _training_lines(document))
+    if os.environ.get("RANK", "0") == "0":  # of torchrun's processes one speaks
+        emit(as_json, document, _training_lines(document))
 
 
 @click.command()

@@ -7,7 +7,6 @@ predictor's overlap, the verdict is ``not better than trivial``.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 from collections.abc import Callable
@@ -26,17 +25,11 @@ from models import metrics, module_of
 from models.config import RunConfig
 from models.metrics import Trivial, Truth
 from models.report import Example, write_report
-from models.train import Clips
+from models.train import TRIVIAL, Clips
 from recorder import durable
 
 BATCH = 64
 EXAMPLES = 6
-TRIVIAL = "trivial.json"
-
-
-def write_trivial(folder: Path, truth: Truth) -> None:
-    """Keep the training split's trivial predictor with the run, so that evaluation needs no training data."""
-    durable.write_json(folder / TRIVIAL, dataclasses.asdict(Trivial.fit(truth)))
 
 
 def evaluate(
@@ -60,13 +53,7 @@ def evaluate(
     model, step = load_model(folder, config)
     predicted = predict(model, dataset, _device(config))
     trivial = _read_trivial(folder)
-    document: dict[str, Any] = {
-        "run": str(folder), "model": config.model, "preset": config.preset, "step": step, "data": config.data,
-        "split": split, "n": len(dataset), "sessions": len(np.unique(truth.session)),
-        "labels": {"move": int(truth.move_valid.sum()), "gaze": int(truth.gaze_valid.sum())},
-        "interval": "95 % percentile bootstrap over sessions",
-        "metrics": {}, "baseline": {}, "chance": {}, "ci95": {}, "baseline_ci95": {}, "verdict": {},
-    }  # fmt: skip
+    document = _head(folder, config, step, split, truth)
     if "move" in predicted:
         measure = lambda sums: metrics.movement_measures(sums, groups)  # noqa: E731
         own = metrics.movement_sums(predicted["move"] > 0, truth)
@@ -116,6 +103,27 @@ def read_config(folder: Path) -> RunConfig:
     if not path.exists():
         raise SessionError(f"{folder} is not a run: it has no {configuration.FILE}")
     return configuration.load(path)
+
+
+def _head(folder: Path, config: RunConfig, step: int, split: str, truth: Truth) -> dict[str, Any]:
+    return {
+        "run": str(folder),
+        "model": config.model,
+        "preset": config.preset,
+        "step": step,
+        "data": config.data,
+        "split": split,
+        "n": len(truth.session),
+        "sessions": len(np.unique(truth.session)),
+        "labels": {"move": int(truth.move_valid.sum()), "gaze": int(truth.gaze_valid.sum())},
+        "interval": "95 % percentile bootstrap over sessions",
+        "metrics": {},
+        "baseline": {},
+        "chance": {},
+        "ci95": {},
+        "baseline_ci95": {},
+        "verdict": {},
+    }
 
 
 def _compare(

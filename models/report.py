@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from models.train import read_log
+from models.journal import read_log
 from recorder import durable
 
 WIDTH, HEIGHT, SIDE = 640, 200, 160

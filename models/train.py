@@ -19,12 +19,10 @@ Started by ``torchrun`` the loop reads RANK and WORLD_SIZE and runs data paralle
 from __future__ import annotations
 
 import contextlib
-import json
+import dataclasses
 import math
-import os
 import time
 from collections.abc import Iterator, Mapping, Sized
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -39,11 +37,13 @@ from ingest.dataset import ClipSampler
 from models import config as configuration
 from models import module_of
 from models.config import RunConfig, TrainConfig
-from models.stopping import Stop
+from models.journal import Journal
+from models.metrics import Trivial
+from models.process import Place, Stop
 from recorder import durable
-from recorder.terminal import PLAIN_EVERY_S, note
 
 SHOWN_CLIPS = 8
+TRIVIAL = "trivial.json"
 
 
 class Clips(Sized, Protocol):
@@ -57,27 +57,6 @@ class Clips(Sized, Protocol):
 
 class DivergedError(SyncctlError):
     """The loss or its gradient stopped being a number."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where this process stands: its rank of `world` processes, and its device."""
-
-    rank: int
-    world: int
-    device: torch.device
-
-    @classmethod
-    def here(cls, wanted: str) -> Place:
-        """Read what ``torchrun`` set; joins the process group where there is more than one process."""
-        rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-        if wanted == "cuda" and not torch.cuda.is_available():
-            raise ConfigError("train.device is cuda, but torch sees no CUDA device here; set train.device=cpu")
-        kind = "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
-        device = torch.device(kind, int(os.environ.get("LOCAL_RANK", "0"))) if kind == "cuda" else torch.device(kind)
-        if world > 1 and not torch.distributed.is_initialized():
-            torch.distributed.init_process_group("nccl" if kind == "cuda" else "gloo")
-        return cls(rank, world, device)
 
 
 class Objective(nn.Module):
@@ -243,89 +222,58 @@ def train(config: RunConfig, folder: Path, dataset: Clips, resume: bool = False)
     Returns:
         What ``syncctl train --json`` prints.
     """
-    place = Place.here(config.train.device)
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
     torch.manual_seed(config.train.seed)
-    run = Run(config, dataset, place)
-    if resume:
-        run.restore(folder)
-    log = Log(folder, run.step, quiet=place.rank > 0)
-    began, first_step, waited = time.monotonic(), run.step, 0.0
+    with Place.here(config.train.device) as place:
+        run = Run(config, dataset, place)
+        if place.first:
+            open_folder(config, folder, resume)
+            trivial = Trivial.fit(module_of(config.model).truth(dataset))
+            durable.write_json(folder / TRIVIAL, dataclasses.asdict(trivial))
+        if resume:
+            run.restore(folder)
+        journal = Journal(folder, run.step, quiet=not place.first)
+        _loop(run, folder, journal)
+        if place.first:
+            run.save(folder)
+    return _summary(run, folder, journal)
+
+
+def _loop(run: Run, folder: Path, journal: Journal) -> None:
+    train, first_step, began, waited = run.train, run.step, time.monotonic(), 0.0
     batches = run.batches()
     with Stop() as stop:
-        while run.step < config.train.steps and not stop.agreed(place.world):
+        while run.step < train.steps and not stop.agreed(run.place.world):
             line = run.advance(batches)
             waited += line.pop("waited_s")
             spent = time.monotonic() - began
             line |= {"ms_per_step": 1e3 * spent / (run.step - first_step), "data_share": waited / spent}
-            log.add(line, config.train)
-            if run.step % config.train.save_every == 0 and not place.rank:
+            journal.add(line, train)
+            if run.step % train.save_every == 0 and run.place.first:
                 run.save(folder)
-    if not place.rank:
-        run.save(folder)
-    first, last = log.ends()
+
+
+def _summary(run: Run, folder: Path, journal: Journal) -> dict[str, Any]:
+    config = run.config
+    first, last = journal.ends()
     return {
         "run": str(folder),
         "model": config.model,
         "preset": config.preset,
         "data": config.data,
-        "device": place.device.type,
-        "processes": place.world,
-        "clips": len(dataset),
+        "device": run.place.device.type,
+        "processes": run.place.world,
+        "clips": len(run.dataset),
         "parameters": sum(p.numel() for p in run.model.parameters()),
         "step": run.step,
         "steps": config.train.steps,
         "interrupted": run.step < config.train.steps,
         "loss_first": first,
         "loss_last": last,
-        "ms_per_step": round(log.last.get("ms_per_step", 0.0), 1),
-        "data_share": round(log.last.get("data_share", 0.0), 3),
+        "ms_per_step": round(journal.last.get("ms_per_step", 0.0), 1),
+        "data_share": round(journal.last.get("data_share", 0.0), 3),
     }
-
-
-class Log:
-    """``metrics.jsonl`` and the line for people. Lines after a checkpoint are dropped when it is resumed."""
-
-    def __init__(self, folder: Path, step: int, quiet: bool) -> None:
-        self.path, self.quiet, self.said = folder / "metrics.jsonl", quiet, time.monotonic()
-        self.last: dict[str, float] = {}
-        if not quiet:
-            kept = [line for line in read_log(self.path) if line["step"] <= step]
-            durable.write_bytes(self.path, "".join(json.dumps(line) + "\n" for line in kept).encode())
-
-    def add(self, line: dict[str, float], train: TrainConfig) -> None:
-        """Write the step where it is due, and say it every few seconds."""
-        self.last = line
-        if self.quiet:
-            return
-        due = line["step"] % train.log_every == 0 or line["step"] in (1, train.steps)
-        if due:
-            rounded = {name: float(f"{value:.6g}") for name, value in line.items()}
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(rounded | {"step": int(line["step"])}) + "\n")
-        if time.monotonic() - self.said >= PLAIN_EVERY_S:
-            self.said = time.monotonic()
-            note(
-                f"step {line['step']:.0f}/{train.steps}  loss {line['loss']:.4g}  "
-                f"{line['ms_per_step']:.0f} ms/step, {100 * line['data_share']:.0f} % waiting for data"
-            )
-
-    def ends(self) -> tuple[float | None, float | None]:
-        """The loss at the run's start and at its end, each the mean over a tenth of the lines, at most 20."""
-        losses = [line["loss"] for line in read_log(self.path)]
-        if not losses:
-            return None, None
-        few = min(20, -(-len(losses) // 10))
-        return sum(losses[:few]) / few, sum(losses[-few:]) / few
-
-
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """The lines of ``metrics.jsonl``; a last line that was cut off by a kill is left out."""
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def learning_rate(train: TrainConfig, step: int) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from firmware_host.errors import ConfigError
 from models import config as configuration
 from models import evaluate, module_of
 from models.config import RunConfig
-from models.train import open_folder, train
+from models.train import train
 
 
 def start(
@@ -36,11 +35,7 @@ def start(
         raise ConfigError("a new run needs a dataset: name it with --data")
     else:
         config = configuration.resolve(model, preset or "default", _located(data), file, settings)
-    module = module_of(model)
-    dataset = module.open_split(config.data, "train", config.net, config.train)
-    if os.environ.get("RANK", "0") == "0":
-        open_folder(config, out, resume)
-        evaluate.write_trivial(out, module.truth(dataset))
+    dataset = module_of(model).open_split(config.data, "train", config.net, config.train)
     return train(config, out, dataset, resume)
 
 
@@ -61,7 +56,7 @@ def measure(run: Path, data: str | None = None, split: str = "test") -> dict[str
 def _resumed(
     model: str, data: str | None, out: Path, preset: str | None, file: Path | None, settings: Sequence[str]
 ) -> RunConfig:
-    """The run's own configuration with whatever the command says over it; `open_folder` refuses a change."""
+    """The run's own configuration with whatever the command says over it; `train` refuses a change."""
     saved = evaluate.read_config(out)
     if model != saved.model:
         raise ConfigError(f"{out} is a run of {saved.model}, not of {model}")

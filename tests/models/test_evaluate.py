@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 import torch
 from made_clips import MadeClips
-from test_train import run, small
+from test_train import small
 
 from firmware_host.errors import SessionError
 from ingest.targets import GROUPS
 from models import evaluate, report
 from models.muscles import truth
+from models.train import train
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +26,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained") / "run"
     clips = MadeClips(64)
     config = small("train.steps=60", "train.batch=16", "train.lr=8e-3", "muscles.difference=true")
-    run(config, folder, clips)
-    evaluate.write_trivial(folder, truth(clips))
+    train(config, folder, clips)
     return folder, config
 
 
@@ -53,8 +53,7 @@ def test_a_model_that_learned_beats_the_trivial_predictor(trained):
 def test_a_model_that_learned_nothing_is_said_to_be_no_better(tmp_path):
     clips = MadeClips(16)
     config = small("train.steps=1")
-    run(config, tmp_path / "run", clips)
-    evaluate.write_trivial(tmp_path / "run", truth(clips))
+    train(config, tmp_path / "run", clips)
     noise = MadeClips(40, seed=9)
     noise.frames = torch.randint(0, 256, noise.frames.shape, dtype=torch.uint8)
     document = measured((tmp_path / "run", config), noise)

@@ -18,7 +18,8 @@ from safetensors.torch import load_file
 
 from firmware_host.errors import ConfigError, SessionError
 from models.config import TrainConfig, resolve
-from models.train import Average, DivergedError, learning_rate, open_folder, read_log, train
+from models.journal import read_log
+from models.train import Average, DivergedError, learning_rate, train
 
 SMALL = [
     "muscles.size=32", "muscles.widths=[4, 4, 8, 8]", "muscles.channels=4", "muscles.hidden=8",
@@ -29,11 +30,6 @@ SMALL = [
 
 def small(*settings, data="made"):
     return resolve("muscles", "tiny", data, settings=[*SMALL, *settings])
-
-
-def run(config, folder, clips, resume=False):
-    open_folder(config, folder, resume)
-    return train(config, folder, clips, resume)
 
 
 def weights(folder):
@@ -56,7 +52,7 @@ class Interrupting(MadeClips):
 
 def test_the_loss_falls_and_is_logged(tmp_path, clips):
     config = small("train.steps=25", "train.lr=5e-3")
-    document = run(config, tmp_path / "run", clips)
+    document = train(config, tmp_path / "run", clips)
     assert document["loss_last"] < 0.8 * document["loss_first"]
     assert document["step"] == 25
     assert not document["interrupted"]
@@ -69,12 +65,12 @@ def test_the_loss_falls_and_is_logged(tmp_path, clips):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stopped_in_mid_epoch_and_resumed_equals_uninterrupted_to_the_bit(tmp_path, clips, number):
     config = small("train.steps=9", "train.accumulate=2", "train.ema=0.5")  # 3 steps an epoch
-    run(config, tmp_path / "whole", clips)
+    train(config, tmp_path / "whole", clips)
     stopping = Interrupting(len(clips), after=4 * 16 + 3, number=number)
-    document = run(config, tmp_path / "parts", stopping)
+    document = train(config, tmp_path / "parts", stopping)
     assert document["interrupted"]
     assert document["step"] == 5
-    document = run(config, tmp_path / "parts", clips, resume=True)
+    document = train(config, tmp_path / "parts", clips, resume=True)
     assert document["step"] == 9
     whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")
     assert set(whole) == set(parts)
@@ -91,13 +87,13 @@ def test_stopped_in_mid_epoch_and_resumed_equals_uninterrupted_to_the_bit(tmp_pa
 def test_killed_between_checkpoints_continues_from_the_last_one(tmp_path, clips):
     """What a SIGKILL leaves: an old checkpoint, a longer log, its last line cut off."""
     config = small("train.steps=6")
-    run(config, tmp_path / "whole", clips)
+    train(config, tmp_path / "whole", clips)
     folder = tmp_path / "killed"
-    run(config, folder, Interrupting(len(clips), after=3 * 8 + 1))
+    train(config, folder, Interrupting(len(clips), after=3 * 8 + 1))
     log = folder / "metrics.jsonl"
     lines = [json.dumps(line | {"step": 5}) + "\n" for line in read_log(log)[-1:]]
     log.write_text(log.read_text() + lines[0] + '{"step": 6, "lo')
-    run(config, folder, clips, resume=True)
+    train(config, folder, clips, resume=True)
     assert [line["step"] for line in read_log(log)] == [1, 2, 3, 4, 5, 6]
     whole, killed = weights(tmp_path / "whole"), weights(folder)
     assert all(torch.equal(whole[name], killed[name]) for name in whole)
@@ -106,7 +102,7 @@ def test_killed_between_checkpoints_continues_from_the_last_one(tmp_path, clips)
 def test_equal_seeds_give_equal_weights_and_others_do_not(tmp_path, clips):
     runs = {}
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        run(small("train.steps=2", f"train.seed={seed}"), tmp_path / name, clips)
+        train(small("train.steps=2", f"train.seed={seed}"), tmp_path / name, clips)
         runs[name] = weights(tmp_path / name)["imu_lstm.weight_ih_l0"]
     assert torch.equal(runs["a"], runs["b"])
     assert not torch.equal(runs["a"], runs["c"])
@@ -114,26 +110,26 @@ def test_equal_seeds_give_equal_weights_and_others_do_not(tmp_path, clips):
 
 def test_an_existing_folder_is_refused(tmp_path, clips):
     config = small("train.steps=1")
-    run(config, tmp_path / "run", clips)
+    train(config, tmp_path / "run", clips)
     before = {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()}
     with pytest.raises(ConfigError, match="--resume"):
-        run(config, tmp_path / "run", clips)
+        train(config, tmp_path / "run", clips)
     assert {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()} == before
 
 
 def test_resuming_with_other_settings_is_refused_by_name(tmp_path, clips):
-    run(small("train.steps=1"), tmp_path / "run", clips)
+    train(small("train.steps=1"), tmp_path / "run", clips)
     with pytest.raises(ConfigError, match=r"train\.lr \(0\.002, 0\.1\)"):
-        run(small("train.steps=1", "train.lr=0.1"), tmp_path / "run", clips, resume=True)
+        train(small("train.steps=1", "train.lr=0.1"), tmp_path / "run", clips, resume=True)
 
 
 def test_a_damaged_checkpoint_is_one_sentence(tmp_path, clips):
     config = small("train.steps=1")
-    run(config, tmp_path / "run", clips)
+    train(config, tmp_path / "run", clips)
     path = tmp_path / "run" / "checkpoint.pt"
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(SessionError, match=r"checkpoint\.pt cannot be read"):
-        run(config, tmp_path / "run", clips, resume=True)
+        train(config, tmp_path / "run", clips, resume=True)
 
 
 def test_nan_names_the_loss_and_the_clips_and_overwrites_nothing(tmp_path):
@@ -142,14 +138,15 @@ def test_nan_names_the_loss_and_the_clips_and_overwrites_nothing(tmp_path):
     clips.gaze[3, 0, 0] = math.nan
     clips.gaze_valid[3, 0] = True
     with pytest.raises(DivergedError, match=r"the gaze loss is not a finite number at step \d \(clips .*\b3 of s0"):
-        run(config, tmp_path / "run", clips)
+        train(config, tmp_path / "run", clips)
     for path in (tmp_path / "run").glob("model.safetensors"):
         assert all(torch.isfinite(tensor).all() for tensor in load_file(path).values())
 
 
 def test_too_few_clips_for_a_batch(tmp_path):
     with pytest.raises(ConfigError, match="fewer than one batch of 8"):
-        run(small("train.steps=1"), tmp_path / "run", MadeClips(7))
+        train(small("train.steps=1"), tmp_path / "run", MadeClips(7))
+    assert not (tmp_path / "run").exists()
 
 
 def test_accumulation_equals_a_larger_batch(tmp_path):
@@ -162,7 +159,7 @@ def test_accumulation_equals_a_larger_batch(tmp_path):
     for batch, accumulate in ((8, 1), (4, 2)):
         plain = ("muscles.objectives=move/attn", "muscles.dropout=0", "train.clip_norm=0", "train.steps=1")
         config = small(*plain, f"train.batch={batch}", f"train.accumulate={accumulate}")
-        run(config, tmp_path / str(batch), clips)
+        train(config, tmp_path / str(batch), clips)
         lines += read_log(tmp_path / str(batch) / "metrics.jsonl")
     assert lines[0]["loss"] == pytest.approx(lines[1]["loss"], rel=1e-4)
     assert lines[0]["gradient"] == pytest.approx(lines[1]["gradient"], rel=1e-4)
@@ -187,7 +184,7 @@ def test_average_of_weights():
 
 
 def test_bf16_trains(tmp_path, clips):
-    document = run(small("train.steps=2", "train.bf16=true"), tmp_path / "run", clips)
+    document = train(small("train.steps=2", "train.bf16=true"), tmp_path / "run", clips)
     assert math.isfinite(document["loss_last"])
 
 
@@ -198,11 +195,9 @@ def test_two_processes_agree_and_write_once(tmp_path):
     script.write_text(
         "import sys, torch\n"
         f"sys.path[:0] = [{str(Path(__file__).parent)!r}]\n"
-        "from made_clips import MadeClips\nfrom pathlib import Path\nimport os\n"
-        "from test_train import small\nfrom models.train import open_folder, train\n"
+        "from made_clips import MadeClips\nfrom pathlib import Path\n"
+        "from test_train import small\nfrom models.train import train\n"
         "folder = Path(sys.argv[1]); config = small('train.steps=4')\n"
-        "rank = int(os.environ['RANK'])\n"
-        "if rank == 0: open_folder(config, folder, False)\n"
         "document = train(config, folder, MadeClips(48))\n"
         "print('processes', document['processes'])\n"
     )
