@@ -13,7 +13,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from recorder.world.plan import rng
-from recorder.world.scene import Material, Shape
+from recorder.world.shapes import Material, Shape, ball, rod
 
 SEGMENTS = ("neck", "body", "larmu", "larmd", "rarmu", "rarmd", "llegu", "llegd", "rlegu", "rlegd")
 SIDES = {"l": 1.0, "r": -1.0}
@@ -119,10 +119,6 @@ def _limb(length: float, radius: float, material: str) -> Shape:
     return Shape("capsule", (radius, length / 2), np.array([0.0, 0.0, -length / 2]), material)
 
 
-def _ball(size: tuple[float, float, float], at: tuple[float, float, float], material: str) -> Shape:
-    return Shape("ellipsoid", size, np.array(at), material)
-
-
 def shapes(one: Build) -> dict[str, tuple[Shape, ...]]:
     """What each segment looks like."""
     scale = one.stature / 1.72
@@ -130,16 +126,16 @@ def shapes(one: Build) -> dict[str, tuple[Shape, ...]]:
     result: dict[str, tuple[Shape, ...]] = {
         "neck": (
             _limb(0.02, 0.052 * scale, "skin"),
-            _ball((0.095, 0.076, 0.118), (0.015, 0, 0.135), "skin"),
-            _ball((0.098, 0.086, 0.095), (-0.016, 0, 0.170), "hair"),
-            _ball((0.018, 0.014, 0.022), (0.108, 0, 0.120), "skin"),
-            _ball((0.012, 0.012, 0.009), (0.096, 0.034, 0.148), "eyes"),
-            _ball((0.012, 0.012, 0.009), (0.096, -0.034, 0.148), "eyes"),
+            ball((0.095, 0.076, 0.118), (0.015, 0, 0.135), "skin"),
+            ball((0.098, 0.086, 0.095), (-0.016, 0, 0.170), "hair"),
+            ball((0.018, 0.014, 0.022), (0.108, 0, 0.120), "skin"),
+            ball((0.012, 0.012, 0.009), (0.096, 0.034, 0.148), "eyes"),
+            ball((0.012, 0.012, 0.009), (0.096, -0.034, 0.148), "eyes"),
         ),
         "body": (
-            _ball((0.115 * scale, 0.185 * scale, 0.22 * scale), (0.005, 0, trunk * 0.72), "shirt"),
-            _ball((0.110 * scale, 0.158 * scale, 0.21 * scale), (0.005, 0, trunk * 0.36), "shirt"),
-            _ball((0.115 * scale, 0.170 * scale, 0.13 * scale), (0.0, 0, 0.02), "trousers"),
+            ball((0.115 * scale, 0.185 * scale, 0.22 * scale), (0.005, 0, trunk * 0.72), "shirt"),
+            ball((0.110 * scale, 0.158 * scale, 0.21 * scale), (0.005, 0, trunk * 0.36), "shirt"),
+            ball((0.115 * scale, 0.170 * scale, 0.13 * scale), (0.0, 0, 0.02), "trousers"),
         ),
     }
     for side, sign in SIDES.items():
@@ -148,15 +144,13 @@ def shapes(one: Build) -> dict[str, tuple[Shape, ...]]:
         result[f"{side}armd"] = (
             _limb(one.forearm * 0.45, 0.042 * scale, "shirt"),
             _limb(one.forearm * 0.80, 0.034 * scale, "skin"),
-            _ball((0.042, 0.024, 0.055), (0.0, 0, palm), "skin"),
-            Shape(
-                "capsule", (0.012, 0.026), np.array([0.032, -sign * 0.02, palm]), "skin", Rotation.from_euler("y", 0.7)
-            ),
-            _ball((0.034, 0.014, 0.040), (0.004, 0, palm - 0.062), "skin"),
+            ball((0.042, 0.024, 0.055), (0.0, 0, palm), "skin"),
+            rod(0.012, 0.026, (0.032, -sign * 0.02, palm), 0.7, "skin"),
+            ball((0.034, 0.014, 0.040), (0.004, 0, palm - 0.062), "skin"),
         )
         result[f"{side}legu"] = (_limb(one.thigh, 0.078 * scale, "trousers"),)
         result[f"{side}legd"] = (
             _limb(one.shank, 0.055 * scale, "trousers"),
-            _ball((0.130 * scale, 0.048 * scale, 0.045), (0.055, 0, -one.shank - one.ankle + 0.045), "shoe"),
+            ball((0.130 * scale, 0.048 * scale, 0.045), (0.055, 0, -one.shank - one.ankle + 0.045), "shoe"),
         )
     return result

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recorder.world.behaviour import Look, Script
 from recorder.world.person import Person
 from recorder.world.plan import WorldPlan
+from recorder.world.script import Look, Script
 from recorder.world.things import Things
 
 SACCADE_S = 0.045

@@ -17,9 +17,9 @@ from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
-from recorder.world.behaviour import Noise, Script
 from recorder.world.body import HIPS_BACK, SIDES, Build
 from recorder.world.plan import WorldPlan
+from recorder.world.script import Noise, Script
 
 GRID_HZ = 50.0
 MARGIN_S = 1.0

@@ -17,7 +17,8 @@ from scipy.spatial.transform import Rotation
 
 from firmware_host.errors import ConfigError
 from recorder.world.plan import WorldPlan, rng
-from recorder.world.scene import FIELD_OF_VIEW, Home, Material, Shape
+from recorder.world.scene import FIELD_OF_VIEW, Home
+from recorder.world.shapes import Material, Shape
 from recorder.world.texture import STYLES
 
 # Must be known before mujoco is imported. OSMesa needs no screen and no graphics card, and gives the same

@@ -8,12 +8,14 @@ frame has its origin on the floor under the person, x towards the furniture, y t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from recorder.world.movables import paints, things
 from recorder.world.plan import CameraModel, WorldPlan, rng
+from recorder.world.shapes import Material, Shape, Thing, box, cylinder
 from recorder.world.texture import Colour
 
 ROOM = np.array([5.2, 4.2, 2.6])
@@ -22,28 +24,6 @@ SPEAKER = KIT + [0.10, -0.12, 0.0]
 MARK = (-1.76, -1.30, np.radians(225.0))
 FIELD_OF_VIEW = {"third": 78.0, "head": 92.0, "eye": 72.0}
 THIRD_AT, THIRD_LOOKS_AT = np.array([-2.42, -1.92, 2.15]), np.array([0.25, 0.25, 0.75])
-
-
-@dataclass(frozen=True)
-class Material:
-    """What a surface is painted with. `wrap` paints all sides of a thing, otherwise its local x-y plane."""
-
-    style: str
-    base: Colour
-    size: tuple[int, int] = (128, 128)
-    wrap: bool = True
-    shine: float = 0.1
-
-
-@dataclass(frozen=True)
-class Shape:
-    """One solid: `size` as in MuJoCo (half lengths of a box, radii of an ellipsoid, (radius, half length))."""
-
-    kind: str
-    size: tuple[float, ...]
-    pos: np.ndarray
-    material: str
-    turn: Rotation = field(default_factory=Rotation.identity)
 
 
 @dataclass(frozen=True)
@@ -59,16 +39,6 @@ class Station:
     def to_world(self, local: np.ndarray) -> np.ndarray:
         """(…, 3) points of the station's frame as world points."""
         return Rotation.from_euler("z", self.yaw).apply(local) + [self.x, self.y, 0.0]
-
-
-@dataclass(frozen=True)
-class Thing:
-    """A movable object: its origin is the middle of its foot, `grip` the height at which a hand holds it."""
-
-    name: str
-    shapes: tuple[Shape, ...]
-    grip: float
-    height: float
 
 
 @dataclass(frozen=True)
@@ -88,7 +58,7 @@ PLACES = ((1.45, 0.2, 0.0), (0.85, 1.02, 90.0), (-0.75, 1.02, 90.0), (-1.5, 0.35
 BOARD = {"table": 0.76, "counter": 0.92, "shelf": 1.08, "sideboard": 0.84, "cabinet": 0.96}
 BOARD_FRONT, BOARD_DEPTH, BOARD_WIDTH = 0.30, 0.55, 1.2
 # Where things may stand on a board: x, y in the station's frame, two rows.
-SLOTS = tuple((x, y) for x in (0.44, 0.60) for y in (-0.38, -0.13, 0.13, 0.38))
+SLOTS = tuple((x, y) for x in (0.44, 0.60) for y in (-0.40, -0.20, 0.0, 0.20, 0.40))
 # The cupboard on the cabinet: its hinge (station frame), width, and the slot inside it.
 HINGE, DOOR_WIDTH, DOOR_HEIGHT = np.array([0.60, 0.42, 1.34]), 0.46, 0.42
 INSIDE = np.array([0.70, 0.16, 1.36])
@@ -107,11 +77,6 @@ def looking(at: np.ndarray, target: np.ndarray) -> Rotation:
     right = np.cross(forward, [0.0, 0.0, 1.0])
     right /= np.linalg.norm(right)
     return Rotation.from_matrix(np.stack([right, np.cross(forward, right), forward], axis=1))
-
-
-def box(half: tuple[float, float, float], at: tuple[float, float, float], material: str) -> Shape:
-    """An upright box."""
-    return Shape("box", half, np.array(at), material)
 
 
 def _board(half: tuple[float, float], pos: np.ndarray, normal: np.ndarray, material: str) -> Shape:
@@ -190,77 +155,11 @@ def _door() -> tuple[Shape, ...]:
     )
 
 
-def _things(random: np.random.Generator, materials: dict[str, Material]) -> dict[str, Thing]:
-    """Nine movable things in colours of their own."""
-    hues = random.permutation(12) / 12
-    names = ("cup", "kettle", "cloth", "book", "can", "bottle", "bowl", "carton", "plant")
-    for k, name in enumerate(names):
-        style = {"cloth": "cloth", "book": "picture", "carton": "picture"}.get(name, "motifs")
-        materials[name] = Material(style, _hue(hues[k], random.uniform(0.6, 0.9)), (128, 128), True, 0.3)
-    materials["leaf"] = Material("cloth", (0.18, 0.5, 0.16))
-
-    def cylinder(radius: float, half: float, z: float, material: str, x: float = 0.0) -> Shape:
-        return Shape("cylinder", (radius, half), np.array([x, 0.0, z]), material)
-
-    def ball(size: tuple[float, float, float], at: tuple[float, float, float], material: str) -> Shape:
-        return Shape("ellipsoid", size, np.array(at), material)
-
-    parts: dict[str, tuple[list[Shape], float, float]] = {
-        "cup": ([cylinder(0.04, 0.05, 0.05, "cup"), box((0.006, 0.02, 0.025), (0.0, 0.055, 0.05), "cup")], 0.06, 0.1),
-        "kettle": (
-            [
-                cylinder(0.085, 0.08, 0.08, "kettle"),
-                ball((0.06, 0.06, 0.03), (0, 0, 0.165), "metal"),
-                Shape("capsule", (0.014, 0.05), np.array([0.11, 0, 0.12]), "metal", Rotation.from_euler("y", 0.8)),
-                box((0.07, 0.012, 0.012), (-0.02, 0, 0.225), "metal"),
-            ],
-            0.22,
-            0.24,
-        ),
-        "cloth": ([box((0.11, 0.09, 0.008), (0, 0, 0.008), "cloth")], 0.015, 0.02),
-        "book": ([box((0.08, 0.11, 0.018), (0, 0, 0.018), "book")], 0.03, 0.04),
-        "can": (
-            [
-                cylinder(0.07, 0.075, 0.075, "can"),
-                Shape("capsule", (0.011, 0.09), np.array([0.12, 0, 0.13]), "can", Rotation.from_euler("y", 0.9)),
-                box((0.05, 0.010, 0.010), (-0.03, 0, 0.19), "metal"),
-            ],
-            0.18,
-            0.2,
-        ),
-        "bottle": ([cylinder(0.036, 0.09, 0.09, "bottle"), cylinder(0.014, 0.04, 0.21, "metal")], 0.12, 0.25),
-        "bowl": ([ball((0.085, 0.085, 0.045), (0, 0, 0.045), "bowl")], 0.06, 0.09),
-        "carton": ([box((0.07, 0.10, 0.09), (0, 0, 0.09), "carton")], 0.12, 0.18),
-        "plant": (
-            [cylinder(0.075, 0.065, 0.065, "plant")]
-            + [
-                Shape(
-                    "ellipsoid",
-                    (0.11, 0.035, 0.012),
-                    np.array([0.06 * np.cos(a), 0.06 * np.sin(a), 0.2 + 0.03 * k]),
-                    "leaf",
-                    Rotation.from_euler("yz", [-0.7, a]),
-                )
-                for k, a in enumerate(np.arange(7) * 2.4)
-            ],
-            0.09,
-            0.38,
-        ),
-    }
-    return {name: Thing(name, tuple(shapes), grip, height) for name, (shapes, grip, height) in parts.items()}
-
-
-def _hue(hue: float, value: float) -> Colour:
-    """A saturated colour of the given hue in [0, 1)."""
-    wheel = np.abs((hue + np.array([0, 2 / 3, 1 / 3])) % 1 * 6 - 3) - 1
-    red, green, blue = value * (0.25 + 0.75 * np.clip(wheel, 0, 1))
-    return float(red), float(green), float(blue)
-
-
 def furnish(plan: WorldPlan) -> Home:
     """The home of a plan: its look follows `place`, its light follows `seed` as well."""
     random = rng("home", plan.place)
     materials = {"metal": Material("plain", (0.62, 0.62, 0.65), shine=0.6), "kit": Material("cloth", (0.15, 0.35, 0.3))}
+    materials |= paints(random)
     shapes = _shell(random, materials)
     order = random.permutation(len(PLACES))
     stations: dict[str, Station] = {}
@@ -278,9 +177,9 @@ def furnish(plan: WorldPlan) -> Home:
     stations["mark"] = Station("mark", *MARK, 1.2)
     shapes += [
         box((0.05, 0.05, 0.04), (KIT[0], KIT[1], KIT[2] - 0.06), "kit"),
-        Shape("cylinder", (0.05, 0.06), SPEAKER - [0, 0, 0.04], "metal"),
+        cylinder(0.05, 0.06, (SPEAKER[0], SPEAKER[1], SPEAKER[2] - 0.04), "metal"),
         box((0.14, 0.16, 0.02), (KIT[0] + 0.02, KIT[1] - 0.04, KIT[2] - 0.12), "table"),
-        Shape("cylinder", (0.025, 0.56), np.array([KIT[0], KIT[1], 0.56]), "metal"),
+        cylinder(0.025, 0.56, (KIT[0], KIT[1], 0.56), "metal"),
     ]
     lamp = np.array([0.0, 0.0, 2.45]) + plan.rng("lamp").uniform(-1, 1, 3) * [0.9, 0.7, 0.05]
-    return Home(stations, _things(random, materials), tuple(shapes), _door(), materials, lamp)
+    return Home(stations, things(), tuple(shapes), _door(), materials, lamp)

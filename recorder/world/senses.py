@@ -8,11 +8,11 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
-from recorder.world.behaviour import Script
 from recorder.world.body import SEGMENTS
 from recorder.world.person import GRID_HZ, Person
 from recorder.world.plan import ImuTruth, WorldPlan
 from recorder.world.scene import KIT
+from recorder.world.script import Script
 
 GRAVITY = 9.81
 DIFFERENCE_S = 2e-3

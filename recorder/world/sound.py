@@ -15,9 +15,9 @@ import numpy as np
 from scipy.signal import butter, lfilter, sosfilt
 
 from recorder.tone import KINDS, tone
-from recorder.world.behaviour import Noise
 from recorder.world.plan import RATE_HZ, WorldPlan
 from recorder.world.scene import ROOM, SPEAKER
+from recorder.world.script import Noise
 
 SPEED_M_S = 343.0
 WALL, FLOOR = 0.28, 0.22

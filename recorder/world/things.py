@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from recorder.world.behaviour import Hold, Script
 from recorder.world.body import PALM
 from recorder.world.person import Person
 from recorder.world.scene import HINGE, Home
+from recorder.world.script import Hold, Script
 
 BLEND_S = 0.25
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from recorder.world.plan import Box, CameraModel
-from recorder.world.scene import Shape
+from recorder.world.shapes import Shape
 
 NEAR = 0.03
 

@@ -10,8 +10,9 @@ from scipy.spatial.transform import Rotation
 
 from firmware_host.errors import ConfigError, unknown_name
 from recorder.world import body, senses
-from recorder.world.behaviour import ACTIVITIES, Noise, direct
+from recorder.world.behaviour import direct
 from recorder.world.gaze import Gaze
+from recorder.world.grammar import ACTIVITIES
 from recorder.world.person import Person
 from recorder.world.plan import Box, CameraModel, ImuTruth, Label, WorldPlan
 from recorder.world.render import Pose, Renderer, wxyz
@@ -26,6 +27,7 @@ from recorder.world.scene import (
     furnish,
     looking,
 )
+from recorder.world.script import Noise
 from recorder.world.sound import Source, listen, sources
 from recorder.world.things import Things
 from recorder.world.truth import bounds, pinhole, surface_points

@@ -13,11 +13,13 @@ from scipy.spatial.transform import Rotation
 
 from firmware_host.errors import ConfigError
 from recorder.world import World, WorldPlan
-from recorder.world.behaviour import ACTIVITIES, Hold, direct
+from recorder.world.behaviour import direct
 from recorder.world.body import PALM, build
+from recorder.world.grammar import ACTIVITIES
 from recorder.world.person import Turning, two_bones
 from recorder.world.plan import CameraModel
 from recorder.world.scene import ROOM, furnish
+from recorder.world.script import Hold
 from recorder.world.truth import pinhole
 
 coordinate = st.floats(-2, 2)
