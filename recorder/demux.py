@@ -111,6 +111,8 @@ def read_sound_file(path: Path, clock: str | None = None) -> Sound:
             raise SessionError(f"{path} has no audio track; give a recording with sound")
         stream = next((s for s in container.streams.audio if _title(s) == "microphone"), container.streams.audio[0])
         rate = stream.codec_context.sample_rate
+        # FFmpeg drops an MP3's encoder delay but still counts it: such a file begins at 23 ms and plays from 0.
+        delay_ns = _described("", "audio", stream).t0_ns if container.format.name == "mp3" else 0
         blocks: list[np.ndarray] = []
         t0_ns, filled = None, 0
         for frame, _ in _decoded(container, [stream]):
@@ -127,7 +129,7 @@ def read_sound_file(path: Path, clock: str | None = None) -> Sound:
             filled += len(x)
     if not filled:
         raise SessionError(f"{path} has an audio track that holds no samples")
-    return Sound(np.concatenate(blocks), float(rate), t0_ns or 0, clock or path.stem)
+    return Sound(np.concatenate(blocks), float(rate), (t0_ns or 0) - delay_ns, clock or path.stem)
 
 
 def read_sound(session: Session, device: Device) -> Sound:

@@ -72,7 +72,8 @@ def compare(source: Sound, target: Sound, apart_m: float = APART_M) -> Pairing:
     if rival > phat.MAX_RUNNER_UP:
         raise EvidenceError(f"{where} fit together in more than one way, as loops and machines do; use tones")
     result = Pairing("audio", a.clock, b.clock, "ok", "", (), _evidence(fit, rival, search.lines))
-    shared = ((f"sound path between {where}", path_ns),)
+    sign = 1.0 if a.clock < b.clock else -1.0
+    shared = ((f"sound path between {' and '.join(sorted((a.clock, b.clock)))}", sign * path_ns),)
     if fit.used.sum() >= MIN_USED and fit.used.mean() >= MIN_SHARE:
         return _fine(result, search, fit, shared)
     return _coarse(result, search, shared)
@@ -170,7 +171,7 @@ def _coarse(result: Pairing, search: _Search, shared: Shared) -> Pairing:
             f"the sounds of {result.source} and {result.target} have nothing in common that stands out ({used:.0f} "
             f"of {tried:.0f} windows agree); use start and end tones, or check that the recordings overlap"
         )
-    shared = (*shared, (f"onsets of {result.source} and {result.target}", COARSE_SIGMA_NS))
+    shared = (*shared, (f"onsets, {shared[0][0]}", float(np.copysign(COARSE_SIGMA_NS, shared[0][1]))))
     matches = tuple(
         replace(_match(search, u, lag, shared), score=round(min(1.0, standing / 20), 4))
         for u, lag, standing in zip(best.u_ns, best.lag_ns, best.standing, strict=True)

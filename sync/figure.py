@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html import escape
 
 import numpy as np
@@ -38,14 +38,14 @@ class Curve:
 
 @dataclass(frozen=True)
 class Figure:
-    """Curves on one pair of axes, with a caption."""
+    """Curves on one pair of axes, with a caption. Without a `y_label` the heights mean nothing and have no ticks."""
 
     title: str
     x_label: str
     y_label: str
     curves: Sequence[Curve]
     caption: str = ""
-    marks: Sequence[float] = field(default_factory=tuple)
+    marks: Sequence[float] = ()
 
 
 def svg(figure: Figure) -> str:
@@ -63,7 +63,7 @@ def svg(figure: Figure) -> str:
         px = at(np.array([value]), np.array([y0]))[0, 0]
         parts.append(f'<line class="grid" x1="{px:.1f}" x2="{px:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')
         parts.append(f'<text x="{px:.1f}" y="{HEIGHT - BOTTOM + 15}" class="mid">{_number(value)}</text>')
-    for value in ticks(y0, y1, 5):
+    for value in ticks(y0, y1, 5) if figure.y_label else ():
         py = at(np.array([x0]), np.array([value]))[0, 1]
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{py:.1f}" y2="{py:.1f}"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{py + 4:.1f}" class="end">{_number(value)}</text>')

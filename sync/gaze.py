@@ -1,9 +1,11 @@
 """Gaze from an eye tracker's scene camera to the camera on the head, by the plain way of the muscles paper.
 
 SIFT features (Lowe 2004) are found in both pictures, matched by brute force with the ratio test, and a homography
-is fitted by RANSAC (in its form that needs no sharp threshold, MAGSAC++); it carries the gaze point over. A homography is exact for far or flat scenes. For near ones
-the distance between the two cameras shows as parallax, which one plane cannot follow: 7 cm at 0.55 m is 110 px at
-a focal length of 895 px. So each row says how sure it is, and refuses where too few matches agree.
+is fitted by RANSAC (in its form that needs no sharp threshold, MAGSAC++, Barath 2020); it carries the gaze over.
+A homography is exact for far or flat scenes. For near ones the distance between the two cameras shows as parallax,
+which one plane cannot follow: 7 cm at 0.55 m is 110 px at a focal length of 895 px. So each row says how sure it is:
+``ok`` where matches around the gaze confirm the map, ``homography`` where only matches elsewhere do, and
+``refused`` where too few agree at all.
 
 The eye tracker answers on its own clock, between the frames of the other camera. Frames are paired by the aligned
 clocks, and the gaze is interpolated to the frame's time where its neighbours are near enough; where it is missing
@@ -62,16 +64,15 @@ class Gaze:
         """Gaze at other times: (M, 2) float64, NaN where a neighbour is missing or too far away."""
         if len(self.t_ns) == 0:
             return np.full((len(t_ns), 2), np.nan)
-        after = np.clip(np.searchsorted(self.t_ns, t_ns), 1, max(len(self.t_ns) - 1, 1))
-        before = after - 1
-        after = np.minimum(after, len(self.t_ns) - 1)
+        last = len(self.t_ns) - 1
+        after = np.minimum(np.searchsorted(self.t_ns, t_ns), last)
+        before = np.maximum(after - 1, 0)
         gap = self.t_ns[after] - self.t_ns[before]
         share = (t_ns - self.t_ns[before]) / np.maximum(gap, 1)
         out = self.xy_px[before] + share[:, None] * (self.xy_px[after] - self.xy_px[before])
-        exact = self.t_ns[before] == t_ns
-        out[exact] = self.xy_px[before][exact]
-        bad = ((gap > MAX_GAP_NS) & ~exact) | (share < 0) | (share > 1)
-        out[bad] = np.nan
+        out[(gap > MAX_GAP_NS) | (share < 0) | (share > 1)] = np.nan
+        exact = self.t_ns[after] == t_ns
+        out[exact] = self.xy_px[after][exact]
         return out
 
 
@@ -101,7 +102,7 @@ def read_gaze(path: Path) -> Gaze:
     try:
         t_ns = np.array([_nanoseconds(r["t_s"]) for r in rows], np.int64)
         xy = np.array([[float(r[k] or "nan") for k in ("x_px", "y_px")] for r in rows])
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ArithmeticError) as error:
         raise SessionError(f"{path} has a cell that is not a number ({error})") from error
     order = np.argsort(t_ns, kind="stable")
     return Gaze(t_ns[order], xy[order])

@@ -193,12 +193,11 @@ def _residual_figures(alignment: Alignment) -> Iterator[Figure]:
         sigma = max(p.sigma_ns for p in m.pieces) * 1e-6
         edges = np.array([0.0, (end_ns - origin_ns) * 1e-9])
         curves = [Curve(edges, np.full(2, -sigma), "band", "± sigma of the map", 0, np.full(2, sigma))]
-        for p, left in zip(alignment.pairings, alignment.residual_ns, strict=True):
-            if m.source != p.source:
-                continue
+        own = [x for x in zip(alignment.pairings, alignment.residual_ns, strict=True) if x[0].source == m.source]
+        for number, (p, left) in enumerate(own, start=1):
             t = np.array([x.t_ns - origin_ns for x in p.matches]) * 1e-9
-            colour = 1 if p.method == "tones" else 2 + (p.target != alignment.reference)
-            curves.append(Curve(t, np.array(left) * 1e-6, "points", f"{p.method}, {p.target}", colour))
+            name = f"{p.method}, {p.target}"
+            curves.append(Curve(t, np.array(left) * 1e-6, "points", name, number % COLOURS))
         yield Figure(m.source, "seconds since its recording began", "ms", curves)
 
 

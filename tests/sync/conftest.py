@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from planted_sounds import RATE, heard, music, noisy, room, speech, with_tones
 
 from firmware_host.clockmap import ClockMap
 from recorder.session import Session
 from sync.add import add_file
-from planted_sounds import RATE, heard, music, noisy, room, speech, with_tones
 
 SECONDS = 40.0
 TONES = {"start": 4.0, "end": 35.0}

@@ -100,12 +100,15 @@ def pair(
     snr_db: float = 20.0,
     seed: int = 0,
     reverberant: bool = False,
+    tones: dict[str, float] | None = None,
 ) -> Pair:
     """Two recordings of one scene; the source starts `offset_s` after the target, on another clock.
 
-    The source's clock starts at a large number, as CLOCK_MONOTONIC does.
+    `tones` sound at times of the scene; where `offset_s` is positive those are the target's. The source's clock
+    starts at a large number, as CLOCK_MONOTONIC does.
     """
     scene = speech(seconds + abs(offset_s) + 2, seed) + 0.3 * music(seconds + abs(offset_s) + 2, seed + 1)
+    scene = with_tones(scene, tones or {}, level=0.2)
     first = max(offset_s, 0.0)
     sounds = []
     for k, (start_s, skew) in enumerate(((first, skew_ppm), (first - offset_s, 0.0))):

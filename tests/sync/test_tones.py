@@ -52,7 +52,7 @@ def test_a_tone_survives_other_sample_rates():
 
 def test_the_first_and_the_last_second_of_a_long_sound_count():
     x = np.zeros(30 * RATE, np.float32)
-    x[: RATE] = tone("start", RATE)
+    x[:RATE] = tone("start", RATE)
     x[-RATE:] = tone("end", RATE)
     assert [t.kind for t in find(sound(x))] == ["start", "end"]
 
@@ -99,7 +99,9 @@ def test_one_common_tone_is_used_and_said_to_be_one():
 
 def test_tones_that_fit_in_two_ways_are_refused():
     twice = heard_at({"start": 3.0}, "a", 1.0)
-    x = with_tones(with_tones(np.random.default_rng(1).standard_normal(30 * RATE) * 0.01, {"start": 4.0}), {"start": 15.0})
+    x = with_tones(
+        with_tones(np.random.default_rng(1).standard_normal(30 * RATE) * 0.01, {"start": 4.0}), {"start": 15.0}
+    )
     with pytest.raises(EvidenceError, match="more than one way"):
         match(twice, Recording("bb", sound(x, name="bb")))
 

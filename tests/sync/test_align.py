@@ -1,0 +1,130 @@
+"""A whole session: WAV files on clocks of their own, aligned, saved, reported."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import DEVICES, recorded, write_session
+from planted_sounds import RATE
+
+from firmware_host.errors import EvidenceError, SessionError
+from recorder.session import Session, open_session
+from sync import alignment as saved
+from sync.align import align, truth_curves_ms, truth_errors_ms
+from sync.run import align_session
+
+
+@pytest.fixture(scope="module")
+def aligned(session: Session) -> tuple[Session, saved.Alignment, dict[str, float]]:
+    found, errors = align_session(session, "room")
+    assert errors is not None
+    return session, found, errors
+
+
+def test_every_map_is_right_and_its_sigma_honest(aligned):
+    session, found, errors = aligned
+    assert {m.source for m in found.maps} == {"body", "head"}
+    assert all(m.target == "room" for m in found.maps)
+    truth = json.loads((session.root / "truth.json").read_text())
+    curves = truth_curves_ms(found, truth)
+    for m in found.maps:
+        sigma_ms = m.pieces[0].sigma_ns * 1e-6
+        assert errors[m.source] < min(2.0, 4 * sigma_ms)
+        t_s, error_ms = curves[m.source]
+        assert abs(error_ms[-1] - error_ms[0]) / t_s[-1] * 1e3 < 5
+        assert sigma_ms < 1.0
+
+
+def test_the_file_is_the_same_whatever_the_truth_says(aligned, tmp_path):
+    session, found, _ = aligned
+    before = (session.root / saved.FILE).read_bytes()
+    copy = Path(shutil.copytree(session.root, tmp_path / session.root.name))
+    (copy / "truth.json").write_text('{"clock_maps": "a lie"}')
+    _, errors = align_session(open_session(copy), "room")
+    assert errors is None
+    assert (copy / saved.FILE).read_bytes() == before
+    assert saved.load(session.root) == found
+
+
+def test_the_report_needs_nothing_from_outside(aligned):
+    session, found, _ = aligned
+    page = (session.root / "report.html").read_text()
+    assert not re.search(r'(src|href)="(?!data:)', page)
+    assert "url(" not in page
+    assert "$" not in page
+    for m in found.maps:
+        assert f"{m.pieces[0].skew_ppm:+.2f} ppm" in page
+    assert page.count("<svg") == 4 + 3 + 2 + 2  # tones, peaks, residuals, truth
+
+
+def test_without_tones_the_sound_is_enough_and_less_sure(aligned, scene, tmp_path):
+    _, with_tones, _ = aligned
+    session = write_session(tmp_path / "s", {n: recorded(scene, n, tones=False) for n in ("room", "head")}, tmp_path)
+    found = align(session, "room")
+    truth = json.loads((session.root / "truth.json").read_text())
+    sigma_ms = found.maps[0].pieces[0].sigma_ns * 1e-6
+    assert truth_errors_ms(found, truth)["head"] < 3 * sigma_ms
+    assert sigma_ms > 5 * with_tones.to_reference("head").pieces[0].sigma_ns * 1e-6
+
+
+def test_a_device_without_evidence_is_named_and_the_others_go_on(scene, tmp_path):
+    noise = np.random.default_rng(1).standard_normal(30 * RATE) * 0.05
+    sounds = {"room": recorded(scene, "room"), "body": recorded(scene, "body"), "head": noise}
+    found = align(write_session(tmp_path / "s", sounds, tmp_path), "room")
+    assert [m.source for m in found.maps] == ["body"]
+    (refused,) = found.refused
+    assert refused.name == "head"
+    assert "no start or end tone" in refused.reason
+    assert any("head" in w for w in found.warnings)
+
+
+def test_lost_samples_refuse_the_device_and_are_not_averaged_in(scene, tmp_path):
+    head = recorded(scene, "head")
+    cut = np.concatenate([head[: 15 * RATE], head[15 * RATE + RATE // 10 :]])
+    sounds = {"room": recorded(scene, "room"), "body": recorded(scene, "body"), "head": cut}
+    found = align(write_session(tmp_path / "s", sounds, tmp_path), "room")
+    assert [m.source for m in found.maps] == ["body"]
+    assert "samples were lost" in found.refused[0].reason
+
+
+def test_silence_everywhere_is_one_sentence(tmp_path):
+    silent = {n: np.zeros(20 * RATE) for n in ("room", "head")}
+    with pytest.raises(EvidenceError, match=r"cannot be aligned.*silent"):
+        align(write_session(tmp_path / "s", silent, tmp_path), "room")
+
+
+def test_a_session_of_one_device_cannot_be_aligned(scene, tmp_path):
+    with pytest.raises(EvidenceError, match="one clock"):
+        align(write_session(tmp_path / "s", {"room": recorded(scene, "room")}, tmp_path))
+
+
+def test_an_empty_session_and_an_unknown_reference_are_sentences(session, tmp_path):
+    with pytest.raises(SessionError, match="no devices"):
+        align(Session(tmp_path, "empty", ()))
+    with pytest.raises(SessionError, match="did you mean 'head'"):
+        align(session, "haed")
+
+
+def test_a_damaged_alignment_is_a_sentence(aligned, tmp_path):
+    with pytest.raises(SessionError, match="not aligned yet"):
+        saved.load(tmp_path)
+    (tmp_path / saved.FILE).write_text('{"version": 1}')
+    with pytest.raises(SessionError, match="damaged"):
+        saved.load(tmp_path)
+    (tmp_path / saved.FILE).write_text('{"version": 99}')
+    with pytest.raises(SessionError, match="version 99"):
+        saved.load(tmp_path)
+    with pytest.raises(EvidenceError, match="nobody is not aligned"):
+        aligned[1].to_reference("nobody")
+
+
+def test_devices_on_one_clock_are_one_node(session):
+    twin = replace(session.device("head"), name="twin")
+    found = align(session.with_device(twin), "room")
+    assert len(found.maps) == len(DEVICES) - 1

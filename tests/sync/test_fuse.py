@@ -1,0 +1,114 @@
+"""The fusion: exact where evidence is exact, and with a sigma that is true both ways."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from firmware_host.clockmap import ClockMap
+from sync.alignment import Match, Pairing
+from sync.fuse import fuse
+
+SPAN_NS = 60_000_000_000
+
+
+def paired(source: str, target: str, matches: list[Match]) -> Pairing:
+    return Pairing("tones", source, target, "ok", "", tuple(matches))
+
+
+def at(source: str, target: str, t_ns: int, offset_ns: float, sigma_ns: float = 1e4, **more: object) -> Match:
+    return Match("tones", source, target, t_ns, round(offset_ns), sigma_ns, 0.5, **more)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    origin_ns=st.integers(0, 2**60),
+    offset_ns=st.integers(-(2**60), 2**60),
+    skew_ppm=st.floats(-200, 200),
+)
+def test_exact_matches_give_the_exact_map_however_far_the_clocks_are_apart(origin_ns, offset_ns, skew_ppm):
+    true = ClockMap.affine("a", "b", origin_ns=origin_ns, target_ns=origin_ns + offset_ns, skew_ppm=skew_ppm)
+    t = [origin_ns, origin_ns + SPAN_NS // 2, origin_ns + SPAN_NS]
+    spans = {"a": (t[0], t[2]), "b": (true.forward(t[0]), true.forward(t[2]))}
+    evidence = paired("a", "b", [at("a", "b", x, true.forward(x) - x, 100.0) for x in t])
+    for reference, other in (("b", "a"), ("a", "b")):
+        found = fuse([evidence], spans, reference).maps[0]
+        there = found if other == "a" else None
+        for x in t:
+            answer = there.forward(x) if there else found.inverse(x)
+            assert abs(answer - true.forward(x)) < 500
+
+
+def test_a_loop_of_three_clocks_closes():
+    spans = dict.fromkeys("abc", (0, SPAN_NS))
+    evidence = [
+        paired("a", "b", [at("a", "b", t, 1e9 + 300) for t in (0, SPAN_NS)]),
+        paired("b", "c", [at("b", "c", t + 10**9, 2e9) for t in (0, SPAN_NS)]),
+        paired("a", "c", [at("a", "c", t, 3e9) for t in (0, SPAN_NS)]),
+    ]
+    fused = fuse(evidence, spans, "c")
+    a, b = (next(m for m in fused.maps if m.source == s) for s in "ab")
+    assert a.forward(0) == pytest.approx(3_000_000_100, abs=2)
+    assert b.forward(10**9) == pytest.approx(2_999_999_900, abs=2)
+    assert [round(np.mean(r)) for r in fused.residual_ns] == pytest.approx([100, 100, -100], abs=2)
+
+
+def test_one_false_match_among_many_has_no_effect():
+    matches = [at("a", "b", k * 10**9, 5e9, 1e4) for k in range(30)]
+    matches[7] = at("a", "b", 7 * 10**9, 5.4e9, 1e4)
+    found = fuse([paired("a", "b", matches)], dict.fromkeys("ab", (0, SPAN_NS)), "b").maps[0]
+    assert found.forward(0) == pytest.approx(5_000_000_000, abs=1e4)
+
+
+def test_windows_that_share_one_error_are_not_many_measurements():
+    def sigma_ns(shared: tuple[tuple[str, float], ...]) -> float:
+        matches = [at("a", "b", k * 10**9, 0, 1e4, shared=shared) for k in range(0, 60, 2)]
+        return fuse([paired("a", "b", matches)], dict.fromkeys("ab", (0, SPAN_NS)), "b").maps[0].pieces[0].sigma_ns
+
+    assert sigma_ns((("path", 3e6),)) == pytest.approx(3e6, rel=0.01)
+    assert sigma_ns(()) < 1e4
+
+
+def test_one_match_leaves_the_drift_to_what_clocks_do():
+    found = fuse([paired("a", "b", [at("a", "b", 0, 1e9)])], dict.fromkeys("ab", (0, SPAN_NS)), "b").maps[0]
+    assert found.pieces[0].skew_ppm == pytest.approx(0, abs=1)
+    assert found.pieces[0].sigma_ns == pytest.approx(100e-6 * SPAN_NS, rel=0.05)
+
+
+def test_a_clock_without_evidence_gets_no_map():
+    fused = fuse([paired("a", "b", [at("a", "b", 0, 0)])], dict.fromkeys("abc", (0, SPAN_NS)), "b")
+    assert [m.source for m in fused.maps] == ["a"]
+
+
+def test_sigma_is_true_both_ways():
+    """400 drawn sessions: noisy tones, distances noted wrongly, a correlation along an unknown path."""
+    rng = np.random.default_rng(0)
+    ratio = []
+    for _ in range(400):
+        noted, path, skew = rng.normal(0, 3e5, 2), rng.normal(0, 8e6), rng.normal(0, 40)
+        shared = (("da", -3e5), ("db", 3e5))
+        tones = [
+            at("a", "b", t, 1e9 + t * skew * 1e-6 + noted.sum() + rng.normal(0, 9e4), 9e4, shared=shared)
+            for t in (5 * 10**9, 55 * 10**9)
+        ]
+        windows = [
+            at("a", "b", t, 1e9 + t * skew * 1e-6 + path + rng.normal(0, 1e6), 1e6, shared=(("path", 8e6),))
+            for t in range(0, SPAN_NS, 3 * 10**9)
+        ]
+        evidence = [paired("a", "b", tones), paired("a", "b", windows)]
+        found = fuse(evidence, dict.fromkeys("ab", (0, SPAN_NS)), "b").maps[0]
+        errors = [found.forward(t) - t - 1e9 - t * skew * 1e-6 for t in (0, SPAN_NS)]
+        ratio.append(max(map(abs, errors)) / found.pieces[0].sigma_ns)
+    assert np.mean(np.array(ratio) < 2) > 0.93
+    assert np.median(ratio) > 1 / 2
+
+
+def test_pieces_follow_the_steps():
+    matches = [at("a", "b", k * 10**9, 1e9 + (k >= 40) * 2e8, 1e4, piece=int(k >= 40)) for k in range(60)]
+    found = fuse([paired("a", "b", matches)], dict.fromkeys("ab", (0, SPAN_NS)), "b").maps[0]
+    assert len(found.pieces) == 2
+    assert found.pieces[0].stop_ns == found.pieces[1].start_ns == pytest.approx(39.5e9)
+    assert found.forward(50 * 10**9) == pytest.approx(51.2e9, abs=1e5)
+    assert found.forward(10 * 10**9) == pytest.approx(11e9, abs=1e5)

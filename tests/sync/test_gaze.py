@@ -1,0 +1,118 @@
+"""Gaze: carried over where pictures match, refused where they do not, missing where it was missing."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from firmware_host.errors import SessionError
+from sync.gaze import Gaze, Row, carry, match_features, read_gaze, read_rows, transfer, write_rows
+
+SIZE = (640, 360)
+STEP_NS = 33_000_000
+
+
+def texture(seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    big = cv2.resize(rng.integers(0, 255, (90, 160), np.uint8), SIZE, interpolation=cv2.INTER_CUBIC)
+    fine = cv2.GaussianBlur(rng.integers(0, 255, SIZE[::-1], np.uint8), (0, 0), 2)
+    return cv2.addWeighted(big, 0.5, fine, 0.5, 0)
+
+
+@pytest.fixture(scope="module")
+def warp() -> np.ndarray:
+    return np.array([[1.05, 0.08, -12.0], [-0.05, 0.98, 9.0], [6e-5, -4e-5, 1.0]])
+
+
+def moved(image: np.ndarray, warp: np.ndarray) -> np.ndarray:
+    return cv2.warpPerspective(image, warp, SIZE)
+
+
+def through(warp: np.ndarray, point: np.ndarray) -> np.ndarray:
+    q = warp @ [*point, 1.0]
+    return q[:2] / q[2]
+
+
+def steady(point: tuple[float, float], count: int = 20) -> Gaze:
+    return Gaze(np.arange(count) * STEP_NS, np.tile(np.array(point, float), (count, 1)))
+
+
+def test_a_known_warp_carries_the_gaze(warp):
+    picture = texture(1)
+    point = np.array([300.0, 170.0])
+    xy, sigma, near = transfer(*match_features(picture, moved(picture, warp)), point)
+    assert np.linalg.norm(xy - through(warp, point)) < 0.5
+    assert near >= 6
+    assert sigma < 8
+
+
+def test_rows_are_in_pixels_of_the_full_pictures(warp):
+    """The pictures are halves of what the cameras took; gaze comes and goes in full pixels."""
+    picture = texture(2)
+    rows = carry([(0, picture)], [(0, moved(picture, warp))], steady((500.0, 300.0)), (1280, 720), (1280, 720))
+    expected = 2 * (through(warp, np.array([(500 + 0.5) / 2 - 0.5, (300 + 0.5) / 2 - 0.5])) + 0.5) - 0.5
+    assert (rows[0].x_px, rows[0].y_px) == pytest.approx(expected, abs=1.0)
+    assert rows[0].verdict == "ok"
+
+
+def test_pictures_without_features_or_of_another_place_are_refused():
+    blank = np.full(SIZE[::-1], 90, np.uint8)
+    frames = [(0, texture(3)), (STEP_NS, texture(4))]
+    for scene, reference in (([(0, blank)], [(0, blank)]), (frames[:1], [(0, texture(5))])):
+        (row,) = carry(scene, reference, steady((320, 180)), SIZE, SIZE)
+        assert row == Row(0, None, None, None, "refused")
+
+
+def test_gaze_that_is_missing_stays_missing(warp):
+    picture = texture(6)
+    gaze = steady((320, 180))
+    gaze.xy_px[3:8] = np.nan
+    scene = [(k * STEP_NS, picture) for k in range(12)]
+    rows = carry(scene, [(k * STEP_NS, moved(picture, warp)) for k in range(12)], gaze, SIZE, SIZE)
+    assert [r.verdict for r in rows] == ["ok"] * 3 + ["missing"] * 5 + ["ok"] * 4
+
+
+def test_gaze_outside_the_other_picture_is_refused():
+    picture = texture(7)
+    shift = np.array([[1.0, 0, 250], [0, 1.0, 0], [0, 0, 1.0]])
+    (row,) = carry([(0, picture)], [(0, moved(picture, shift))], steady((600.0, 180.0)), SIZE, SIZE)
+    assert row.verdict == "refused"
+
+
+def test_a_frame_without_a_scene_frame_near_it_is_refused():
+    picture = texture(8)
+    rows = carry([(0, picture)], [(0, picture), (400_000_000, picture)], steady((320, 180)), SIZE, SIZE)
+    assert [r.verdict for r in rows] == ["ok", "refused"]
+
+
+def test_gaze_is_interpolated_but_not_across_a_blink():
+    gaze = Gaze(np.array([0, 10, 20, 400]) * 1_000_000, np.array([[0.0, 0], [10, 20], [np.nan, np.nan], [40, 40]]))
+    at = gaze.at(np.array([5, 10, 15, 200, 500, -5]) * 1_000_000)
+    assert at[0] == pytest.approx([5, 10])
+    assert at[1] == pytest.approx([10, 20])
+    assert np.isnan(at[2:]).all()
+    assert np.isnan(Gaze(np.zeros(0, np.int64), np.zeros((0, 2))).at(np.array([1]))).all()
+
+
+def test_tables_keep_nanoseconds_and_gaps(tmp_path):
+    rows = [Row(1_000_000_000_000_000_123, 1.25, 2.5, 4.0, "ok"), Row(2, None, None, None, "missing")]
+    write_rows(tmp_path / "g.csv", rows)
+    assert read_rows(tmp_path / "g.csv") == rows
+    assert (tmp_path / "g.csv").read_text().splitlines()[0] == "t_s,x_px,y_px,sigma_px,verdict"
+
+
+def test_a_gaze_table_is_read_in_order_of_time(tmp_path):
+    (tmp_path / "g.csv").write_text("t_s,x_px,y_px\n0.020000001,3,4\n0.01,1,2\n0.03,,\n")
+    gaze = read_gaze(tmp_path / "g.csv")
+    assert gaze.t_ns.tolist() == [10_000_000, 20_000_001, 30_000_000]
+    assert np.isnan(gaze.xy_px[2]).all()
+
+
+@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "t_s,x_px,y_px\n0,one,2\n", "t_s,x_px,y_px\nnever,1,2\n"])
+def test_what_is_no_gaze_table_is_a_sentence(tmp_path, text):
+    (tmp_path / "g.csv").write_text(text)
+    with pytest.raises(SessionError, match=r"g\.csv"):
+        read_gaze(tmp_path / "g.csv")
+    with pytest.raises(SessionError, match="does not exist"):
+        read_gaze(tmp_path / "none.csv")
