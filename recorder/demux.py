@@ -61,22 +61,22 @@ def probe(path: Path) -> tuple[Stream, ...]:
     """
     found = []
     with opened(path) as container:
-        for kind, name in (("video", "camera"), ("audio", "microphone")):
-            first = next((s for s in container.streams if s.type == kind), None)
-            if first is not None:
-                found.append(_described(name, kind, first))
+        for video in container.streams.video[:1]:
+            size = (video.codec_context.width, video.codec_context.height)
+            rate = float(video.average_rate or 0)
+            found.append(Stream("camera", "video", _start_ns(video), rate, size=size))
+        for audio in container.streams.audio[:1]:
+            rate = float(audio.codec_context.sample_rate)
+            found.append(Stream("microphone", "audio", _start_ns(audio), rate))
     if not found:
         raise SessionError(f"{path} has neither picture nor sound; give a recording")
     return tuple(found)
 
 
-def _described(name: str, kind: str, stream: av.stream.Stream) -> Stream:
-    base, first = stream.time_base, stream.start_time
-    t0_ns = 0 if first is None or base is None else first * base.numerator * SECOND_NS // base.denominator
-    if kind == "audio":
-        return Stream(name, kind, t0_ns, float(stream.codec_context.sample_rate))
-    rate = float(stream.average_rate or 0)
-    return Stream(name, kind, t0_ns, rate, size=(stream.codec_context.width, stream.codec_context.height))
+def _start_ns(stream: av.stream.Stream) -> int:
+    if stream.start_time is None or stream.time_base is None:
+        return 0
+    return stream.start_time * stream.time_base.numerator * SECOND_NS // stream.time_base.denominator
 
 
 def read_rows(path: Path, names: Collection[str]) -> dict[str, np.ndarray]:
@@ -112,7 +112,7 @@ def read_sound_file(path: Path, clock: str | None = None) -> Sound:
         stream = next((s for s in container.streams.audio if _title(s) == "microphone"), container.streams.audio[0])
         rate = stream.codec_context.sample_rate
         # FFmpeg drops an MP3's encoder delay but still counts it: such a file begins at 23 ms and plays from 0.
-        delay_ns = _described("", "audio", stream).t0_ns if container.format.name == "mp3" else 0
+        delay_ns = _start_ns(stream) if container.format.name == "mp3" else 0
         blocks: list[np.ndarray] = []
         t0_ns, filled = None, 0
         for frame, _ in _decoded(container, [stream]):
