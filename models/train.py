@@ -28,7 +28,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -191,8 +191,7 @@ class Run:
             torch.save(state, scratch)
         weights = self.average.weights if self.average else self.model.state_dict()
         plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-        with durable.replacing(folder / "model.safetensors") as scratch:
-            save_file(plain, scratch, metadata={"model": self.config.model, "step": str(self.step)})
+        durable.write_bytes(folder / "model.safetensors", save(plain, metadata={"step": str(self.step)}))
 
     def restore(self, folder: Path) -> None:
         """Continue from ``checkpoint.pt``."""

@@ -95,8 +95,8 @@ def test_killed_between_checkpoints_continues_from_the_last_one(tmp_path, clips)
     log.write_text(log.read_text() + lines[0] + '{"step": 6, "lo')
     train(config, folder, clips, resume=True)
     assert [line["step"] for line in read_log(log)] == [1, 2, 3, 4, 5, 6]
-    whole, killed = weights(tmp_path / "whole"), weights(folder)
-    assert all(torch.equal(whole[name], killed[name]) for name in whole)
+    whole, killed = tmp_path / "whole", folder
+    assert (whole / "model.safetensors").read_bytes() == (killed / "model.safetensors").read_bytes()
 
 
 def test_equal_seeds_give_equal_weights_and_others_do_not(tmp_path, clips):
