@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from firmware_host.clockmap import Piece
@@ -21,10 +22,11 @@ def measure(other: Sound, reference: Sound, apart_m: float) -> dict[str, Any]:
     Raises:
         EvidenceError: they have nothing in common that is sure.
     """
-    other, reference = (Sound(s.x, s.rate_hz, s.t0_ns, n) for s, n in ((other, "other"), (reference, "reference")))
+    if other.clock == reference.clock:
+        other = replace(other, clock=f"{other.clock} (again)")
     pairing = compare(other, reference, apart_m)
     spans = {s.clock: (s.t0_ns, s.t0_ns + round(1e9 * s.duration_s)) for s in (other, reference)}
-    found = fuse([pairing], spans, "reference").maps[0]
+    found = fuse([pairing], spans, reference.clock).maps[0]
     pieces = [
         {
             "start_s": round(p.start_ns * 1e-9, 6),
