@@ -323,9 +323,10 @@ def contrastive_loss(query: Tensor, key: Tensor, memory: Tensor, temperature: fl
         memory: (Q, E), the negatives.
         temperature: tau.
     """
-    positive = (query * key).sum(dim=1, keepdim=True)  # (B, 1)
-    logits = torch.cat([positive, query @ memory.T], dim=1) / temperature  # (B, 1 + Q)
-    return F.cross_entropy(logits.float(), torch.zeros(len(query), dtype=torch.int64, device=query.device))
+    with torch.autocast(query.device.type, enabled=False):  # bfloat16 would round logits of 14 to a sixteenth
+        positive = (query * key).sum(dim=1, keepdim=True)  # (B, 1)
+        logits = torch.cat([positive, query @ memory.T], dim=1) / temperature  # (B, 1 + Q)
+        return F.cross_entropy(logits, torch.zeros(len(query), dtype=torch.int64, device=query.device))
 
 
 def gathered(keys: Tensor) -> Tensor:

@@ -200,6 +200,9 @@ def test_contrastive_loss_equals_loops():
         expected.append(-math.log(positive / (positive + sum(math.exp(q @ m / 0.07) for m in memory))))
     loss = muscles.contrastive_loss(*(torch.from_numpy(x) for x in (query, key, memory)), 0.07)
     assert loss.item() == pytest.approx(np.mean(expected), abs=1e-6)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = muscles.contrastive_loss(*(torch.from_numpy(x).float() for x in (query, key, memory)), 0.07)
+    assert loss.item() == pytest.approx(np.mean(expected), abs=1e-4)
 
 
 def test_embeddings_have_length_one_and_equal_the_pooled_map():

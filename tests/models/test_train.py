@@ -99,6 +99,20 @@ def test_killed_between_checkpoints_continues_from_the_last_one(tmp_path, clips)
     assert (whole / "model.safetensors").read_bytes() == (killed / "model.safetensors").read_bytes()
 
 
+def test_each_epoch_is_augmented_anew_also_after_resuming(tmp_path):
+    class Noting(Interrupting):
+        def set_epoch(self, epoch):
+            super().set_epoch(epoch)
+            epochs.append(epoch)
+
+    epochs = []
+    config = small("train.steps=5")  # two steps an epoch
+    train(config, tmp_path / "run", Noting(16, after=3 * 8 + 1))
+    assert epochs == [0, 1]
+    train(config, tmp_path / "run", Noting(16, after=-1), resume=True)
+    assert epochs == [0, 1, 2]
+
+
 def test_equal_seeds_give_equal_weights_and_others_do_not(tmp_path, clips):
     runs = {}
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
