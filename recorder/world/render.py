@@ -35,7 +35,7 @@ def _mujoco() -> Any:
     """The mujoco module, or the sentence that says what to install."""
     try:
         import mujoco
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, RuntimeError, OSError) as error:
         raise ConfigError(f"the simulated home needs MuJoCo and a GL library ({error}); {_REMEDY}") from error
     if not hasattr(mujoco, "Renderer"):
         raise ConfigError(f"MuJoCo found no GL library to draw with; {_REMEDY}")

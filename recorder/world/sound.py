@@ -58,7 +58,7 @@ def clip(kind: str, random: np.random.Generator) -> np.ndarray:
         return 0.03 * wave
     if kind == "contact":
         t, noise = _burst(random, 0.3, 0.006)
-        return 0.06 * (_rings(t, random, 600, 5500, 0.035) + noise)
+        return 0.035 * (_rings(t, random, 600, 5500, 0.035) + noise)
     if kind == "click":
         t, noise = _burst(random, 0.08, 0.003)
         return 0.05 * (noise + 0.6 * _rings(t, random, 1500, 6000, 0.008))

@@ -70,6 +70,8 @@ def test_a_standing_foot_does_not_slide(worlds: list[World]) -> None:
             speed = np.linalg.norm(np.diff(ankle[:, :2], axis=0), axis=1)[planted] / 0.02
             assert np.percentile(speed, 90) < 0.12
             assert ankle[:, 2].min() > person.one.ankle - 0.02
+            # and it follows: nobody leaves the feet behind
+            assert np.linalg.norm(ankle[:, :2] - person.ground(t), axis=1).max() < 0.6
 
 
 def test_a_held_thing_stays_in_the_hand_and_moves_without_jumps(worlds: list[World]) -> None:
