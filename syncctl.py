@@ -40,8 +40,7 @@ class LazyGroup(click.Group):
             if (error.name or "").split(".")[0] in {"firmware_host", "recorder", "sync", "ingest", "models"}:
                 raise
             raise click.ClickException(
-                f"`syncctl {cmd_name}` needs the package '{error.name}', which is not installed; "
-                "install syncctl[all]"
+                f"`syncctl {cmd_name}` needs the package '{error.name}', which is not installed; install syncctl[all]"
             ) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -61,7 +60,7 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="syncctl")
 @click.option("-v", "--verbose", is_flag=True, help="Show the traceback of an error.")
-def cli(verbose: bool) -> None:  # noqa: ARG001  read in main(), which outlives the context
+def cli(verbose: bool) -> None:
     """Record sensor kits, put every device on one clock, build datasets, train models.
 
     \b

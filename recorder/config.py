@@ -105,7 +105,7 @@ def _table(kind: type[Table], value: Any, where: str) -> Table:
 
 def _check_kind(annotation: Any, given: Any, where: str) -> None:
     """Refuse plain values of another kind than the dataclass says; nested tables were checked on their own."""
-    plain = {"int": int, "str": str, "float": (int, float), "bool": bool}
-    kind = plain.get(str(annotation).removesuffix(" | None"))
-    if kind and (not isinstance(given, kind) or (isinstance(given, bool) and kind is not bool)):
-        raise ConfigError(f"{where} is {given!r}; it must be of type {str(annotation).removesuffix(' | None')}")
+    plain: dict[str, tuple[type, ...]] = {"int": (int,), "str": (str,), "float": (int, float)}
+    name = str(annotation).removesuffix(" | None")
+    if name in plain and (not isinstance(given, plain[name]) or isinstance(given, bool)):
+        raise ConfigError(f"{where} is {given!r}; it must be of type {name}")

@@ -85,9 +85,17 @@ def record_home(
         SessionError: the folder already holds a session.
         ConfigError: the home cannot be built or rendered.
     """
-    known = {"activity": activity, "participant": participant or "p01", "place": place or "r01"}
-    plan = plan_home(WorldPlan(duration_s=duration_s, seed=seed, width=width, height=height, **known))
-    session = new_session(folder, [known["participant"]], known["place"], activity)
+    world = WorldPlan(
+        duration_s=duration_s,
+        seed=seed,
+        activity=activity,
+        participant=participant or "p01",
+        place=place or "r01",
+        width=width,
+        height=height,
+    )
+    plan = plan_home(world)
+    session = new_session(folder, [world.participant], world.place, activity)
     with tempfile.TemporaryDirectory(prefix="syncctl-") as scratch:
         begun = time.monotonic()
         with progress("preparing the simulated home", 4) as advance:

@@ -1,1 +1,1 @@
-"""Speed and accuracy, beside what a user would use instead, in one run. `make bench` runs all; results go to the docs."""
+"""Speed and accuracy, beside what a user would use instead, in one run: `make bench`."""

@@ -1,7 +1,7 @@
 """Both simulated kits for 60 s in real time, encoding video: is every slot there, and how late?
 
-Three runs. What the loop counted, what the timing tracks on disk say and what the chips were asked must agree. Steal time,
-what the machine's owner took from it in the meantime, is printed beside each run: no code can be punctual through it.
+Three runs. What the loop counted, what the timing tracks on disk say and what the chips were asked must agree. Steal
+time, what the machine's owner took from it in the meantime, is printed beside each run: no code is punctual through it.
 """
 
 from __future__ import annotations
@@ -22,9 +22,8 @@ SECONDS = 60
 def main() -> None:
     """Run and print."""
     shares = []
-    print(
-        f"{'run':4}{'due':>8}{'missed':>8}{'counted':>9}{'asked of chips':>16}{'mean ms':>9}{'p99.9 ms':>10}{'steal s':>9}{'CPU':>7}"
-    )
+    columns = ("run", "due", "missed", "counted", "asked", "mean ms", "p99.9 ms", "steal s", "CPU s")
+    print("".join(f"{c:>10}" for c in columns))
     for run in range(RUNS):
         with tempfile.TemporaryDirectory() as folder:
             shares.append(_one(run, Path(folder) / "session"))
@@ -57,7 +56,7 @@ def _one(run: int, folder: Path) -> float:
     mean = sum(d["mean_abs"] for d in deviations) / len(deviations)
     p999 = max(d["p999"] for d in deviations)
     print(
-        f"{run:<4}{due:8d}{missed:8d}{counted:9d}{asked:16d}{mean:9.3f}{p999:10.3f}{steal:9.2f}{cpu:7.0f}", flush=True
+        f"{run:10}{due:10}{missed:10}{counted:10}{asked:10}{mean:10.3f}{p999:10.3f}{steal:10.2f}{cpu:10.0f}", flush=True
     )
     return missed / due
 

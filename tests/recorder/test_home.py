@@ -13,7 +13,6 @@ import pytest
 
 from firmware_host.clock import tick_at
 from firmware_host.clockmap import ClockMap
-from firmware_host.spec import Flag
 from recorder.demux import frame_times_ns, read_rows, read_sound, stream_titles, video_frames
 from recorder.session import Session, open_session
 from recorder.tone import tone
