@@ -21,8 +21,9 @@ from firmware_host.errors import SessionError, SyncctlError
 from ingest import splits, tables
 from ingest.cache import Recipe
 from ingest.clips import CLIP_STEPS, clip_starts, degrees
+from ingest.ego import open_aligned
 from ingest.labels import vocabulary
-from ingest.part import PART_TABLES, build_part, open_aligned, part_folder
+from ingest.part import PART_TABLES, build_part, part_folder
 from ingest.targets import GROUPS, STEP_NS, fit_thirds
 from recorder import durable
 from recorder.session import MANIFEST

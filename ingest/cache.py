@@ -20,6 +20,7 @@ from pathlib import Path
 import av
 import av.error
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from firmware_host.errors import SessionError
 from ingest.index import Gop, VideoIndex, video_index
@@ -70,9 +71,8 @@ class FrameReader:
     """Reads frames of many files, keeping the last few open. One process, one thread."""
 
     def __init__(self) -> None:
-        self._open: OrderedDict[Path, _Mp4] = OrderedDict()
-        self._owner = os.getpid()
-        self._inherited: OrderedDict[Path, _Mp4] = OrderedDict()
+        self._start()
+        self._inherited: tuple[object, ...] = ()
 
     def read(self, video: Video, frames: Sequence[int], size: tuple[int, int]) -> np.ndarray:
         """Some frames of a video, scaled.
@@ -89,18 +89,29 @@ class FrameReader:
         """
         if not len(frames):
             return np.empty((0, size[1], size[0], 3), np.uint8)
+        if self._owner != os.getpid():
+            # A forked worker shares file positions with its parent, so it opens files of its own. What it was born
+            # with is kept: closing it would wait for threads of FFmpeg that only the parent has.
+            self._inherited = (self._open, self._scaler)
+            self._start()
         try:
             pictures = list(self._pictures(video, frames))
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise SessionError(f"{video.path}: frames {frames[0]} to {frames[-1]} cannot be read ({error})") from error
         if len(pictures) < len(frames):
             raise SessionError(f"{video.path}: some of the frames {frames[0]} to {frames[-1]} cannot be decoded")
-        return np.stack([_rgb(p, size) for p in pictures])
+        scaled = (self._scaler.reformat(p, *size, "rgb24", interpolation="AREA") for p in pictures)
+        return np.stack([p.to_ndarray() for p in scaled])
 
     def close(self) -> None:
         """Close every file."""
         while self._open:
             self._open.popitem()[1].close()
+
+    def _start(self) -> None:
+        self._open: OrderedDict[Path, _Mp4] = OrderedDict()
+        self._scaler = VideoReformatter()  # one for all: setting up a scaler costs ten times as much as using it
+        self._owner = os.getpid()
 
     def _pictures(self, video: Video, frames: Sequence[int]) -> Iterator[av.VideoFrame]:
         if video.index.container == "matroska":
@@ -109,10 +120,6 @@ class FrameReader:
         return (file.frame(number) for number in frames)
 
     def _mp4(self, path: Path) -> _Mp4:
-        if self._owner != os.getpid():
-            # A forked worker shares file positions with its parent, so it opens files of its own. Those it was
-            # born with are kept: closing one would wait for threads of FFmpeg that only the parent has.
-            self._inherited, self._open, self._owner = self._open, OrderedDict(), os.getpid()
         if path not in self._open:
             if len(self._open) >= OPEN_FILES:
                 self._open.popitem(last=False)[1].close()
@@ -185,10 +192,6 @@ def _matroska(video: Video, frames: Sequence[int]) -> Iterator[av.VideoFrame]:
             for picture in stream.decode(packet):
                 if number[picture.pts or 0] in chosen:
                     yield picture
-
-
-def _rgb(picture: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
-    return picture.reformat(size[0], size[1], "rgb24", interpolation="AREA").to_ndarray()
 
 
 def write_video_cache(source: Path, target: Path, recipe: Recipe) -> tuple[int, int]:

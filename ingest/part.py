@@ -7,7 +7,6 @@ there with the key of its inputs: what a broken-off build finished is not done a
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import os
@@ -20,36 +19,21 @@ import numpy as np
 import pyarrow as pa
 
 from firmware_host.clockmap import ClockMap
-from firmware_host.errors import EvidenceError, SessionError
 from ingest import tables
 from ingest.cache import Recipe, write_video_cache
-from ingest.clips import GAZE_REACH_NS, nearest_within, steps
+from ingest.ego import Aligned, frame_size, measured, open_aligned
 from ingest.index import VideoIndex, video_index
 from ingest.labels import read_labels
 from ingest.samples import native_series
-from ingest.splits import UNKNOWN
-from ingest.targets import GROUPS, MEMBERS, movement, normalised_gaze
 from recorder import durable
 from recorder.demux import frame_times_ns
 from recorder.series import Series
-from recorder.session import Device, Session, Stream, open_session
+from recorder.session import Device, Session, Stream
 from sync import alignment
-from sync.alignment import Alignment
 
 FOLDER = ".parts"
 DONE = "done.json"
 PART_TABLES = ("sessions", "streams", "gops", "frames", "targets", "labels")
-_SENSOR_NAMES = frozenset(name for members in MEMBERS.values() for name in members)
-
-
-@dataclass(frozen=True)
-class Aligned:
-    """A session, and its devices that have a map to the reference clock."""
-
-    session: Session
-    alignment: Alignment
-    devices: tuple[tuple[Device, ClockMap], ...]
-    left_out: tuple[str, ...]
 
 
 @dataclass
@@ -60,25 +44,6 @@ class _Found:
     series: dict[tuple[str, str], Series] = field(default_factory=dict)
     video: dict[tuple[str, str], tuple[VideoIndex, np.ndarray]] = field(default_factory=dict)
     spans: list[tuple[int, int]] = field(default_factory=list)
-
-
-def open_aligned(folder: Path) -> Aligned:
-    """Open a session that `syncctl align` has been over.
-
-    Raises:
-        SessionError: no session, not aligned, or aligned without its head camera.
-    """
-    session = open_session(folder)
-    found = alignment.load(folder)
-    devices, left_out = [], []
-    for device in session.devices:
-        try:
-            devices.append((device, found.to_reference(device.clock)))
-        except EvidenceError as error:
-            if device.role == "ego":
-                raise SessionError(f"{folder}: the head camera has no place on the reference clock: {error}") from None
-            left_out.append(device.name)
-    return Aligned(session, found, tuple(devices), tuple(left_out))
 
 
 def part_folder(out: Path, session: str) -> Path:
@@ -104,7 +69,7 @@ def build_part(folder: Path, out: Path, recipe: Recipe | None) -> dict[str, Any]
     session = aligned.session
     part = part_folder(out, session.id)
     part.mkdir(parents=True, exist_ok=True)
-    key = _key(session)
+    key = _key(session, out)
     done = part / DONE
     facts = _finished(done, key)
     if facts is None:
@@ -125,9 +90,9 @@ def _finished(done: Path, key: str) -> dict[str, Any] | None:
     return document["facts"] if document.get("key") == key else None
 
 
-def _key(session: Session) -> str:
+def _key(session: Session, out: Path) -> str:
     """A hash of all that a part is made of: small files by content, media by size and time of change."""
-    digest = hashlib.sha256(f"{tables.VERSION} {session.root.resolve()}".encode())
+    digest = hashlib.sha256(f"{tables.VERSION} {_relative(session.root, out)}".encode())
     media = {session.path(d.file) for d in session.devices}
     small = {session.root / "session.json", session.root / alignment.FILE}
     small |= {*session.root.glob("*.csv"), *session.root.glob("labels/*.csv")}
@@ -144,7 +109,7 @@ def _write_tables(aligned: Aligned, out: Path, part: Path) -> dict[str, Any]:
         _read_device(aligned.session, device, to_reference, found, out)
     for device, _ in aligned.devices:
         if device.role == "ego":
-            found.rows["targets"] += _targets(aligned, device, found)
+            found.rows["targets"] += measured(aligned, device, found.video, found.series)
     session = aligned.session
     found.rows["labels"].append(tables.table("labels", read_labels(session.root / "labels", session.id)))
     found.rows["sessions"].append(tables.table("sessions", [_session_row(aligned, out, found)]))
@@ -212,66 +177,6 @@ def _read_video(
     return {"count": n, "container": index.container, "header_stop": index.header_stop}
 
 
-def _targets(aligned: Aligned, device: Device, found: _Found) -> Iterator[pa.Table]:
-    """What was measured at every sixth of a second of each video of one head camera."""
-    session = aligned.session
-    sensors = _worn_sensors(aligned, device, found)
-    gaze_t_ns, gaze_px = _gaze(aligned, device)
-    for stream in device.of_kind("video"):
-        index, t_ns = found.video[device.name, stream.name]
-        if not index.gops:
-            continue
-        first_gaze = int(nearest_within(t_ns, gaze_t_ns[:1], GAZE_REACH_NS).max(initial=0))
-        first = max(index.gops[0].first_frame, first_gaze)  # the steps then fall on frames whose gaze is known
-        frame, run = steps(t_ns, first)
-        at_ns = t_ns[frame]
-        nearest = nearest_within(gaze_t_ns, at_ns, GAZE_REACH_NS)
-        gaze = np.full((len(at_ns), 2), np.nan, np.float32)
-        gaze[nearest >= 0] = normalised_gaze(gaze_px[nearest[nearest >= 0]], _size(session, device, stream))
-        degrees = movement(sensors, at_ns)
-        values = {"run": run, "frame": frame, "t_ns": at_ns, "gaze_x": gaze[:, 0], "gaze_y": gaze[:, 1]}
-        values |= {f"deg_{group}": degrees[:, i] for i, group in enumerate(GROUPS)}
-        participant = device.wearer or (session.participants[0] if len(session.participants) == 1 else UNKNOWN)
-        yield tables.columns("targets", values, session=session.id, device=device.name, participant=participant)
-
-
-def _worn_sensors(aligned: Aligned, ego: Device, found: _Found) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Orientations of the body sensors worn by who wears the head camera: name -> (t_ns, quaternions)."""
-    sensors = {}
-    for device, _ in aligned.devices:
-        if ego.wearer and device.wearer and device.wearer != ego.wearer:
-            continue
-        for stream in device.of_kind("sensor"):
-            series = found.series.get((device.name, stream.name))
-            if stream.sensor in _SENSOR_NAMES and stream.name.endswith(".quaternion") and series:
-                sensors[stream.sensor] = series.t_ns, series.x
-    return sensors
-
-
-def _gaze(aligned: Aligned, device: Device) -> tuple[np.ndarray, np.ndarray]:
-    """Gaze in a head camera's frames: (N,) int64 ns on the reference clock, (N, 2) float64 pixels, NaN missing."""
-    to_reference = aligned.alignment.to_reference(device.clock)
-    path = next((aligned.session.path(g.file) for g in aligned.alignment.gaze if g.target == device.name), None)
-    t_ns, px = [], []
-    if path is not None:
-        try:
-            with path.open(newline="", encoding="utf-8") as file:
-                for row in csv.DictReader(file):
-                    seen = row["verdict"] in ("ok", "homography")
-                    t_ns.append(round(float(row["t_s"]) * 1e9))
-                    px.append((float(row["x_px"]), float(row["y_px"])) if seen else (np.nan, np.nan))
-        except (OSError, KeyError, ValueError) as error:
-            raise SessionError(f"{path} cannot be read as a gaze table ({error}); run `syncctl align` again") from error
-    times = to_reference.forward(np.array(t_ns, np.int64))
-    return times, np.array(px, np.float64).reshape(-1, 2)
-
-
-def _size(session: Session, device: Device, stream: Stream) -> tuple[int, int]:
-    if stream.size is None:
-        raise SessionError(f"{session.root}: {device.name}.{stream.name} has no size in session.json; add it again")
-    return stream.size
-
-
 def _stream_row(session: Session, device: Device, stream: Stream, to_reference: ClockMap, out: Path) -> dict[str, Any]:
     file = device.gaze if stream.kind == "gaze" and device.gaze else device.file
     width, height = stream.size or (None, None)
@@ -290,7 +195,7 @@ def _stream_row(session: Session, device: Device, stream: Stream, to_reference: 
         "native_hz": stream.native_hz,
         "width": width,
         "height": height,
-        "file": os.path.relpath(session.path(file).resolve(), out.resolve()),
+        "file": _relative(session.path(file), out),
         "t0_device_ns": stream.t0_ns,
         "t0_ns": to_reference.forward(stream.t0_ns),
     }
@@ -308,7 +213,7 @@ def _session_row(aligned: Aligned, out: Path, found: _Found) -> dict[str, Any]:
         "duration_ns": max(stops) - min(starts),
         "sealed": session.sealed,
         "reference": aligned.alignment.reference,
-        "folder": os.path.relpath(session.root.resolve(), out.resolve()),
+        "folder": _relative(session.root, out),
     }
 
 
@@ -321,4 +226,9 @@ def _cache(aligned: Aligned, out: Path, recipe: Recipe) -> Iterator[tuple[str, l
             target = out / "cache" / recipe.name / name
             if not target.is_file():
                 write_video_cache(session.path(device.file), target, recipe)
-            yield name, list(recipe.size(*_size(session, device, stream)))
+            yield name, list(recipe.size(*frame_size(session, device, stream)))
+
+
+def _relative(path: Path, out: Path) -> str:
+    """A path as the dataset's tables have it: from the root, so that both can move together."""
+    return os.path.relpath(path.resolve(), out.resolve())
