@@ -31,20 +31,21 @@ from recorder.durable import replacing
 VERDICTS = ("ok", "homography", "refused", "missing")
 COLUMNS = ("t_s", "x_px", "y_px", "sigma_px", "verdict")
 WIDTH = 640
+"""Pictures are worked on at this width or their own, if that is smaller; thresholds in pixels are at this width."""
 FEATURES = 1000
 RATIO = 0.75
 RANSAC_PX = 3.0
 MIN_INLIERS = 15
 MIN_SHARE = 0.25
 NEAR_PX = 120.0
-"""Inliers this near the gaze (at `WIDTH`) say that the homography holds there."""
+"""Inliers this near the gaze say that the homography holds there."""
 MIN_NEAR = 6
 MAX_GAP_NS = 100_000_000
 """Gaze samples further apart than this are not interpolated: a blink lasts longer."""
 MAX_SIGMA_PX = 25.0
 MAX_PARALLAX_PX = 60.0
 TRACKER_PX = 4.0
-"""What the eye tracker itself is wrong by, at `WIDTH`: about half a degree."""
+"""What the eye tracker itself is wrong by: about half a degree."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def carry(
     """Carry the gaze over to frames of the reference camera.
 
     Args:
-        scene: (t_ns, gray image of width `WIDTH`) of the scene camera, ascending, `t_ns` on the eye's clock.
+        scene: (t_ns, gray image of at most `WIDTH`) of the scene camera, ascending, `t_ns` on the eye's clock.
         reference: the same of the frames to answer for, their times already brought to the eye's clock.
         gaze: on the eye's clock, in pixels of the full scene picture.
         scene_size: (width, height) in pixels of the full scene picture.
@@ -180,16 +181,18 @@ def _row(
     refused = Row(t_ns, None, None, None, "refused")
     if scene is None:
         return refused
-    pair = match_features(scene, image)
-    if len(pair[0]) < MIN_INLIERS:
+    scene_xy, image_xy = match_features(scene, image)
+    if len(scene_xy) < MIN_INLIERS:
         return refused
-    small = _rescaled(point, scene_size[0] / scene.shape[1], outward=False)
-    found = transfer(pair[0], pair[1], small)
+    found = transfer(
+        _rescaled(scene_xy, WIDTH / scene.shape[1]),
+        _rescaled(image_xy, WIDTH / image.shape[1]),
+        _rescaled(point, WIDTH / scene_size[0]),
+    )
     if found is None:
         return refused
-    xy, sigma, near = found
-    scale = reference_size[0] / image.shape[1]
-    xy, sigma = _rescaled(xy, scale, outward=True), sigma * scale
+    scale = reference_size[0] / WIDTH
+    xy, sigma, near = _rescaled(found[0], scale), found[1] * scale, found[2]
     inside = (-0.5 <= xy[0] <= reference_size[0] - 0.5) and (-0.5 <= xy[1] <= reference_size[1] - 0.5)
     if not inside or sigma > MAX_SIGMA_PX * scale:
         return refused
@@ -197,9 +200,9 @@ def _row(
     return Row(t_ns, round(float(xy[0]), 2), round(float(xy[1]), 2), round(float(sigma), 2), verdict)
 
 
-def _rescaled(xy: np.ndarray, scale: float, *, outward: bool) -> np.ndarray:
-    """Between pixels of a picture and of the same picture `scale` times smaller; pixel centres are whole."""
-    return (xy + 0.5) * scale - 0.5 if outward else (xy + 0.5) / scale - 0.5
+def _rescaled(xy: np.ndarray, scale: float) -> np.ndarray:
+    """Pixels of a picture as pixels of the same picture `scale` times as wide; pixel centres are whole numbers."""
+    return (xy + 0.5) * scale - 0.5
 
 
 def match_features(scene: np.ndarray, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -217,11 +220,11 @@ def match_features(scene: np.ndarray, image: np.ndarray) -> tuple[np.ndarray, np
 
 
 def transfer(scene_xy: np.ndarray, image_xy: np.ndarray, point: np.ndarray) -> tuple[np.ndarray, float, int] | None:
-    """Carry one point by the homography of matching points.
+    """Carry one point by the homography of matching points. All pixels are those of pictures `WIDTH` wide.
 
     Args:
-        scene_xy: (N, 2) float32.
-        image_xy: (N, 2) float32, the same points in the other picture.
+        scene_xy: (N, 2) float.
+        image_xy: (N, 2) float, the same points in the other picture.
         point: (2,) in the first picture.
 
     Returns:

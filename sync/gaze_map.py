@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -55,8 +54,8 @@ def rows_for(session: Session, alignment: Alignment, eye: Device, ego: Device) -
     scene_ns = demux.frame_times_ns(session, eye)
     with progress(f"gaze on {ego.name}", total=len(ego_ns[::EVERY])) as done:
         rows = carry(
-            _timed(session.path(eye.file), scene_ns, 1),
-            _timed(session.path(ego.file), eye_ns, EVERY),
+            _timed(session, eye, scene_ns, 1),
+            _timed(session, ego, eye_ns, EVERY),
             read_gaze(session.path(eye.gaze)),
             _size(eye),
             _size(ego),
@@ -65,8 +64,9 @@ def rows_for(session: Session, alignment: Alignment, eye: Device, ego: Device) -
     return [replace(row, t_ns=int(t)) for row, t in zip(rows, ego_ns[::EVERY], strict=False)]
 
 
-def _timed(path: Path, t_ns: np.ndarray, every: int) -> Iterator[tuple[int, np.ndarray]]:
-    for index, _, image in demux.video_frames(path, width=WIDTH, every=every):
+def _timed(session: Session, device: Device, t_ns: np.ndarray, every: int) -> Iterator[tuple[int, np.ndarray]]:
+    width = min(WIDTH, _size(device)[0])
+    for index, _, image in demux.video_frames(session.path(device.file), width=width, every=every):
         if index < len(t_ns):
             yield int(t_ns[index]), image
 
