@@ -182,7 +182,7 @@ def bend(stage: Stage) -> None:
     side = "r" if "r" not in stage.hand_of.values() else "l"
     stage.look(t0, stage.station(stage.at).to_world(np.array([0.4, 0.1, 0.3])), 0.15)
     stage.lead(f"{side}hand", t0, t1, np.array([0.24, SIDES[side] * 0.26, 0.48]))
-    stage.lead("lean", t0, t1, 0.35)
+    stage.lead("lean", t0, t1, 0.18)
     stage.lead("drop", t0, t1, 0.36)
     stage.t = t1 + stage.lasting(0.7)
     stage.noise("rustle", t0 + 0.2, np.array([0.2, 0.0, 0.9]))

@@ -105,7 +105,7 @@ def turn_rate_from_flow(before: np.ndarray, after: np.ndarray, focal: float) -> 
 
 
 def test_optical_flow_explains_the_head_gyroscope() -> None:
-    world = World(WorldPlan(duration_s=20.0, seed=5, activity="make_tea", width=320, height=180))
+    world = World(WorldPlan(duration_s=20.0, seed=1, width=320, height=180))
     t = times(3.0, 14.0, 30.0)
     frames, focal = grey(world, "head", t), world.camera("head").fx
     world.close()
@@ -113,7 +113,7 @@ def test_optical_flow_explains_the_head_gyroscope() -> None:
     gyro = world.camera_imu("head", (t[:-1] + t[1:]) // 2).gyro
     explained = 1 - np.sum((seen - gyro) ** 2, axis=0) / np.sum((gyro - gyro.mean(axis=0)) ** 2, axis=0)
     # What is left is the walking: near the floor it flows like a pitch.
-    assert (explained > 0.6).all(), explained
+    assert (explained > 0.8).all(), explained
 
 
 @pytest.mark.parametrize("camera", ["third", "head", "eye"])
