@@ -9,15 +9,9 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from recorder.samplerate import fit_rate
-
-if TYPE_CHECKING:
-    from recorder.session import Device, Stream
+from typing import Any
 
 FLUSH_EVERY_S = 0.5
 
@@ -64,21 +58,3 @@ def read_log(path: Path) -> Iterator[dict[str, Any]]:
                 continue
             if isinstance(entry, dict):
                 yield entry
-
-
-def with_times(device: Device, entries: Iterable[dict[str, Any]]) -> Device:
-    """The device of a cut recording, with the stream times that its log holds."""
-    begun: dict[str, int] = {}
-    pairs: list[tuple[int, int]] = []
-    for entry in entries:
-        if entry.get("type") == "stream":
-            begun[entry["name"]] = entry["t0_ns"]
-        elif entry.get("type") == "sound":
-            pairs.append((entry["sample"], entry["t_ns"]))
-    return replace(device, streams=tuple(_timed(s, begun, pairs) for s in device.streams))
-
-
-def _timed(stream: Stream, begun: dict[str, int], pairs: list[tuple[int, int]]) -> Stream:
-    if stream.kind == "audio" and (fit := fit_rate(pairs, round(stream.rate_hz))):
-        return replace(stream, t0_ns=fit.t0_ns, rate_hz=fit.rate_hz)
-    return replace(stream, t0_ns=begun.get(stream.name, stream.t0_ns))

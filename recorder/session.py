@@ -16,7 +16,8 @@ from typing import Any
 from firmware_host.errors import SessionError, unknown_name
 from firmware_host.spec import Channel, TrackSpec
 from recorder import durable
-from recorder.log import read_log, with_times
+from recorder.log import read_log
+from recorder.samplerate import fit_rate
 
 VERSION = 1
 MANIFEST = "session.json"
@@ -194,7 +195,18 @@ def _session(root: Path, document: Any) -> Session:
 
 def _as_logged(root: Path, device: Device) -> Device:
     """A device of a session that was never sealed: its stream times are in its log."""
-    return with_times(device, read_log(root / device.log)) if device.log else device
+    if device.log is None:
+        return device
+    entries = list(read_log(root / device.log))
+    begun = {e["name"]: e["t0_ns"] for e in entries if e.get("type") == "stream"}
+    pairs = [(e["sample"], e["t_ns"]) for e in entries if e.get("type") == "sound"]
+    return replace(device, streams=tuple(_timed(s, begun, pairs) for s in device.streams))
+
+
+def _timed(stream: Stream, begun: dict[str, int], pairs: list[tuple[int, int]]) -> Stream:
+    if stream.kind == "audio" and (fit := fit_rate(pairs, round(stream.rate_hz))):
+        return replace(stream, t0_ns=fit.t0_ns, rate_hz=fit.rate_hz)
+    return replace(stream, t0_ns=begun.get(stream.name, stream.t0_ns))
 
 
 def _device(where: Path, index: int, value: Any) -> Device:

@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from recorder.log import KitLog, read_log, with_times
-from recorder.session import Device, Stream
+from recorder.log import KitLog, read_log
+from recorder.session import Device, Session, Stream, open_session
 
 
 def test_a_cut_recordings_streams_take_their_times_from_the_log(tmp_path: Path):
@@ -13,8 +13,9 @@ def test_a_cut_recordings_streams_take_their_times_from_the_log(tmp_path: Path):
     with (tmp_path / "k.jsonl").open("a") as file:
         file.write('{"type":"sound","sam')  # what a power cut leaves
     streams = (Stream("camera", "video", 0, 30.0), Stream("microphone", "audio", 0, 48_000.0))
-    device = with_times(Device("k", "kit", "third", "k", "k.mkv", streams), read_log(tmp_path / "k.jsonl"))
-    camera, microphone = device.streams
+    kit = Device("k", "kit", "third", "k", "k.mkv", streams, log="k.jsonl")
+    Session(tmp_path, "cut", (kit,)).save()
+    camera, microphone = open_session(tmp_path).devices[0].streams
     assert camera.t0_ns == 111
     assert abs(microphone.rate_hz - 48_000 * (1 + 50e-6)) < 0.01
     assert abs(microphone.t0_ns - 5_000) < 1_000
