@@ -74,8 +74,9 @@ def build_part(folder: Path, out: Path, recipe: Recipe | None) -> dict[str, Any]
     facts = _finished(done, key)
     if facts is None:
         done.unlink(missing_ok=True)
-        for stale in out.glob(f"cache/*/{session.id}.*"):
-            stale.unlink()
+        for device in session.devices:
+            for copies in out.glob("cache/*/"):
+                (copies / _cached(session, device)).unlink(missing_ok=True)
         facts = _write_tables(aligned, out, part)
     facts["cache"] = dict(_cache(aligned, out, recipe)) if recipe else {}
     durable.write_json(done, {"key": key, "facts": facts})
@@ -222,7 +223,7 @@ def _cache(aligned: Aligned, out: Path, recipe: Recipe) -> Iterator[tuple[str, l
     session = aligned.session
     for device, _ in aligned.devices:
         for stream in device.of_kind("video") if device.role == "ego" else ():
-            name = f"{session.id}.{device.name}.mp4"
+            name = _cached(session, device)
             target = out / "cache" / recipe.name / name
             if not target.is_file():
                 write_video_cache(session.path(device.file), target, recipe)
@@ -232,3 +233,7 @@ def _cache(aligned: Aligned, out: Path, recipe: Recipe) -> Iterator[tuple[str, l
 def _relative(path: Path, out: Path) -> str:
     """A path as the dataset's tables have it: from the root, so that both can move together."""
     return os.path.relpath(path.resolve(), out.resolve())
+
+
+def _cached(session: Session, device: Device) -> str:
+    return f"{session.id}.{device.name}.mp4"

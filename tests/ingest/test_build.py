@@ -145,6 +145,18 @@ def test_what_changed_is_built_again_and_a_deleted_cache_is_remade(tmp_path, inl
     assert again.counts["labels"] == first.counts["labels"] + 1
 
 
+def test_a_video_that_changed_is_copied_again(tmp_path, inline):
+    folder = make_session(tmp_path / "s", participant="eve", seconds=2)
+    out = build([folder], tmp_path / "out", inline).out
+    (copy,) = out.glob("cache/*/*.mp4")
+    before = copy.read_bytes()
+    other = make_session(tmp_path / "other", participant="eve", seconds=3)
+    shutil.copy(other / "head.mp4", folder / "head.mp4")
+    build([folder], out, inline)
+    assert copy.read_bytes() != before
+    assert tables.read(out, "frames").filter(tables.pc.field("device") == "head").num_rows == 70
+
+
 def test_unaligned_sessions_are_refused_by_name_or_left_out_and_reported(tmp_path, inline):
     good = make_session(tmp_path / "good", participant="ann", seconds=2)
     bad = make_session(tmp_path / "bad", participant="bo", seconds=2, aligned=False)
