@@ -20,10 +20,12 @@ from recorder import demux
 from recorder.session import Device, Session
 from sync import correlate, tones
 from sync.alignment import MAX_SKEW_PPM, Alignment, Method, Pairing, Recording, Refusal
-from sync.fuse import Fused, fuse
+from sync.fuse import Fused, fuse, shared_ns
 
 METHODS: dict[str, Method] = {"tones": tones.match, "audio": correlate.match}
-CONTRADICTION = 5.0
+CONTRADICTION = 6.0
+PATH_SIGMAS = 4.0
+"""A step smaller than this many standard deviations of the sound's path may be another source that spoke up."""
 
 
 def align(session: Session, reference: str | None = None, done: Callable[[float], None] = lambda _: None) -> Alignment:
@@ -111,20 +113,54 @@ def _span(recording: Recording) -> tuple[int, int]:
 def _usable(pairings: Sequence[Pairing]) -> tuple[list[Pairing], list[str]]:
     """What the fusion may use, and a sentence for everything else.
 
-    One map without steps cannot hold a recording that lost samples, and averaging the step in would be silently
-    wrong, so tones across such a step are left out with it.
+    One map without steps cannot hold a recording that lost samples, and where two methods contradict each other
+    nothing says which is right. Averaging would be silently wrong, so all evidence of such a pair is left out.
     """
-    stepped = {(p.source, p.target): p.reason for p in pairings if any(m.piece for m in p.matches)}
-    usable, warnings = [], []
+    groups: dict[tuple[str, str], list[Pairing]] = {}
     for p in pairings:
-        if (p.source, p.target) in stepped:
-            if p.method == "audio":
-                warnings.append(f"{p.source} and {p.target}: {p.reason}")
-        elif abs(_skew_ppm(p)) > 2 * MAX_SKEW_PPM:
-            warnings.append(f"{p.method} of {p.source} and {p.target}: a drift of {_skew_ppm(p):.0f} ppm is no clock's")
-        else:
-            usable.append(p)
+        groups.setdefault((p.source, p.target), []).append(p)
+    usable: list[Pairing] = []
+    warnings = []
+    for (source, target), group in groups.items():
+        doubts = {p.method: _doubt(p) for p in group}
+        warnings += [f"{source} and {target}: {doubt}" for doubt in doubts.values() if doubt]
+        if any(_step_ns(p) > PATH_SIGMAS * shared_ns(p.matches[0]) for p in group):
+            continue
+        clean = [p for p in group if not doubts[p.method]]
+        apart = [_disagreement(p, q) for p, q in combinations(clean, 2)]
+        warnings += [f"{source} and {target}: {sentence}" for sentence in apart if sentence]
+        usable += [] if any(apart) else clean
     return usable, warnings
+
+
+def _doubt(pairing: Pairing) -> str:
+    """Why a pairing cannot be used by itself; empty where it can."""
+    if _step_ns(pairing):
+        return pairing.reason
+    if abs(_skew_ppm(pairing)) > 2 * MAX_SKEW_PPM:
+        return f"by their {pairing.method} they drift by {_skew_ppm(pairing):.0f} ppm, which no clock does"
+    return ""
+
+
+def _step_ns(pairing: Pairing) -> float:
+    """The largest difference between the offsets of its stretches; 0 where it has one."""
+    count = 1 + max(m.piece for m in pairing.matches)
+    levels = [
+        np.median([m.offset_ns - pairing.matches[0].offset_ns for m in pairing.matches if m.piece == k])
+        for k in range(count)
+    ]
+    return float(np.ptp(levels))
+
+
+def _disagreement(p: Pairing, q: Pairing) -> str:
+    """A sentence where two methods contradict each other beyond what both of them doubt; else empty."""
+    a, b = min(((m, n) for m in p.matches for n in q.matches), key=lambda mn: abs(mn[0].t_ns - mn[1].t_ns))
+    difference = a.offset_ns - b.offset_ns
+    sigma = float(np.linalg.norm([shared_ns(a), shared_ns(b), a.sigma_ns, b.sigma_ns]))
+    if abs(difference) <= CONTRADICTION * sigma:
+        return ""
+    by = f"{difference * 1e-6:+.1f} ms ({abs(difference) / sigma:.0f} sigma)"
+    return f"their {p.method} and their {q.method} disagree by {by}"
 
 
 def _skew_ppm(pairing: Pairing) -> float:
@@ -139,15 +175,12 @@ def _why(clock: str, silences: Sequence[tuple[str, str, str]], warnings: Sequenc
 
 
 def _contradictions(pairings: Sequence[Pairing], fused: Fused) -> list[str]:
+    """What the fusion could not reconcile, by name."""
     found = []
-    for pairing, left in zip(pairings, fused.residual_ns, strict=True):
-        worst = max(abs(r) / m.sigma_ns for r, m in zip(left, pairing.matches, strict=True))
-        middle = float(np.median(np.abs(left)))
-        if middle > CONTRADICTION * float(np.median([m.sigma_ns for m in pairing.matches])):
-            found.append(
-                f"{pairing.method} of {pairing.source} and {pairing.target} disagrees with the rest by "
-                f"{middle * 1e-6:.1f} ms ({worst:.0f} sigma)"
-            )
+    for p, left in zip(pairings, fused.residual_ns, strict=True):
+        middle, own = np.median(np.abs(left)), np.median([m.sigma_ns for m in p.matches])
+        if middle > CONTRADICTION * own:
+            found.append(f"{p.method} of {p.source} and {p.target} misses the rest by {middle * 1e-6:.1f} ms")
     return found
 
 

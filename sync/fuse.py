@@ -60,7 +60,7 @@ def fuse(pairings: Sequence[Pairing], spans: Mapping[str, tuple[int, int]], refe
 
 def _first_guess(pairings: Sequence[Pairing], reference: str) -> dict[str, int]:
     """A whole-number offset to the reference for every clock that can be reached, nearest evidence first."""
-    edges = sorted(pairings, key=lambda p: min(np.hypot(m.sigma_ns, _shared_ns(m)) for m in p.matches))
+    edges = sorted(pairings, key=lambda p: min(np.hypot(m.sigma_ns, shared_ns(m)) for m in p.matches))
     known = {reference: 0}
     grown = True
     while grown:
@@ -79,7 +79,8 @@ def _first_guess(pairings: Sequence[Pairing], reference: str) -> dict[str, int]:
     return known
 
 
-def _shared_ns(match: Match) -> float:
+def shared_ns(match: Match) -> float:
+    """Standard deviation of all that a match shares with others, ns."""
     return float(np.linalg.norm([error for _, error in match.shared]))
 
 

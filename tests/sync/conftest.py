@@ -11,7 +11,7 @@ import soundfile
 from planted_sounds import RATE, heard, music, noisy, room, speech, with_tones
 
 from firmware_host.clockmap import ClockMap
-from recorder.session import Session
+from recorder.session import Session, open_session
 from sync.add import add_file
 
 SECONDS = 40.0
@@ -29,11 +29,11 @@ def scene() -> np.ndarray:
     return speech(SECONDS + 5, 11) + 0.5 * music(SECONDS + 5, 12)
 
 
-def recorded(scene: np.ndarray, name: str, *, tones: bool = True) -> np.ndarray:
-    """What one device hears: the scene, and the tones late by its distance to the speaker."""
+def recorded(scene: np.ndarray, name: str, *, tones: bool = True, late_s: float = 0.0) -> np.ndarray:
+    """What one device hears: the scene, and the tones late by its distance to the speaker and by `late_s`."""
     start_s, skew_ppm, _, distance_m, _ = DEVICES[name]
     seed = sorted(DEVICES).index(name)
-    late = {k: t + distance_m / 343.0 for k, t in TONES.items()} if tones else {}
+    late = {k: t + distance_m / 343.0 + late_s for k, t in TONES.items()} if tones else {}
     x = with_tones(room(scene, 40 + seed), late, level=0.2)
     return noisy(heard(x, start_s, SECONDS - 2, skew_ppm), 15, 70 + seed)
 
@@ -47,8 +47,6 @@ def write_session(root: Path, sounds: dict[str, np.ndarray], folder: Path) -> Se
         add_file(root, folder / f"{name}.wav", "media", wearer=wearer, tone_distance_m=noted_m)
         maps.append(ClockMap.affine(name, "world", target_ns=round(start_s * 1e9), skew_ppm=skew_ppm))
     (root / "truth.json").write_text(json.dumps({"clock_maps": [m.to_json() for m in maps]}))
-    from recorder.session import open_session
-
     return open_session(root)
 
 

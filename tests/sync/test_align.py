@@ -93,6 +93,15 @@ def test_lost_samples_refuse_the_device_and_are_not_averaged_in(scene, tmp_path)
     assert "samples were lost" in found.refused[0].reason
 
 
+def test_evidence_that_contradicts_itself_refuses_the_device(scene, tmp_path):
+    """Tones that were heard a tenth of a second later than the speech around them: which is right, nobody knows."""
+    sounds = {n: recorded(scene, n) for n in ("room", "body")}
+    sounds["head"] = recorded(scene, "head", late_s=0.1)
+    found = align(write_session(tmp_path / "s", sounds, tmp_path), "room")
+    assert [m.source for m in found.maps] == ["body"]
+    assert re.search(r"tones and their audio disagree by \+?-?1\d\d\.\d ms", found.refused[0].reason)
+
+
 def test_silence_everywhere_is_one_sentence(tmp_path):
     silent = {n: np.zeros(20 * RATE) for n in ("room", "head")}
     with pytest.raises(EvidenceError, match=r"cannot be aligned.*silent"):
