@@ -41,7 +41,7 @@ class H264Encoder:
         codec.options = {
             "preset": "superfast",
             "tune": "zerolatency",
-            "x264-params": f"keyint={fps}:min-keyint={fps}:scenecut=0:open-gop=0:repeat-headers=1:annexb=1:bframes=0",
+            "x264-params": f"keyint={fps}:min-keyint={fps}:scenecut=0:open-gop=0:repeat-headers=1:annexb=1:bframes=0:mbtree=0",
         }
         self._codec = codec
         self._origin_ns: int | None = None

@@ -214,7 +214,7 @@ def write_mp4(
         video.codec_context.options = {
             "preset": "veryfast",
             "crf": "22",
-            "x264-params": f"keyint={fps}:bframes=0:scenecut=0",
+            "x264-params": f"keyint={fps}:bframes=0:scenecut=0:mbtree=0",
         }
         audio = container.add_stream("aac", rate=sound_rate_hz, layout="mono") if sound is not None else None
         given = 0
