@@ -23,18 +23,17 @@ def sound(x: np.ndarray, name: str) -> Sound:
     return Sound(np.asarray(x, np.float32), float(RATE), 0, name)
 
 
-@pytest.mark.parametrize("reverberant", [False, True])
-@pytest.mark.parametrize("snr_db", [10, 0, -10])
+@pytest.mark.parametrize(("snr_db", "reverberant"), [(10, False), (0, True), (-10, True)])
 def test_noise_and_reverberation(snr_db, reverberant):
     assert worst_error_ns(pair(snr_db=snr_db, reverberant=reverberant, seed=30)) < 50e3
 
 
-@pytest.mark.parametrize("skew_ppm", [-500, -120, 0, 300, 500])
+@pytest.mark.parametrize("skew_ppm", [-500, 0, 300])
 def test_drift(skew_ppm):
     assert worst_error_ns(pair(skew_ppm=skew_ppm, snr_db=0, seed=40)) < 50e3
 
 
-@pytest.mark.parametrize(("seconds", "offset_s"), [(6, 1.5), (60, -50.0), (30, 20.0)])
+@pytest.mark.parametrize(("seconds", "offset_s"), [(6, 1.5), (40, -30.0)])
 def test_short_recordings_and_small_overlaps(seconds, offset_s):
     assert worst_error_ns(pair(seconds=seconds, offset_s=offset_s, seed=2)) < 50e3
 
@@ -47,7 +46,7 @@ def test_another_sample_rate_and_level():
     assert worst_error_ns(replace(made, target=quick)) < 50e3
 
 
-@pytest.mark.parametrize("lost_s", [0.005, 0.02, 0.18, 5.0])
+@pytest.mark.parametrize("lost_s", [0.005, 0.18, 5.0])
 def test_lost_samples_are_found_placed_and_not_averaged_in(lost_s):
     made = pair(seconds=100, offset_s=2.0, skew_ppm=30, snr_db=5, seed=50)
     x, at = made.target.x, 50 * RATE
@@ -74,7 +73,7 @@ def test_a_talker_who_walks_is_no_lost_sample():
     assert found.matches[0].sigma_ns > 2e6
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_unrelated_recordings_are_refused(seed):
     one = noisy(speech(40, 100 + seed) + music(40, 200 + seed), 20, 1)
     other = noisy(speech(40, 300 + seed) + music(40, 400 + seed), 20, 2)
