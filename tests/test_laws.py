@@ -12,7 +12,11 @@ ROOMS = ("firmware_host", "recorder", "sync", "ingest", "models")
 
 
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "import sys; from importlinter.cli import lint_imports_command as c; sys.exit(c())"]
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from importlinter.cli import lint_imports_command as c; sys.exit(c())",
+    ]
     environment = {"PYTHONPATH": str(folder), "PATH": "/usr/bin:/bin", "HOME": str(folder)}
     return subprocess.run(
         [*command, "--no-cache"], cwd=folder, env=environment, capture_output=True, text=True, check=False
