@@ -38,10 +38,11 @@ class H264Encoder:
         codec.time_base, codec.framerate = MICROSECOND, Fraction(fps)
         codec.bit_rate = bit_rate
         codec.thread_count = 1  # more threads would make the bytes depend on the machine
+        gop = f"keyint={fps}:min-keyint={fps}:scenecut=0:open-gop=0:bframes=0"
         codec.options = {
             "preset": "superfast",
             "tune": "zerolatency",
-            "x264-params": f"keyint={fps}:min-keyint={fps}:scenecut=0:open-gop=0:repeat-headers=1:annexb=1:bframes=0:mbtree=0",
+            "x264-params": f"{gop}:repeat-headers=1:annexb=1:mbtree=0",  # the macroblock tree is not repeatable
         }
         self._codec = codec
         self._origin_ns: int | None = None
