@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import csv
 import os
+import signal
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -134,11 +136,15 @@ def prepare(plan: HomePlan, session: Path, scratch: Path, on_done: Callable[[str
         "scene camera": partial(_render_worn, plan, "eye", session / "eye" / "scene.mp4"),
         "kits": partial(_prepare_kits, plan, session, scratch),
     }
-    with ProcessPoolExecutor(min(len(tasks), os.cpu_count() or 1), get_context("spawn")) as pool:
+    workers = min(len(tasks), os.cpu_count() or 1)
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_end_on_interrupt)
+    try:
         futures = {pool.submit(task): name for name, task in tasks.items()}
         for future in as_completed(futures):
             future.result()
             on_done(futures[future])
+    finally:
+        pool.shutdown(cancel_futures=True)
     distance_m = {name: world.tone_distance_m(name) for name in ("kit-01", *WEARER_KITS)}
     return Prepared(plan, scratch, frame_ns, distance_m)
 
@@ -176,6 +182,17 @@ def imported_devices(plan: HomePlan, distance_m: dict[str, float]) -> tuple[Devi
     return head, eye
 
 
+def _end_on_interrupt() -> None:
+    """Ctrl-C reaches every process of a terminal: a worker cleans up and says nothing, its parent speaks."""
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
+
+
+@lru_cache(maxsize=1)
+def _world(plan: WorldPlan) -> World:
+    """A worker's world: opening its renderer takes longer than a second of rendering, so its tasks share one."""
+    return World(plan)
+
+
 def _frame_times(plan: HomePlan) -> np.ndarray:
     """A camera's frames: its own crystal, and exposures that start a little unevenly."""
     rng = np.random.default_rng([plan.world.seed, 0xF2A3E])
@@ -186,7 +203,7 @@ def _frame_times(plan: HomePlan) -> np.ndarray:
 
 
 def _render_third(plan: HomePlan, frame_ns: np.ndarray, scratch: Path) -> None:
-    world = World(plan.world)
+    world = _world(plan.world)
     shape = (len(frame_ns), plan.world.height * 3 // 2, plan.world.width)
     pictures = np.lib.format.open_memmap(scratch / "third.npy", "w+", np.uint8, shape)
     for i, picture in enumerate(world.render("third", frame_ns.tolist())):
@@ -196,7 +213,7 @@ def _render_third(plan: HomePlan, frame_ns: np.ndarray, scratch: Path) -> None:
 
 def _render_worn(plan: HomePlan, name: str, path: Path) -> None:
     """A camera that is not ours: picture and sound from its own crystal, in the file it would leave."""
-    world = World(plan.world)
+    world = _world(plan.world)
     clock = plan.clocks[name]
     stop_ns = clock.inverse(plan.stop_ns)
     times = np.arange(0, stop_ns * FPS // SECOND_NS) * SECOND_NS // FPS
@@ -213,7 +230,7 @@ def _render_worn(plan: HomePlan, name: str, path: Path) -> None:
 
 
 def _prepare_kits(plan: HomePlan, session: Path, scratch: Path) -> None:
-    world = World(plan.world)
+    world = _world(plan.world)
     for kit in ("kit-01", "kit-02"):
         _save_sound(plan, world, kit, scratch)
         _save_stimulus(plan, world, kit, scratch)
