@@ -18,16 +18,14 @@ say syncctl align demo/sessions/first
 one_session() {
   seed=$1 who="p0$(( ($1 - 1) % 4 + 1 ))" name="train-$(printf %02d "$1")"
   syncctl record "demo/sessions/$name" --simulate --fast --duration 20 --seed "1$seed" --participant "$who" \
-    --size 480x270 && syncctl align "demo/sessions/$name"
+    --size 320x180 && syncctl align "demo/sessions/$name"
 }
 export -f one_session
 printf '\n\033[1m$ syncctl record demo/sessions/train-NN --simulate --fast ... && syncctl align ...   (12 sessions)\033[0m\n'
-export SYNCCTL_THREADS=1
 seq 12 | xargs -P "$(nproc)" -I{} bash -c 'one_session {} > demo/logs/train-{}.log 2>&1 && echo "  train-{} done" || { tail -3 demo/logs/train-{}.log; exit 255; }'
-unset SYNCCTL_THREADS
 
 say syncctl build demo/sessions --out demo/dataset
-say syncctl train muscles --data demo/dataset --out demo/run --preset tiny --steps 200
+say syncctl train muscles --data demo/dataset --out demo/run --preset tiny --steps 300
 say syncctl evaluate demo/run
 
 printf '\nDone in %d s. Look at:\n' $(( $(date +%s) - begun ))
