@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import DEVICES, recorded, write_session
+from planted_session import DEVICES, recorded, write_session
 from planted_sounds import RATE
 
 from firmware_host.errors import EvidenceError, SessionError
