@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from firmware_host.clock import SECOND_NS, TICK_HZ, MonotonicClock
-from firmware_host.errors import ConfigError, SessionError
+from firmware_host.errors import ConfigError, PortError, SessionError
 from firmware_host.ports import open_ports
 from firmware_host.process import AcquisitionProcess
 from firmware_host.schedule import Plan, make_sensor
@@ -39,7 +39,7 @@ from recorder.record import (
 )
 from recorder.session import MANIFEST, Device, Session
 from recorder.terminal import progress
-from recorder.writer import KitLayout, SensorLayout
+from recorder.writer import KitLayout, KitWriter, SensorLayout
 
 LEAD_S = 4.0
 """From starting the acquisition processes to tick 0: they import, configure their sensors and settle."""
@@ -124,11 +124,11 @@ def record_kit(
 
 
 def new_session(folder: Path, participants: list[str], place: str | None, activity: str | None) -> Session:
+    """A session that is to be recorded into `folder`, which is not touched yet."""
     if (folder / MANIFEST).exists():
         raise SessionError(f"{folder} already holds a session; give another folder, or remove that one")
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file; give a folder")
-    folder.mkdir(parents=True, exist_ok=True)
     return Session(
         root=folder,
         id=folder.resolve().name,
@@ -142,30 +142,54 @@ def new_session(folder: Path, participants: list[str], place: str | None, activi
 
 def record_all(session: Session, kits: list[LiveKit | PlayedKit], ticks: dict[str, int]) -> list[Recorded]:
     """Record all kits, live ones side by side. The manifest is on disk before the first sample."""
+    session.root.mkdir(parents=True, exist_ok=True)
     writers = [open_writer(session, kit) for kit in kits]
-    began = replace(
-        session, devices=(*(kit_device(w, k) for w, k in zip(writers, kits, strict=True)), *session.devices)
-    )
-    began.save()
-    total = sum(ticks.values()) or 1
-    with progress("recording", total) as advance, _interruptible() as stop, ThreadPoolExecutor(len(kits)) as pool:
+    begun = [kit_device(writer, kit) for writer, kit in zip(writers, kits, strict=True)]
+    replace(session, devices=(*begun, *session.devices)).save()
+    side_by_side = len(kits) if any(isinstance(k, LiveKit) for k in kits) else 1
+    try:
+        with (
+            progress("recording", sum(ticks.values()) or 1) as advance,
+            _interruptible() as stop,
+            ThreadPoolExecutor(side_by_side) as pool,
+        ):
+            record = partial(_record_one, stop, ticks, advance)
+            return list(pool.map(record, kits, writers))
+    except PortError:
+        _forget(session, begun)
+        raise
 
-        def record_one(index: int) -> Recorded:
-            kit, writer, last = kits[index], writers[index], 0
 
-            def on_tick(now: int) -> None:
-                nonlocal last
-                advance(max(0, now - last))
-                last = max(now, last)
+def _record_one(
+    stop: threading.Event,
+    ticks: dict[str, int],
+    advance: Callable[[float], None],
+    kit: LiveKit | PlayedKit,
+    writer: KitWriter,
+) -> Recorded:
+    last = 0
 
-            limit = ticks.get(kit.layout.name)
-            if isinstance(kit, LiveKit):
-                return record_live(kit, writer, stop, limit, on_tick)
-            return record_played(kit, writer, stop, limit or 0, on_tick)
+    def on_tick(now: int) -> None:
+        nonlocal last
+        advance(max(0, now - last))
+        last = max(now, last)
 
-        if all(isinstance(k, PlayedKit) for k in kits):
-            return [record_one(i) for i in range(len(kits))]
-        return list(pool.map(record_one, range(len(kits))))
+    limit = ticks.get(kit.layout.name)
+    try:
+        if isinstance(kit, LiveKit):
+            return record_live(kit, writer, stop, limit, on_tick)
+        return record_played(kit, writer, stop, limit or 0, on_tick)
+    except BaseException:
+        stop.set()  # its neighbours must not go on without it unseen
+        raise
+
+
+def _forget(session: Session, devices: list[Device]) -> None:
+    """A device could not be opened, so nothing was recorded: leave no folder that looks like a session."""
+    for name in (MANIFEST, *(d.file for d in devices), *(d.log for d in devices if d.log)):
+        session.path(name).unlink(missing_ok=True)
+    with suppress(OSError):
+        session.root.rmdir()  # only where it is empty
 
 
 def seal(session: Session, recorded: list[Recorded]) -> Done:
