@@ -97,13 +97,14 @@ def record_home(
     plan = plan_home(world)
     main_activity = _main_activity(World(world))  # a plan that cannot be is refused before the folder is touched
     session = new_session(folder, [world.participant], world.place, activity or main_activity)
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="syncctl-") as scratch:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
         begun = time.monotonic()
         with progress("preparing the simulated home", 4) as advance:
-            prepared = prepare(plan, folder, Path(scratch), lambda _: advance(1))
+            prepared = prepare(plan, Path(scratch), lambda _: advance(1))
         prepared_s = round(time.monotonic() - begun, 1)
         note(f"prepared {duration_s:g} s of the simulated home in {prepared_s} s")
+        prepared.deliver(folder)
         return _record_prepared(session, prepared, fast, prepared_s)
 
 

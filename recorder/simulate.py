@@ -11,12 +11,11 @@ from __future__ import annotations
 import csv
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,6 @@ import numpy as np
 from firmware_host.clock import SECOND_NS
 from firmware_host.clockmap import ClockMap
 from firmware_host.simulate import Stimulus
-from recorder import durable
 from recorder.camera import yuv420
 from recorder.microphone import BLOCK, SoundBlock
 from recorder.mux import write_mp4
@@ -38,6 +36,7 @@ GAZE_HZ = 100
 SOUND_BITS = 18
 """Significant bits of an I2S microphone such as the SPH0645, in samples of 24."""
 WEARER_KITS = ("kit-02", "head", "eye")
+HEAD, SCENE, GAZE = "head.mp4", "eye/scene.mp4", "eye/gaze.csv"
 
 
 @dataclass(frozen=True)
@@ -95,6 +94,12 @@ class Prepared:
     frame_ns: np.ndarray
     distance_m: dict[str, float]
 
+    def deliver(self, session: Path) -> None:
+        """Move the head camera's and the eye tracker's files into the session folder, which must be on this disk."""
+        (session / "eye").mkdir(parents=True, exist_ok=True)
+        for name in (HEAD, SCENE, GAZE):
+            (self.scratch / name).replace(session / name)
+
     def pictures(self) -> np.ndarray:
         """(F, H * 3 / 2, W) uint8, memory-mapped."""
         return np.load(self.scratch / "third.npy", mmap_mode="r")
@@ -122,29 +127,33 @@ class Prepared:
             yield SoundBlock(first, np.array(counts[first : first + BLOCK]), t_ns)
 
 
-def prepare(plan: HomePlan, session: Path, scratch: Path, on_done: Callable[[str], None] = lambda _: None) -> Prepared:
-    """Render everything, in as many processes as there are cores.
+def prepare(plan: HomePlan, scratch: Path, on_done: Callable[[str], None] = lambda _: None) -> Prepared:
+    """Render everything into `scratch`, in as many processes as there are cores.
 
-    Writes the head camera's and the eye tracker's files, the labels, and into `scratch` what the kits will play.
+    `Prepared.deliver` moves what the head camera and the eye tracker leave to where it belongs.
     """
-    (session / "eye").mkdir(exist_ok=True)
+    (scratch / "eye").mkdir()
     frame_ns = _frame_times(plan)
-    world = World(plan.world)
     tasks: dict[str, Callable[[], None]] = {
         "room camera": partial(_render_third, plan, frame_ns, scratch),
-        "head camera": partial(_render_worn, plan, "head", session / "head.mp4"),
-        "scene camera": partial(_render_worn, plan, "eye", session / "eye" / "scene.mp4"),
-        "kits": partial(_prepare_kits, plan, session, scratch),
+        "head camera": partial(_render_worn, plan, "head", scratch / HEAD),
+        "scene camera": partial(_render_worn, plan, "eye", scratch / SCENE),
+        "kits": partial(_prepare_kits, plan, scratch),
     }
     workers = min(len(tasks), os.cpu_count() or 1)
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_end_on_interrupt)
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_leave_interrupts)
     try:
         futures = {pool.submit(task): name for name, task in tasks.items()}
         for future in as_completed(futures):
             future.result()
             on_done(futures[future])
+    except BaseException:
+        for worker in active_children():  # there is nothing to lose yet, and much still to render
+            worker.terminate()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
+    world = World(plan.world)
     distance_m = {name: world.tone_distance_m(name) for name in ("kit-01", *WEARER_KITS)}
     return Prepared(plan, scratch, frame_ns, distance_m)
 
@@ -162,7 +171,7 @@ def imported_devices(plan: HomePlan, distance_m: dict[str, float]) -> tuple[Devi
         "gopro",
         "ego",
         "head",
-        "head.mp4",
+        HEAD,
         (video, sound),
         view="v000",
         wearer=who,
@@ -173,18 +182,18 @@ def imported_devices(plan: HomePlan, distance_m: dict[str, float]) -> tuple[Devi
         "eye_tracker",
         "eye",
         "eye",
-        "eye/scene.mp4",
+        SCENE,
         (video, sound, gaze),
-        gaze="eye/gaze.csv",
+        gaze=GAZE,
         wearer=who,
         tone_distance_m=distance_m["eye"],
     )
     return head, eye
 
 
-def _end_on_interrupt() -> None:
-    """Ctrl-C reaches every process of a terminal: a worker cleans up and says nothing, its parent speaks."""
-    signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
+def _leave_interrupts() -> None:
+    """Ctrl-C reaches every process of a terminal; a worker leaves it to its parent, which ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @lru_cache(maxsize=1)
@@ -219,22 +228,16 @@ def _render_worn(plan: HomePlan, name: str, path: Path) -> None:
     times = np.arange(0, stop_ns * FPS // SECOND_NS) * SECOND_NS // FPS
     samples = np.arange(0, len(times) * SOUND_HZ // FPS) * SECOND_NS / SOUND_HZ
     sound = _heard(world.sound(name), clock.forward(np.rint(samples).astype(np.int64)))
-    with durable.replacing(path) as part:
-        write_mp4(
-            part,
-            world.render(name, clock.forward(times).tolist()),
-            fps=FPS,
-            size=(plan.world.width, plan.world.height),
-            sound=sound,
-        )
+    pictures = world.render(name, clock.forward(times).tolist())
+    write_mp4(path, pictures, fps=FPS, size=(plan.world.width, plan.world.height), sound=sound)
 
 
-def _prepare_kits(plan: HomePlan, session: Path, scratch: Path) -> None:
+def _prepare_kits(plan: HomePlan, scratch: Path) -> None:
     world = _world(plan.world)
     for kit in ("kit-01", "kit-02"):
         _save_sound(plan, world, kit, scratch)
         _save_stimulus(plan, world, kit, scratch)
-    _save_gaze(plan, world, session / "eye" / "gaze.csv")
+    _save_gaze(plan, world, scratch / GAZE)
 
 
 def _save_sound(plan: HomePlan, world: World, kit: str, scratch: Path) -> None:
@@ -301,7 +304,7 @@ def _save_gaze(plan: HomePlan, world: World, path: Path) -> None:
     clock = plan.clocks["eye"]
     t_ns = np.arange(0, clock.inverse(plan.stop_ns) * GAZE_HZ // SECOND_NS) * SECOND_NS // GAZE_HZ
     xy, valid = world.gaze(clock.forward(t_ns))
-    with durable.replacing(path) as part, part.open("w", newline="") as file:
+    with path.open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(["t_s", "x_px", "y_px"])
         for t, (x, y), ok in zip(t_ns.tolist(), xy.tolist(), valid.tolist(), strict=True):
