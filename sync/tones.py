@@ -41,9 +41,9 @@ within the tone, weighted by the square of its frequency there."""
 EFFECTIVE_HZ = 4_190.0
 """Root mean square frequency of the whitened tone: sqrt((500^2 + 500 * 7000 + 7000^2) / 3)."""
 
-NOTED_FIXED_M, NOTED_WORN_M, UNKNOWN_M = 0.02, 0.05, 1.0
+NOTED_FIXED_M, NOTED_WORN_M, UNKNOWN_M = 0.02, 0.04, 1.0
 """Standard error of the distance to the speaker: noted with a tape to 5 cm for a device that stands, the same for one
-that someone wears who steps on a mark, and where nobody noted it."""
+that someone wears who steps on a mark (1.4 cm of rounding, 3 to 4 cm of standing), and where nobody noted it."""
 REPEAT_M = 0.03
 """How far someone stands at the second tone from where they stood at the first."""
 
