@@ -19,7 +19,8 @@ WIDTH, HEIGHT, SIDE = 640, 200, 160
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
-table { border-collapse: collapse } td, th { padding: .2rem .8rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #ddd }
+table { border-collapse: collapse }
+td, th { padding: .2rem .8rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #ddd }
 td:first-child, th:first-child { text-align: left } figure { display: inline-block; margin: 0 .8rem .8rem 0 }
 figcaption, .note { color: #666; font-size: .85rem } svg { display: block }
 .better { color: #17692b } .worse { color: #a11 }
