@@ -11,7 +11,7 @@ from pathlib import Path
 
 from firmware_host.clock import SECOND_NS, TICK_HZ, FakeClock, MappedClock, MonotonicClock
 from firmware_host.clockmap import ClockMap
-from firmware_host.process import AcquisitionProcess, InlineAcquisition
+from firmware_host.process import AcquisitionProcess, InlineAcquisition, Ports
 from firmware_host.schedule import Plan
 from firmware_host.schedule import plan as plan_kit
 from firmware_host.simulate import BODY_KIT, ROOM_KIT, simulated_ports
@@ -143,6 +143,19 @@ def _role(prepared: Prepared, name: str) -> KitRole:
     return KitRole("body", wearer=prepared.plan.world.participant, tone_distance_m=distance_m)
 
 
+def _ports(prepared: Prepared, name: str, t0_ns: int, folder: Path, *, wire_time: bool) -> partial[Ports]:
+    """Opens the kit's simulated buses, in whichever process the loop runs."""
+    return partial(
+        simulated_ports,
+        KITS[name],
+        stimulus_path=prepared.stimulus(name),
+        t0_ns=t0_ns,
+        log_path=folder / f"{name}.chips.jsonl",
+        seed=prepared.plan.world.seed,
+        wire_time=wire_time,
+    )
+
+
 def _live_kit(prepared: Prepared, name: str, clocks: dict[str, ClockMap], folder: Path) -> LiveKit:
     to_world, room = clocks[name], clocks["kit-01"].pieces[0]
     t0_ns = to_world.inverse(prepared.plan.start_ns[name])
@@ -157,23 +170,14 @@ def _live_kit(prepared: Prepared, name: str, clocks: dict[str, ClockMap], folder
     )
     clock = MappedClock(MonotonicClock(), to_host)
     plan = plan_kit(KITS[name])
-    ports = partial(
-        simulated_ports,
-        KITS[name],
-        stimulus_path=prepared.stimulus(name),
-        t0_ns=t0_ns,
-        log_path=folder / f"{name}.chips.jsonl",
-        seed=prepared.plan.world.seed,
-        wire_time=True,
-    )
-    camera = PlayedCamera(prepared, to_world, clock) if name == "kit-01" else None
+    ports = _ports(prepared, name, t0_ns, folder, wire_time=True)
     return LiveKit(
         layout=_layout(prepared, name, plan),
         about=_role(prepared, name),
         clock=clock,
         t0_ns=t0_ns,
         acquisition=AcquisitionProcess(plan, ports, partial(MappedClock, MonotonicClock(), to_host)),
-        camera=camera,
+        camera=PlayedCamera(prepared, to_world, clock) if name == "kit-01" else None,
         microphone=PlayedMicrophone(prepared.blocks(name, t0_ns), clock),
     )
 
@@ -183,14 +187,7 @@ def _played_kit(prepared: Prepared, name: str, clocks: dict[str, ClockMap], fold
     t0_ns = to_world.inverse(prepared.plan.start_ns[name])
     clock = FakeClock(t0_ns - round(LEAD_S * SECOND_NS))
     plan = plan_kit(KITS[name])
-    ports = partial(
-        simulated_ports,
-        KITS[name],
-        stimulus_path=prepared.stimulus(name),
-        t0_ns=t0_ns,
-        log_path=folder / f"{name}.chips.jsonl",
-        seed=prepared.plan.world.seed,
-    )
+    ports = _ports(prepared, name, t0_ns, folder, wire_time=False)
     kit = PlayedKit(
         layout=_layout(prepared, name, plan),
         about=_role(prepared, name),
