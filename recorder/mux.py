@@ -28,7 +28,7 @@ BLOCK_TICKS = 16
 SOUND_BLOCK = 4096
 MUX_OPTIONS = {
     "max_interleave_delta": "200000",
-    "cluster_time_limit": "500",
+    "cluster_time_limit": "300",
     "flush_packets": "1",
     "default_mode": "passthrough",
     "fflags": "+bitexact",

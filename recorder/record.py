@@ -24,8 +24,8 @@ from recorder.writer import KitLayout, KitWriter
 
 Item = EncodedFrame | SoundBlock
 
-READING_LAG_TICKS = 15
-"""A tick is packed a quarter of a second after it ended: readings come from their process in batches."""
+READING_LAG_TICKS = 12
+"""A tick is packed a fifth of a second after it ended: readings come from their process in batches."""
 CAMERA_WAIT_S = 5.0
 POLL_S = 0.02
 
