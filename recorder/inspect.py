@@ -77,7 +77,7 @@ def inspect_session(session: Session) -> SessionReport:
         recovered=bool(session.receipt.get("recovered")),
         lost_s=round(lost_s, 3),
         streams=tuple(streams),
-        counters=session.counters or _logged_counters(session),
+        counters=session.counters,
         warnings=tuple(warnings),
     )
 
@@ -176,10 +176,6 @@ def _lost_s(session: Session, device: Device, reports: list[StreamReport]) -> fl
 
 def _tick0_ns(device: Device) -> int:
     return next((s.t0_ns for s in device.streams if s.kind == "sensor"), device.streams[0].t0_ns)
-
-
-def _logged_counters(session: Session) -> dict[str, Any]:
-    return {d.name: {"note": "not sealed; see the timing tracks"} for d in session.devices if d.kind == "kit"}
 
 
 def table(session: Session, report: SessionReport) -> list[str]:

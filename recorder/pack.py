@@ -6,7 +6,7 @@ rows are new, when exactly they were read, and why a due one is missing. Both ar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -19,19 +19,25 @@ TIMING_CHANNELS = ("midpoint", "deviation", "flag")
 class SensorPacker:
     """Turns one sensor's readings into rows, tick after tick."""
 
-    def __init__(self, sensor: str, tracks: Sequence[TrackSpec], t0_ns: int) -> None:
-        """`t0_ns` is tick 0 on the kit's clock. Rows before the first value are zero and flagged."""
+    def __init__(
+        self, sensor: str, tracks: Sequence[TrackSpec], t0_ns: int, due: Callable[[int], bool] = lambda _: False
+    ) -> None:
+        """`t0_ns` is tick 0 on the kit's clock. Rows before the first value are zero and flagged.
+
+        `due` tells whether the plan has a reading at a tick; one that never came makes its row LOST.
+        """
         self.sensor = sensor
+        self._is_due = due
         self.tracks = tuple(tracks)
         self._t0_ns = t0_ns
         self._next = 0
-        self._due: dict[int, Reading] = {}
+        self._waiting: dict[int, Reading] = {}
         self._last = tuple(np.zeros((t.rows_per_tick, len(t.channels)), np.int32) for t in self.tracks)
 
     def add(self, reading: Reading) -> None:
         """Keep a reading until its tick is packed; one for a tick already packed is too late to have a row."""
         if reading.tick >= self._next:
-            self._due[reading.tick] = reading
+            self._waiting[reading.tick] = reading
 
     def rows_until(self, tick: int) -> tuple[list[np.ndarray], np.ndarray]:
         """Rows of all ticks before `tick` that were not given yet.
@@ -43,10 +49,11 @@ class SensorPacker:
         n = max(0, tick - self._next)
         blocks: list[list[np.ndarray]] = [[] for _ in self.tracks]
         timing = np.zeros((n, 3), np.int32)
-        timing[:, 2] = Flag.HELD
         for i, k in enumerate(range(self._next, self._next + n)):
-            reading = self._due.pop(k, None)
-            if reading is not None:
+            reading = self._waiting.pop(k, None)
+            if reading is None:
+                timing[i, 2] = Flag.LOST if self._is_due(k) else Flag.HELD
+            else:
                 timing[i] = self._timing(reading)
                 if reading.counts is not None:
                     self._last = tuple(

@@ -218,6 +218,9 @@ def _interruptible() -> Iterator[threading.Event]:
 
 
 def sensor_layouts(plan: Plan, kit: KitConfig) -> tuple[SensorLayout, ...]:
+    """What the writer must know of a planned kit's sensors, in the order of the kit file."""
+    groups = [plan.group(c.name) for c in kit.sensors]
     return tuple(
-        SensorLayout(c.name, c.model, make_sensor(c).tracks, TICK_HZ / plan.group(c.name).period) for c in kit.sensors
+        SensorLayout(c.name, c.model, make_sensor(c).tracks, g.period, g.phase)
+        for c, g in zip(kit.sensors, groups, strict=True)
     )

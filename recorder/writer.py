@@ -29,12 +29,22 @@ GAP_FRAMES = 1.5
 
 @dataclass(frozen=True)
 class SensorLayout:
-    """What the writer must know of one sensor of the kit."""
+    """What the writer must know of one sensor of the kit: it is read at ticks k with ``k % period == phase``."""
 
     name: str
     model: str
     tracks: tuple[TrackSpec, ...]
-    rate_hz: float
+    period: int
+    phase: int = 0
+
+    @property
+    def rate_hz(self) -> float:
+        """Readings per second."""
+        return TICK_HZ / self.period
+
+    def due(self, tick: int) -> bool:
+        """Whether a reading is planned at `tick`."""
+        return tick % self.period == self.phase
 
 
 @dataclass(frozen=True)
@@ -60,7 +70,7 @@ class KitWriter:
         self._media = media
         self._log = KitLog(log)
         self._mux: MatroskaWriter | None = None
-        self._packers = [SensorPacker(s.name, s.tracks, t0_ns) for s in layout.sensors]
+        self._packers = [SensorPacker(s.name, s.tracks, t0_ns, s.due) for s in layout.sensors]
         self._by_name = {p.sensor: p for p in self._packers}
         self._ticks = 0
         self._rate = RateEstimator(layout.sound_hz or 1, layout.warm_up_s)
@@ -137,6 +147,8 @@ class KitWriter:
             for spec, rows in zip(packer.tracks, tracks, strict=True):
                 self._mux.rows(f"{packer.sensor}.{spec.name}", rows)
             self._mux.rows(f"{packer.sensor}.timing", timing)
+            if lost := int((timing[:, 2] == Flag.LOST).sum()):
+                self.counters[f"{packer.sensor}.{Flag.LOST.name}"] += lost
         if tick // TICK_HZ > self._ticks // TICK_HZ:
             self._each_second()
         if tick * 2 // TICK_HZ > self._ticks * 2 // TICK_HZ:
@@ -201,11 +213,6 @@ class KitWriter:
         for sample, t_ns in pairs[self._logged_seconds : -1]:  # the last second may still improve
             self._log.write("sound", sample=sample, t_ns=t_ns)
         self._logged_seconds = max(self._logged_seconds, len(pairs) - 1)
-
-
-def missed(counters: Counter[str], sensor: str) -> int:
-    """Readings of a sensor that were due and did not arrive."""
-    return sum(counters[f"{sensor}.{flag.name}"] for flag in Flag if flag.missed)
 
 
 def _row_track(sensor: SensorLayout, track: TrackSpec) -> RowTrack:

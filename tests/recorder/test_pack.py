@@ -41,6 +41,15 @@ def test_a_missed_reading_keeps_the_value_and_shows_its_flag(flag: Flag):
     assert timing[1, 2] == flag
 
 
+def test_a_due_tick_without_a_reading_is_lost_and_any_other_is_held():
+    packer = SensorPacker("s", [VALUE], T0, due=lambda k: k % 3 == 1)
+    first = reading(1, 5)
+    packer.add(Reading("s", 1, first.t_ns, first.planned_ns, first.start_ns, (first.counts[1],), Flag.FRESH))
+    (value,), timing = packer.rows_until(6)
+    assert timing[:, 2].tolist() == [Flag.HELD, Flag.FRESH, Flag.HELD, Flag.HELD, Flag.LOST, Flag.HELD]
+    assert value[:, 0].tolist() == [0, -5, -5, -5, -5, -5]
+
+
 def test_a_stall_of_ten_seconds_saturates_the_deviation_instead_of_raising():
     packer = SensorPacker("s", [IMAGE, VALUE], T0)
     packer.add(reading(0, 1, lateness_ns=10_000_000_000))

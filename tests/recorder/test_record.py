@@ -18,7 +18,7 @@ from recorder.record import KitRole, LiveKit, record_live
 from recorder.writer import KitLayout, KitWriter, SensorLayout
 
 T0 = 9_000_000_000
-SENSOR = SensorLayout("light", "tsl2591", (TrackSpec("value", (Channel("v", "lux"),)),), 10.0)
+SENSOR = SensorLayout("light", "tsl2591", (TrackSpec("value", (Channel("v", "lux"),)),), period=6)
 
 
 @pytest.fixture(autouse=True)
@@ -124,6 +124,7 @@ def test_a_killed_acquisition_process_is_noted_and_the_picture_goes_on(tmp_path:
     live, writer = kit(tmp_path, camera=Playing(frames(60)), acquisition=Acquisition(fails_at=60))
     recorded = record_live(live, writer, threading.Event(), ticks=120)
     assert recorded.notes == ["the acquisition process was killed by SIGKILL"]
+    assert recorded.counters["light.LOST"] == 10, "what was due after the process died is counted"
     failures = [e for e in read_log(tmp_path / "kit-01.log.jsonl") if e["type"] == "failure"]
     assert len(failures) == 1
     assert len(container_frame_times_ns(tmp_path / "kit-01.mkv")) == 60

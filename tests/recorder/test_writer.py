@@ -19,7 +19,7 @@ from recorder.writer import KitLayout, KitWriter, SensorLayout
 T0 = 50_000_000_000
 VALUE = TrackSpec("value", (Channel("v", "lux"),))
 LAYOUT = KitLayout(
-    "kit-01", (SensorLayout("light", "tsl2591", (VALUE,), 10.0),), size=(64, 48), fps=30, sound_hz=48_000
+    "kit-01", (SensorLayout("light", "tsl2591", (VALUE,), period=6),), size=(64, 48), fps=30, sound_hz=48_000
 )
 SECONDS = 8
 
@@ -110,7 +110,11 @@ def test_frames_before_the_first_keyframe_are_passed_over_and_readings_wait(tmp_
 def test_a_reading_that_comes_after_its_tick_was_packed_is_counted(tmp_path: Path):
     layout = KitLayout("kit-02", LAYOUT.sensors)
     writer = KitWriter(layout, tmp_path / "k.mkv", tmp_path / "k.jsonl", T0)
-    writer.advance(20)
+    writer.readings([Reading("light", 0, T0, T0, T0, ((1,),), Flag.FRESH)])
+    writer.advance(8)
     writer.readings([Reading("light", 6, T0, T0, T0, ((1,),), Flag.FRESH)])
     assert writer.counters["readings.too_late"] == 1
+    assert writer.counters["light.LOST"] == 1
     writer.close()
+    timing = read_rows(tmp_path / "k.mkv", ["light.timing"])["light.timing"]
+    assert timing[6].tolist() == [0, 0, Flag.LOST]
