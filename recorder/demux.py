@@ -47,12 +47,6 @@ def opened(path: Path) -> Iterator[av.container.InputContainer]:
         container.close()
 
 
-def stream_titles(path: Path) -> dict[str, int]:
-    """Titles of the file's streams and their indices, in file order."""
-    with opened(path) as container:
-        return {_title(s): s.index for s in container.streams}
-
-
 def probe(path: Path) -> tuple[Stream, ...]:
     """The picture and sound streams of any media file: size, rate, and the container time of the first sample.
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from probing import probe, stream_titles
 
 from firmware_host.clock import tick_at
 from firmware_host.clockmap import ClockMap
-from recorder.demux import frame_times_ns, read_rows, read_sound, stream_titles, video_frames
+from recorder.demux import frame_times_ns, read_rows, read_sound, video_frames
 from recorder.session import Session, open_session
 from recorder.tone import tone
 
@@ -23,11 +24,6 @@ TRACKS = {"bme680": ["field"], "amg8833": ["pixels", "thermistor"], "bno055": ["
 def truth_of(folder: Path) -> dict[str, ClockMap]:
     document = json.loads((folder / "truth.json").read_text())
     return {m["source"]: ClockMap.from_json(m) for m in document["clock_maps"]}
-
-
-def probe(path: Path) -> list[dict]:
-    command = ["ffprobe", "-v", "error", "-show_streams", "-of", "json", str(path)]
-    return json.loads(subprocess.run(command, capture_output=True, check=True).stdout)["streams"]
 
 
 def test_the_folder_holds_what_the_design_promises(recorded_home: Path):

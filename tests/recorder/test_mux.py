@@ -1,14 +1,14 @@
 """What goes into a kit's file comes out of it, by our reader and by the ffmpeg command."""
 
-import json
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+from probing import probe, stream_titles
 
 from recorder.camera import H264Encoder
-from recorder.demux import container_frame_times_ns, read_rows, read_sound_file, stream_titles, video_frames
+from recorder.demux import container_frame_times_ns, read_rows, read_sound_file, video_frames
 from recorder.mux import EncodedFrame, MatroskaWriter, RowTrack, write_mp4
 
 SIZE = (64, 48)
@@ -56,8 +56,7 @@ def test_the_ffmpeg_command_reads_the_same_counts(tmp_path: Path):
 
 def test_players_find_picture_and_microphone_by_default_and_no_sensor(tmp_path: Path):
     write(tmp_path / "k.mkv", seconds=1)
-    command = ["ffprobe", "-v", "error", "-show_streams", "-of", "json", str(tmp_path / "k.mkv")]
-    streams = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)["streams"]
+    streams = probe(tmp_path / "k.mkv")
     default = [s["tags"]["title"] for s in streams if s["disposition"]["default"]]
     assert default == ["camera", "microphone"]
     assert [s["codec_name"] for s in streams[:2]] == ["h264", "flac"]
