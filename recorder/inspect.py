@@ -92,12 +92,7 @@ def _device(session: Session, device: Device) -> list[StreamReport]:
 
 
 def _kit_stream(session: Session, device: Device, stream: Stream, rows: dict[str, np.ndarray]) -> StreamReport:
-    base: dict[str, Any] = {
-        "device": device.name,
-        "name": stream.name,
-        "kind": stream.kind,
-        "rate_hz": round(stream.rate_hz, 4),
-    }
+    base = _named(device, stream)
     if stream.kind == "audio":
         sound = demux.read_sound(session, device)
         return StreamReport(**base, duration_s=round(sound.duration_s, 3))
@@ -111,6 +106,16 @@ def _kit_stream(session: Session, device: Device, stream: Stream, rows: dict[str
         return StreamReport(**base, duration_s=duration_s)
     timing = rows.get(f"{stream.sensor}.timing", np.empty((0, 3), np.int32))
     return StreamReport(**base, duration_s=duration_s, **_timing(timing))
+
+
+def _named(device: Device, stream: Stream) -> dict[str, Any]:
+    """What every report of a stream begins with."""
+    return {
+        "device": device.name,
+        "name": stream.name,
+        "kind": stream.kind,
+        "rate_hz": round(stream.rate_hz, 4),
+    }
 
 
 def _timing(timing: np.ndarray) -> dict[str, Any]:
@@ -145,12 +150,7 @@ def _frames_missed(times_ns: np.ndarray, stream: Stream) -> int:
 
 def _imported(session: Session, device: Device, stream: Stream) -> StreamReport:
     path = session.path(device.file)
-    base: dict[str, Any] = {
-        "device": device.name,
-        "name": stream.name,
-        "kind": stream.kind,
-        "rate_hz": round(stream.rate_hz, 4),
-    }
+    base = _named(device, stream)
     if stream.kind == "audio":
         return StreamReport(**base, duration_s=round(demux.read_sound_file(path).duration_s, 3))
     if stream.kind == "video":
