@@ -157,7 +157,12 @@ def frame_times_ns(session: Session, device: Device) -> np.ndarray:
     rows = read_rows(path, [name]).get(name)
     if rows is None:
         raise SessionError(f"{path} has no track '{name}', so its frames have no times")
-    return streams[0].t0_ns + rows[:, 0].astype(np.int64) * SECOND_NS + rows[:, 1].astype(np.int64) * 1000
+    return picture_times_ns(streams[0].t0_ns, rows)
+
+
+def picture_times_ns(t0_ns: int, rows: np.ndarray) -> np.ndarray:
+    """(N, 3) rows of a camera's timing track to (N,) int64 ns, `t0_ns` being the time of the first frame."""
+    return t0_ns + rows[:, 0].astype(np.int64) * SECOND_NS + rows[:, 1].astype(np.int64) * 1000
 
 
 def container_frame_times_ns(path: Path) -> np.ndarray:

@@ -66,6 +66,7 @@ def inspect_session(session: Session) -> SessionReport:
             continue
         streams += reports
         if device.kind == "kit":
+            warnings += [f"{device.name}: the {r.name} recorded nothing" for r in reports if not r.duration_s]
             lost = _lost_s(session, device, reports)
             if session.sealed and lost > 1 / TICK_HZ:
                 warnings.append(f"{device.file} is {lost:.2f} s shorter than it was when it was sealed")
@@ -97,7 +98,10 @@ def _kit_stream(session: Session, device: Device, stream: Stream, rows: dict[str
         sound = demux.read_sound(session, device)
         return StreamReport(**base, duration_s=round(sound.duration_s, 3))
     if stream.kind == "video":
-        times = demux.frame_times_ns(session, device)
+        timing = rows.get(f"{stream.name}.timing")
+        if timing is None:  # the camera never gave a keyframe; the rest of the kit is still to be told
+            return StreamReport(**base, duration_s=0.0)
+        times = demux.picture_times_ns(stream.t0_ns, timing)
         frames = len(demux.container_frame_times_ns(session.path(device.file)))
         return StreamReport(**base, duration_s=round(frames / stream.rate_hz, 3), missed=_frames_missed(times, stream))
     found = rows.get(stream.name, np.empty((0, 3), np.int32))

@@ -45,6 +45,9 @@ def record(folder: Path, *, close: bool = True, skip_frames: range = range(0)) -
         for first in range(tick * 800, (tick + 6) * 800, 960):
             writer.sound(SoundBlock(first, np.full(960, first, np.int32), T0 + 7_000_000 + round(first * 1e9 / rate)))
         writer.advance(tick + 6)
+    if writer.waiting_for_camera:
+        writer.open_without_camera()
+        writer.advance(SECONDS * 60)
     fit = writer.close() if close else None
     device = Device("kit-01", "kit", "third", "kit-01", "kit-01.mkv", writer.streams(fit), log="kit-01.log.jsonl")
     receipt = {"devices": {"kit-01": {"ticks": writer.ticks}}}
@@ -91,6 +94,14 @@ def test_an_interrupted_recording_is_read_and_said_to_be_one(tmp_path: Path):
     sound = read_sound(session, session.device("kit-01"))
     assert sound.rate_hz == pytest.approx(48_000 * (1 + 30e-6), abs=0.05), "the log knows the microphone's rate"
     assert abs(frame_times_ns(session, session.device("kit-01"))[0] - (T0 + 3_000_001)) < 1_000
+
+
+def test_a_kit_whose_camera_gave_nothing_is_still_told_stream_by_stream(tmp_path: Path):
+    report = inspect_session(record(tmp_path, skip_frames=range(30 * SECONDS)))
+    assert not report.complete
+    assert any("camera recorded nothing" in w for w in report.warnings)
+    light = next(s for s in report.streams if s.name == "light.timing")
+    assert light.flags["FRESH"] == 79
 
 
 def test_frames_before_the_first_keyframe_are_passed_over_and_readings_wait(tmp_path: Path):
