@@ -22,6 +22,9 @@ from firmware_host.simulate.chip import Chip
 from firmware_host.simulate.stimulus import COLUMNS, Environment, Stimulus
 from firmware_host.spec import KitConfig, LaneConfig, SensorConfig
 
+CHIPS: dict[str, type[Chip]] = {"amg8833": Amg8833Chip, "bme680": Bme680Chip, "bno055": Bno055Chip}
+"""A chip for every key of `firmware_host.sensors.SENSORS`."""
+
 __all__ = ["BODY_KIT", "BODY_SEGMENTS", "COLUMNS", "ROOM_KIT", "Environment", "Stimulus", "simulated_ports"]
 
 BODY_SEGMENTS = (
@@ -98,6 +101,4 @@ def _chip(sensor: SensorConfig, stimulus: Stimulus, clock: Clock, seed: int) -> 
             f"the stimulus gives {sensor.name} {columns} columns; a {sensor.model} feels {COLUMNS[sensor.model]}"
         )
     environment = stimulus.environment(sensor.name, quaternion=sensor.model == "bno055")
-    if sensor.model == "amg8833":
-        return Amg8833Chip(clock, environment, seed ^ zlib.crc32(sensor.name.encode()))
-    return {"bme680": Bme680Chip, "bno055": Bno055Chip}[sensor.model](clock, environment)
+    return CHIPS[sensor.model](clock, environment, seed ^ zlib.crc32(sensor.name.encode()))

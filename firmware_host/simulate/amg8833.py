@@ -10,9 +10,7 @@ import struct
 
 import numpy as np
 
-from firmware_host.clock import Clock
 from firmware_host.simulate.chip import Chip
-from firmware_host.simulate.stimulus import Environment
 
 _POWER, _RESET, _THERMISTOR, _PIXELS = 0x00, 0x01, 0x0E, 0x80
 _INITIAL_RESET = 0x3F
@@ -27,20 +25,18 @@ class Amg8833Chip(Chip):
     addresses = (0x68, 0x69)
     data_registers = (_THERMISTOR, _PIXELS)
 
-    def __init__(self, clock: Clock, environment: Environment, seed: int) -> None:
-        super().__init__(clock)
-        self._environment = environment
-        self._seed = seed
-        self._frame = -1
+    def power_up(self) -> None:
+        super().power_up()
         self._begin()
 
     def _begin(self) -> None:
         """The oscillator starts; two frames pass before one is valid."""
-        self._since_ns = self.clock.now_ns()
+        self._since_ns = self.oscillator.now_ns()
+        self._frame = -1
         self._asleep = False
 
     def written(self, register: int, value: int) -> None:
-        self.refresh()
+        self.refresh(self.oscillator.now_ns())
         if register == _POWER:
             self._asleep = value == 0x10
             self.registers[_POWER] = value
@@ -50,17 +46,17 @@ class Amg8833Chip(Chip):
         elif register < _THERMISTOR and register != _RESET:
             self.registers[register] = value
 
-    def refresh(self) -> None:
+    def refresh(self, now_ns: int) -> None:
         """Swap in the newest complete frame. A read takes all of its bytes from one."""
-        frame = (self.clock.now_ns() - self._since_ns) // _FRAME_NS
+        frame = (now_ns - self._since_ns) // _FRAME_NS
         if self._asleep or frame == self._frame:
             return
         self._frame = frame
-        values = self._environment(self._since_ns + frame * _FRAME_NS)
+        values = self.feels(self._since_ns + frame * _FRAME_NS)
         self.registers[_THERMISTOR : _THERMISTOR + 2] = _sign_magnitude(values[64])
         if frame >= _FRAMES_UNTIL_VALID:
-            noise = np.random.default_rng((self._seed, frame)).normal(0, _NOISE_DEGC, 64)
-            counts = np.clip(np.rint((values[:64] + noise) * 4), -2048, 2047).astype(int)
+            noise = np.random.default_rng((self.seed, frame)).normal(0, _NOISE_DEGC, 64)
+            counts = np.clip(np.rint((np.array(values[:64]) + noise) * 4), -2048, 2047).astype(int)
             self.registers[_PIXELS : _PIXELS + 128] = struct.pack("<64H", *(counts & 0xFFF))
 
 

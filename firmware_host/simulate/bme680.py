@@ -11,9 +11,7 @@ import struct
 
 import numpy as np
 
-from firmware_host.clock import Clock
 from firmware_host.simulate.chip import Chip
-from firmware_host.simulate.stimulus import Environment
 
 CALIBRATION = {
     # Of a real chip, as its owner published it in pimoroni/bme680-python issue 11.
@@ -40,13 +38,8 @@ class Bme680Chip(Chip):
     addresses = (0x76, 0x77)
     data_registers = (_FIELD,)
 
-    def __init__(self, clock: Clock, environment: Environment) -> None:
-        super().__init__(clock)
-        self._environment = environment
-        self._power_up()
-
-    def _power_up(self) -> None:
-        self.registers[:] = bytes(256)
+    def power_up(self) -> None:
+        super().power_up()
         self.registers[0xD0] = 0x61
         _write_calibration(self.registers)
         self.registers[0x1F] = self.registers[0x22] = self.registers[0x25] = 0x80
@@ -54,10 +47,10 @@ class Bme680Chip(Chip):
 
     def written(self, register: int, value: int) -> None:
         """One register; only reset is heard while a measurement runs."""
-        self._finish()
+        self._finish(self.oscillator.now_ns())
         if register == _RESET and value == 0xB6:
-            self._power_up()
-            self.deaf_until_ns = self.clock.now_ns() + _START_UP_NS
+            self.power_up()
+            self.deaf_until_ns = self.oscillator.now_ns() + _START_UP_NS
         elif self._done_ns is None:
             self.registers[register] = value
             if register == _MEASURE and value & 0b11 == 0b01:
@@ -69,8 +62,8 @@ class Bme680Chip(Chip):
         for register, value in zip(data[0::2], data[1::2], strict=False):
             self.written(register, value)
 
-    def refresh(self) -> None:
-        self._finish()
+    def refresh(self, now_ns: int) -> None:
+        self._finish(now_ns)
 
     def _begin(self) -> None:
         """Start a cycle: its length follows from the oversampling and the heater's time."""
@@ -81,16 +74,16 @@ class Bme680Chip(Chip):
         if self.registers[_GAS] & 0x10:
             wait = self.registers[0x64]
             duration_us += 1000 * (wait & 0x3F) << 2 * (wait >> 6)
-        self._started_ns = self.clock.now_ns()
+        self._started_ns = self.oscillator.now_ns()
         self._done_ns = self._started_ns + duration_us * 1000
         self.registers[_FIELD] = _MEASURING | (_GAS_MEASURING if self.registers[_GAS] & 0x10 else 0)
 
-    def _finish(self) -> None:
+    def _finish(self, now_ns: int) -> None:
         """Fill the field once the cycle has ended; the values are those of its beginning."""
-        if self._done_ns is None or self.clock.now_ns() < self._done_ns:
+        if self._done_ns is None or now_ns < self._done_ns:
             return
         self._done_ns = None
-        values = self._environment(self._started_ns)
+        values = self.feels(self._started_ns)
         control = self.registers[_MEASURE]
         t, p, h = adc_values(*values[:3])
         if not control >> 5:

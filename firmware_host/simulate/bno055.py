@@ -9,9 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-from firmware_host.clock import Clock
 from firmware_host.simulate.chip import Chip
-from firmware_host.simulate.stimulus import Environment
 
 _PAGE, _RAW, _QUATERNION, _MODE, _TRIGGER = 0x07, 0x08, 0x20, 0x3D, 0x3F
 _RESET_NS = 650_000_000
@@ -29,40 +27,35 @@ class Bno055Chip(Chip):
     addresses = (0x28, 0x29)
     data_registers = (_RAW, _QUATERNION)
 
-    def __init__(self, clock: Clock, environment: Environment) -> None:
-        super().__init__(clock)
-        self._environment = environment
-        self._power_up()
-
-    def _power_up(self) -> None:
-        self.registers[:] = bytes(256)
+    def power_up(self) -> None:
+        super().power_up()
         self.registers[0:7] = bytes((0xA0, 0xFB, 0x32, 0x0F, 0x11, 0x03, 0x15))
         self.registers[0x3B] = 0x80
-        self._fusion_ns = self.clock.now_ns()
+        self._fusion_ns = self.oscillator.now_ns()
 
     def written(self, register: int, value: int) -> None:
         """Settings are only taken in configuration mode."""
         if register == _TRIGGER and value & 0x20:
-            self._power_up()
-            self.deaf_until_ns = self.clock.now_ns() + _RESET_NS
+            self.power_up()
+            self.deaf_until_ns = self.oscillator.now_ns() + _RESET_NS
         elif register == _MODE:
             self.registers[_MODE] = value & 0x0F
-            self._fusion_ns = self.clock.now_ns() + _TO_FUSION_NS
+            self._fusion_ns = self.oscillator.now_ns() + _TO_FUSION_NS
         elif register == _PAGE or self.registers[_MODE] == _CONFIGURATION_MODE:
             self.registers[register] = value
 
-    def read(self, n: int) -> bytes:
+    def read(self, n: int, byte_ns: int = 0) -> bytes:
         if self.registers[_PAGE] == 0 or self.pointer == _PAGE:
-            return super().read(n)
+            return super().read(n, byte_ns)
         return bytes(n)
 
-    def refresh(self) -> None:
+    def refresh(self, now_ns: int) -> None:
         """The last fusion step before now, in the units that were set (only the SI ones are known here)."""
-        elapsed_ns = self.clock.now_ns() - self._fusion_ns
+        elapsed_ns = now_ns - self._fusion_ns
         if self.registers[_MODE] not in _FUSION_MODES or elapsed_ns < 0:
             self.registers[_RAW:0x36] = bytes(0x36 - _RAW)
             return
-        values = self._environment(self.clock.now_ns() - elapsed_ns % _STEP_NS).tolist()
+        values = self.feels(now_ns - elapsed_ns % _STEP_NS)
         quaternion, linear, gravity, rotation = values[:4], values[4:7], values[7:10], values[10:13]
         acceleration = [a + g for a, g in zip(linear, gravity, strict=True)]
         magnetic = _to_sensor(quaternion, _EARTH_UT)
