@@ -7,6 +7,10 @@ Columns of a table, by model of chip:
 * ``bno055``: quaternion w, x, y, z (rotates sensor vectors into the world), linear acceleration x, y, z m/s^2,
   gravity x, y, z m/s^2 (a sensor at rest with z up: +9.81 on z), rotation rate x, y, z deg/s, temperature degC;
   all vectors in the sensor's frame.
+* ``tsl2591``: illuminance lux, share of infrared (channel 1 over channel 0: 0.1 under LEDs, 0.6 under a filament).
+* ``ak9753``: infrared currents of its four sensors pA, in the order IR1 to IR4, temperature degC.
+* ``isl29125``: green, red, blue lux (light that is white to the chip gives three equal numbers).
+* ``mlx90393``: magnetic field x, y, z uT in the sensor's frame, temperature degC.
 """
 
 from __future__ import annotations
@@ -23,7 +27,11 @@ from firmware_host.errors import SessionError
 Environment = Callable[[int], np.ndarray]
 """Time on the kit's clock, ns, to one row of a table, (C,) float64."""
 
-COLUMNS = {"bme680": 4, "amg8833": 65, "bno055": 14}
+COLUMNS = {
+    **{"bme680": 4, "amg8833": 65, "bno055": 14},
+    **{"tsl2591": 2, "ak9753": 5, "isl29125": 3, "mlx90393": 4},
+}
+"""Columns of a table, by model of chip."""
 
 
 @dataclass(frozen=True)
