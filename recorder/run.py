@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ from firmware_host.schedule import Plan, make_sensor
 from firmware_host.schedule import plan as plan_kit
 from firmware_host.spec import Flag, KitConfig
 from recorder.camera import PiCamera
-from recorder.config import read_kit
+from recorder.config import KitFile, read_kit
 from recorder.microphone import WARM_UP_S, SoundDeviceMicrophone
 from recorder.record import (
     KitRole,
@@ -99,11 +99,22 @@ def record_kit(
         SessionError: the folder already holds a session.
     """
     file = read_kit(config)
-    plan = plan_kit(file.sensors)
     session = new_session(folder, [participant] if participant else [], place, activity)
+    kit = live_kit(file)
+    ticks = {file.name: round(duration_s * TICK_HZ)} if duration_s else {}
+    return seal(session, record_all(session, [kit], ticks))
+
+
+def live_kit(file: KitFile) -> LiveKit:
+    """The kit that a kit file describes, nothing of it opened yet; tick 0 is `LEAD_S` from now.
+
+    Raises:
+        ConfigError: its sensors do not fit its lanes.
+    """
+    plan = plan_kit(file.sensors)
     clock = MonotonicClock()
     camera, microphone = file.camera, file.microphone
-    kit = LiveKit(
+    return LiveKit(
         layout=KitLayout(
             file.name,
             sensor_layouts(plan, file.sensors),
@@ -119,8 +130,6 @@ def record_kit(
         camera=PiCamera(camera.width, camera.height, camera.fps, camera.bit_rate) if camera else None,
         microphone=SoundDeviceMicrophone(microphone.device or None, microphone.rate_hz) if microphone else None,
     )
-    ticks = {file.name: round(duration_s * TICK_HZ)} if duration_s else {}
-    return seal(session, record_all(session, [kit], ticks))
 
 
 def new_session(folder: Path, participants: list[str], place: str | None, activity: str | None) -> Session:
@@ -140,17 +149,33 @@ def new_session(folder: Path, participants: list[str], place: str | None, activi
     )
 
 
-def record_all(session: Session, kits: list[LiveKit | PlayedKit], ticks: dict[str, int]) -> list[Recorded]:
-    """Record all kits, live ones side by side. The manifest is on disk before the first sample."""
+def record_all(
+    session: Session,
+    kits: Sequence[LiveKit | PlayedKit],
+    ticks: dict[str, int],
+    stop: threading.Event | None = None,
+    make_writer: Callable[[Session, LiveKit | PlayedKit], KitWriter] = open_writer,
+) -> list[Recorded]:
+    """Record all kits, live ones side by side. The manifest is on disk before the first sample.
+
+    Args:
+        session: where to; its folder is made.
+        kits: what records.
+        ticks: kit -> ticks after which it ends; a live kit may have none.
+        stop: ends the recording when it is set, Ctrl-C being the caller's affair then; None for Ctrl-C to end it.
+        make_writer: who keeps what a kit gives.
+    """
+    if stop is None:
+        with interruptible() as stop:
+            return record_all(session, kits, ticks, stop, make_writer)
     session.root.mkdir(parents=True, exist_ok=True)
-    writers = [open_writer(session, kit) for kit in kits]
+    writers = [make_writer(session, kit) for kit in kits]
     begun = [kit_device(writer, kit) for writer, kit in zip(writers, kits, strict=True)]
     replace(session, devices=(*begun, *session.devices)).save()
     side_by_side = len(kits) if any(isinstance(k, LiveKit) for k in kits) else 1
     try:
         with (
             progress("recording", sum(ticks.values()) or 1) as advance,
-            _interruptible() as stop,
             ThreadPoolExecutor(side_by_side) as pool,
         ):
             record = partial(_record_one, stop, ticks, advance)
@@ -203,7 +228,7 @@ def seal(session: Session, recorded: list[Recorded]) -> Done:
 
 
 @contextmanager
-def _interruptible() -> Iterator[threading.Event]:
+def interruptible() -> Iterator[threading.Event]:
     """An event that Ctrl-C or SIGTERM sets, instead of tearing the recording down."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
