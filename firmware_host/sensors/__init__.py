@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from firmware_host.driver import SensorSpec
-from firmware_host.sensors import amg8833, bme680, bno055
+from firmware_host.sensors import amg8833, bme680, bno055, mlx90393
 
 SENSORS: dict[str, SensorSpec] = {
+    "ak9753": ak9753.SPEC,
     "amg8833": amg8833.SPEC,
     "bme680": bme680.SPEC,
     "bno055": bno055.SPEC,
+    "isl29125": isl29125.SPEC,
+    "tsl2591": tsl2591.SPEC,
+    "mlx90393": mlx90393.SPEC,
 }

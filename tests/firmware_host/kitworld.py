@@ -21,6 +21,16 @@ def world_of(kit, *, seconds=30.0, rate_hz=50.0) -> Stimulus:
             columns = [21 + 0.1 * t, 100_000 + 20 * t, 40 + 0.3 * t, 80_000 + 500 * t]
         elif s.model == "amg8833":
             columns = [*(20 + 0.1 * pixel + np.sin(t) for pixel in range(64)), 24 * one]
+        elif s.model == "tsl2591":
+            columns = [300 + 5 * t, 0.2 + 0.002 * t]
+        elif s.model == "ak9753":
+            columns = [*(100 * i + 3 * t for i in range(1, 5)), 24 + 0.05 * t]
+        elif s.model == "isl29125":
+            columns = [500 + 10 * t, 800 - 5 * t, 300 + 2 * t]
+        elif s.model == "mlx90393":
+            columns = [20 + 0.2 * t, -3 - 0.1 * t, -44 + 0.1 * t, 25 + 0.02 * t]
+        elif s.model == "mlx90393":
+            columns = [20 * np.cos(t), 20 * np.sin(t), -44 * one, 25 + 0.1 * t]
         else:
             angle = 1.5 * np.sin(t)
             quaternion = [np.cos(angle / 2), zero, zero, np.sin(angle / 2)]
