@@ -7,6 +7,7 @@ so that a recording can be checked against what the chips really said.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from firmware_host.clock import Clock
@@ -20,21 +21,25 @@ from firmware_host.simulate.bme680 import Bme680Chip
 from firmware_host.simulate.bno055 import Bno055Chip
 from firmware_host.simulate.bus import ReadLog, SimulatedI2C, SimulatedUart
 from firmware_host.simulate.chip import Chip
-from firmware_host.simulate.mlx90393 import Mlx90393Chip
+from firmware_host.simulate.faults import Fault, Faults
 from firmware_host.simulate.isl29125 import Isl29125Chip
+from firmware_host.simulate.mlx90393 import Mlx90393Chip
 from firmware_host.simulate.stimulus import COLUMNS, Environment, Stimulus
 from firmware_host.simulate.tsl2591 import Tsl2591Chip
 from firmware_host.spec import KitConfig, LaneConfig, SensorConfig
 
 CHIPS: dict[str, type[Chip]] = {
+    "ak9753": Ak9753Chip,
     "amg8833": Amg8833Chip,
     "bme680": Bme680Chip,
     "bno055": Bno055Chip,
+    "isl29125": Isl29125Chip,
     "mlx90393": Mlx90393Chip,
+    "tsl2591": Tsl2591Chip,
 }
 """A chip for every key of `firmware_host.sensors.SENSORS`."""
 
-__all__ = ["BODY_KIT", "BODY_SEGMENTS", "COLUMNS", "ROOM_KIT", "Environment", "Stimulus", "simulated_ports"]
+__all__ = ["BODY_KIT", "BODY_SEGMENTS", "COLUMNS", "ROOM_KIT", "Environment", "Fault", "Stimulus", "simulated_ports"]
 
 BODY_SEGMENTS = (
     *("llegu", "neck", "larmu", "body", "rarmu"),
@@ -68,6 +73,7 @@ def simulated_ports(
     log_path: Path | None = None,
     seed: int = 0,
     wire_time: bool = False,
+    faults: Sequence[Fault] = (),
 ) -> dict[str, I2CPort | SerialPort]:
     """Every lane of a kit that has a sensor, simulated. Stands where `firmware_host.ports.open_ports` would.
 
@@ -79,6 +85,7 @@ def simulated_ports(
         log_path: where to write what the chips answered, when all ports are closed; see `ReadLog`.
         seed: of the sensors' noise.
         wire_time: let transfers take their time on `clock`; for real time, so that its figures mean something.
+        faults: what goes wrong, and when.
 
     Raises:
         SessionError: the stimulus cannot be read.
@@ -92,12 +99,14 @@ def simulated_ports(
     ports: dict[str, I2CPort | SerialPort] = {}
     for lane in lanes:
         sensors = kit.on(lane)
+        wrong = Faults(faults, lane.name, {s.name: chips[s.name] for s in sensors}, clock)
         if lane.bus == "uart":
             (sensor,) = sensors
-            ports[lane.name] = SimulatedUart(lane, sensor.name, chips[sensor.name], clock, log, wire_time=wire_time)
+            chip = chips[sensor.name]
+            ports[lane.name] = SimulatedUart(lane, sensor.name, chip, clock, log, wrong, wire_time=wire_time)
         else:
             at = {(s.mux_channel, address_of(s)): (s.name, chips[s.name]) for s in sensors}
-            ports[lane.name] = SimulatedI2C(lane, at, stretch_ns, clock, log, wire_time=wire_time)
+            ports[lane.name] = SimulatedI2C(lane, at, stretch_ns, clock, log, wrong, wire_time=wire_time)
     return ports
 
 

@@ -28,8 +28,6 @@ def world_of(kit, *, seconds=30.0, rate_hz=50.0) -> Stimulus:
         elif s.model == "isl29125":
             columns = [500 + 10 * t, 800 - 5 * t, 300 + 2 * t]
         elif s.model == "mlx90393":
-            columns = [20 + 0.2 * t, -3 - 0.1 * t, -44 + 0.1 * t, 25 + 0.02 * t]
-        elif s.model == "mlx90393":
             columns = [20 * np.cos(t), 20 * np.sin(t), -44 * one, 25 + 0.1 * t]
         else:
             angle = 1.5 * np.sin(t)
