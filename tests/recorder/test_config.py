@@ -63,7 +63,7 @@ def test_the_example_in_the_docs_is_a_kit():
             "needs 138 ms for a reading and cannot give 60 Hz",
         ),
         ('lane = "uart-bno055"', 'lane = "uart-bno05"', 'name = "bno055"', "did you mean 'uart-bno055'"),
-        ("[camera]", "[disk]\nstop_minutes = 90\n[camera]", "[disk]", "stop_minutes must be from 0 to warn_minutes"),
+        ("stop_minutes = 2 ", "stop_minutes = 90 ", "[disk]", "stop_minutes must be from 0 to warn_minutes"),
     ],
 )
 def test_a_mistake_is_named_with_its_line_and_place(tmp_path: Path, old: str, new: str, line: str, message: str):
