@@ -80,6 +80,32 @@ class FakeClock:
         self._now_ns += duration_ns
 
 
+class LanedClock:
+    """Simulated time in which several lanes are busy at once, although one thread runs them in turn.
+
+    What a lane sleeps, only that lane is later by. Every other time is that of `base`.
+    """
+
+    def __init__(self, base: Clock) -> None:
+        self._base = base
+        self._busy_until_ns: dict[str, int] = {}
+        self._lane: str | None = None
+
+    def switch(self, lane: str | None) -> None:
+        """From now on it is `lane` that asks and sleeps; None for nobody in particular."""
+        self._lane = lane
+
+    def now_ns(self) -> int:
+        now_ns = self._base.now_ns()
+        return now_ns if self._lane is None else max(now_ns, self._busy_until_ns.get(self._lane, now_ns))
+
+    def sleep_until_ns(self, deadline_ns: int) -> None:
+        if self._lane is None:
+            self._base.sleep_until_ns(deadline_ns)
+        else:
+            self._busy_until_ns[self._lane] = max(deadline_ns, self.now_ns())
+
+
 class MappedClock:
     """Another device's clock: `base` seen through a map, as a second Pi's oscillator would show it."""
 

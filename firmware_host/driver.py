@@ -124,6 +124,7 @@ class SensorSpec:
             Pure: live and offline use this one function.
         si_channels: track name -> the C' channels.
         stretch_ns: how long the chip holds SCL low for each byte it sends.
+        finish: a last conversation, in steps, for when a recording ends; driver -> steps.
     """
 
     model: str
@@ -134,6 +135,7 @@ class SensorSpec:
     to_si: Callable[[str, np.ndarray, Mapping[str, Any]], np.ndarray]
     si_channels: Callable[[str], tuple[Channel, ...]]
     stretch_ns: int = 0
+    finish: Callable[[Any], Startup] | None = None
 
 
 def scaled(track: TrackSpec, counts: np.ndarray) -> np.ndarray:

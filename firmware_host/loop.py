@@ -25,12 +25,14 @@ from typing import Any, cast
 
 from firmware_host.attend import Attendant
 from firmware_host.clock import Clock, tick_at, tick_ns
+from firmware_host.health import BusHealth, Health, Transition
 from firmware_host.link import I2CLink, Link, UartLink
 from firmware_host.ports import I2CPort, Mux, SerialPort
 from firmware_host.schedule import SLOT_NS, Group, LanePlan, Plan, address_of, make_sensor
+from firmware_host.sensors import SENSORS
 from firmware_host.spec import Flag, Reading
 
-Emit = Callable[[Reading], None]
+Emit = Callable[[Reading | Transition], None]
 _BIN_US, _BINS = 10, 10_000
 _QUEUE_LIMIT = 100_000
 _JOIN_S = 2.0
@@ -43,6 +45,7 @@ class Turn:
     planned_ns: int
     sensor: str
     tick: int
+    lane: str
 
 
 class Deviation:
@@ -111,26 +114,35 @@ class Loop:
     """A plan, brought to life on open ports.
 
     Slots before tick 0 are used for start-up and say nothing; every slot from tick 0 on becomes exactly one
-    reading, given to `emit`.
+    reading, given to `emit`. So is every change of a sensor's or a bus's health, whenever it happens.
     """
 
     def __init__(
         self, plan: Plan, ports: Mapping[str, I2CPort | SerialPort], clock: Clock, t0_ns: int, emit: Emit
     ) -> None:
         self._plan = plan
+        self._ports = ports
         self._clock = clock
         self._t0_ns = t0_ns
         self._emit = emit
-        links = _links(plan, ports, clock)
-        self._attendants = {s.name: Attendant(s.name, make_sensor(s), links[s.name], clock) for s in plan.kit.sensors}
+        self._buses = {
+            lane.lane.name: BusHealth(lane.lane.name, len(lane.groups), emit)
+            for lane in plan.lanes
+            if lane.lane.bus == "i2c" and lane.groups
+        }
+        self._attendants = self._attend()
         self._tallies = {s.name: _Tally() for s in plan.kit.sensors}
 
     def turns(self, lane: LanePlan) -> Iterator[Turn]:
         """The turns of one lane from now on, for ever, by planned time."""
-        return heapq.merge(*(self._turns_of(group) for group in lane.groups))
+        return heapq.merge(*(self._turns_of(lane.lane.name, group) for group in lane.groups))
 
     def take(self, turn: Turn) -> None:
         """Run one turn, now; or skip it where it has become late."""
+        bus = self._buses.get(turn.lane)
+        if bus is not None and bus.recovery_due(self._clock.now_ns()):
+            remedy = cast(I2CPort, self._ports[turn.lane]).recover()
+            bus.recovered(self._clock.now_ns(), remedy)
         now_ns = self._clock.now_ns()
         if now_ns - turn.planned_ns > SLOT_NS:
             reading = Reading(turn.sensor, turn.tick, now_ns, turn.planned_ns, now_ns, None, Flag.LATE)
@@ -140,36 +152,69 @@ class Loop:
             self._tallies[turn.sensor].add(reading, self._t0_ns)
             self._emit(reading)
 
+    def finish(self, lane: LanePlan) -> None:
+        """After the last turn of a lane: let the sensors that have something to say at the end say it."""
+        for group in lane.groups:
+            conversation_of = SENSORS[self._plan.kit.sensor(group.sensor).model].finish
+            if conversation_of is not None:
+                self._attendants[group.sensor].finish(conversation_of)
+
     def settings(self) -> dict[str, dict[str, Any]]:
         """Sensor -> what its conversion to SI needs. A sensor is missing until it has started."""
         return {name: dict(a.settings) for name, a in self._attendants.items() if a.started}
 
     def notes(self) -> list[str]:
-        """One sentence for each sensor that could not be started."""
-        return [f"{name}: {a.note}" for name, a in self._attendants.items() if a.note]
+        """One sentence for each sensor that is out of order."""
+        return [f"{name}: {a.health.why}" for name, a in self._attendants.items() if a.health.why]
 
     def counters(self) -> dict[str, Any]:
-        """Slots, late slots, and per sensor its flags, restarts and deviation, since tick 0."""
+        """Slots, late slots, and per sensor its flags, restarts, retries, health and deviation, since tick 0."""
         sensors = {
             name: {
                 "flags": {flag.name: n for flag, n in sorted(tally.flags.items())},
                 "restarts": self._attendants[name].restarts,
+                "retries": self._attendants[name].retries,
+                "health": str(self._attendants[name].health.state),
+                "transitions": dict(self._attendants[name].health.transitions),
                 "deviation": tally.deviation.summary(),
             }
             for name, tally in self._tallies.items()
         }
         flags = sum((tally.flags for tally in self._tallies.values()), Counter())
-        return {"slots": flags.total(), "late": flags[Flag.LATE], "sensors": sensors}
+        lanes = {
+            name: {"transitions": dict(bus.transitions), "recoveries": bus.recoveries, "remedy": bus.remedy}
+            for name, bus in self._buses.items()
+        }
+        return {"slots": flags.total(), "late": flags[Flag.LATE], "lanes": lanes, "sensors": sensors}
 
-    def _turns_of(self, group: Group) -> Iterator[Turn]:
+    def _attend(self) -> dict[str, Attendant]:
+        links = _links(self._plan, self._ports, self._clock)
+        attendants = {}
+        for lane in self._plan.lanes:
+            for group in lane.groups:
+                config = self._plan.kit.sensor(group.sensor)
+                attendants[config.name] = Attendant(
+                    config.name,
+                    make_sensor(config),
+                    links[config.name],
+                    self._clock,
+                    Health(config.name, self._emit),
+                    self._buses.get(lane.lane.name),
+                    may_retry=lane.lane.bus == "i2c" and lane.spare_ns(group) >= group.busy_ns,
+                )
+        return attendants
+
+    def _turns_of(self, lane: str, group: Group) -> Iterator[Turn]:
         now = tick_at(self._t0_ns, self._clock.now_ns())
         first = now + 1 + (group.phase - now - 1) % group.period
         for tick in count(first, group.period):
-            yield Turn(tick_ns(self._t0_ns, tick) + group.offset_ns, group.sensor, tick)
+            yield Turn(tick_ns(self._t0_ns, tick) + group.offset_ns, group.sensor, tick, lane)
 
 
 class LaneThreads:
     """A loop in real time: a thread for every lane, and one queue for what they read.
+
+    An emitted reading or transition is in the queue before its slot ends.
 
     Attributes:
         fault: the traceback of a lane that failed, None while none has. That is a defect, not a glitch.
@@ -181,7 +226,7 @@ class LaneThreads:
         self.fault: str | None = None
         self.lost = 0
         self._clock = clock
-        self._queue: SimpleQueue[Reading] = SimpleQueue()
+        self._queue: SimpleQueue[Reading | Transition] = SimpleQueue()
         self._stop = Event()
         self._threads = [
             Thread(target=self._run, args=(lane,), name=lane.lane.name, daemon=True) for lane in plan.lanes
@@ -198,18 +243,23 @@ class LaneThreads:
         for thread in self._threads:
             thread.join(_JOIN_S)
 
-    def drain(self) -> list[Reading]:
-        """Every reading that has come since the last call."""
+    def drain(self) -> tuple[list[Reading], list[Transition]]:
+        """Everything that has come since the last call."""
         readings: list[Reading] = []
+        transitions: list[Transition] = []
         try:
             while True:
-                readings.append(self._queue.get_nowait())
+                item = self._queue.get_nowait()
+                if isinstance(item, Reading):
+                    readings.append(item)
+                else:
+                    transitions.append(item)
         except Empty:
-            return readings
+            return readings, transitions
 
-    def _put(self, reading: Reading) -> None:
+    def _put(self, item: Reading | Transition) -> None:
         if self._queue.qsize() < _QUEUE_LIMIT:
-            self._queue.put(reading)
+            self._queue.put(item)
         else:
             self.lost += 1
 
@@ -218,8 +268,9 @@ class LaneThreads:
             for turn in self.loop.turns(lane):
                 self._clock.sleep_until_ns(turn.planned_ns)
                 if self._stop.is_set():
-                    return
+                    break
                 self.loop.take(turn)
+            self.loop.finish(lane)
         except Exception:
             self.fault = f"lane {lane.lane.name} failed:\n{traceback.format_exc()}"
 

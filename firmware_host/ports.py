@@ -14,10 +14,13 @@ import errno
 import fcntl
 import select
 import termios
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Protocol, cast
 
 from firmware_host.clock import Clock
 from firmware_host.errors import PortError
+from firmware_host.recovery import clock_out
 from firmware_host.spec import Flag, KitConfig, LaneConfig
 
 _I2C_RETRIES, _I2C_TIMEOUT = 0x0701, 0x0702
@@ -35,10 +38,21 @@ class BusFault(Exception):  # noqa: N818  the bus's fault, not an error of ours
         self.flag = flag
 
 
+_MEANING = {
+    **dict.fromkeys(_NACK, "nobody acknowledges; check power, wiring and the address"),
+    errno.ETIMEDOUT: "the bus does not finish; a chip may hold it low, or pull-ups are missing",
+    errno.EIO: "the transfer broke off; a chip stretched the clock for too long, or the wires are too long for 400 kHz",
+    errno.EAGAIN: "arbitration was lost; something else drives the bus",
+    errno.EBADF: "the bus is closed",
+    errno.EOPNOTSUPP: "the adapter refuses this kind of transfer; it must do plain I2C, not SMBus alone",
+}
+
+
 def bus_fault(error: OSError) -> BusFault:
     """What a failed transfer means: nobody acknowledged (NACK), or the bus did not finish (TIMEOUT)."""
     flag = Flag.NACK if error.errno in _NACK else Flag.TIMEOUT
-    return BusFault(flag, error.strerror or str(error))
+    name = errno.errorcode.get(error.errno or 0, "unknown error")
+    return BusFault(flag, f"{_MEANING.get(error.errno or 0, error.strerror or str(error))} ({name})")
 
 
 class Port(Protocol):
@@ -55,6 +69,9 @@ class I2CPort(Port, Protocol):
 
     def write_read(self, address: int, data: bytes, n: int) -> bytes:
         """Write `data`, then read `n` bytes after a repeated start."""
+
+    def recover(self) -> str:
+        """Try to free a bus that is held; returns what was done, in a few words. Never raises."""
 
 
 class SerialPort(Port, Protocol):
@@ -80,13 +97,12 @@ class I2CBus:
         except ImportError as error:
             raise PortError(f"I2C on {device} needs the package smbus2; install syncctl[kit]") from error
         self._message = smbus2.i2c_msg
+        self._device = device
+        self._bus = smbus2.SMBus()
         try:
-            self._bus = smbus2.SMBus(device)
+            self._open()
         except OSError as error:
             raise PortError(_cannot_open(device, error, "enable I2C with raspi-config", "i2c")) from error
-        descriptor = cast(int, self._bus.fd)
-        for request, value in ((_I2C_RETRIES, 0), (_I2C_TIMEOUT, _TIMEOUT_UNITS)):
-            fcntl.ioctl(descriptor, request, value)
 
     def write(self, address: int, data: bytes) -> None:
         try:
@@ -102,8 +118,22 @@ class I2CBus:
             raise bus_fault(error) from error
         return bytes(answer)
 
+    def recover(self) -> str:
+        done = clock_out(self._device)
+        with suppress(OSError):  # the next transfer says what is wrong
+            self._bus.close()
+            self._open()
+        return done
+
     def close(self) -> None:
         self._bus.close()
+
+    def _open(self) -> None:
+        self._bus.open(self._device)
+        descriptor = cast(int, self._bus.fd)
+        for request, value in ((_I2C_RETRIES, 0), (_I2C_TIMEOUT, _TIMEOUT_UNITS)):
+            with suppress(OSError):  # an adapter that has its own mind keeps it
+                fcntl.ioctl(descriptor, request, value)
 
 
 _SERIAL_FAULTS = (OSError, TypeError, termios.error)
@@ -161,12 +191,14 @@ class Mux:
         """The bus behind channel `number`, as a port."""
         return _MuxChannel(self, self._port, number)
 
-    def select(self, number: int) -> None:
+    @contextmanager
+    def selected(self, number: int) -> Iterator[None]:
         """Connect channel `number`, unless it is connected already."""
-        if self._selected != number:
-            self._selected = None  # a fault below leaves it unknown
+        before, self._selected = self._selected, None  # a fault leaves it unknown: the mux itself may have reset
+        if before != number:
             self._port.write(self._address, bytes((1 << number,)))
-            self._selected = number
+        yield
+        self._selected = number
 
 
 class _MuxChannel:
@@ -176,12 +208,15 @@ class _MuxChannel:
         self._number = number
 
     def write(self, address: int, data: bytes) -> None:
-        self._mux.select(self._number)
-        self._port.write(address, data)
+        with self._mux.selected(self._number):
+            self._port.write(address, data)
 
     def write_read(self, address: int, data: bytes, n: int) -> bytes:
-        self._mux.select(self._number)
-        return self._port.write_read(address, data, n)
+        with self._mux.selected(self._number):
+            return self._port.write_read(address, data, n)
+
+    def recover(self) -> str:
+        return self._port.recover()
 
     def close(self) -> None:
         self._port.close()

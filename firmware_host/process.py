@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
-from firmware_host.clock import SECOND_NS, Clock
+from firmware_host.clock import SECOND_NS, Clock, LanedClock
 from firmware_host.errors import PortError, SyncctlError
+from firmware_host.health import Transition
 from firmware_host.loop import LaneThreads, Loop
 from firmware_host.ports import I2CPort, SerialPort, close_ports
 from firmware_host.realtime import become_real_time
@@ -40,7 +41,8 @@ class AcquisitionReport:
     """What an acquisition has to say when it has ended.
 
     Attributes:
-        counters: ``slots``, ``late``, ``lost`` and, under ``sensors``, each one's flags, restarts, deviation.
+        counters: ``slots``, ``late``, ``lost``; under ``sensors`` each one's flags, restarts, retries, health and
+            deviation; under ``lanes`` what became of each bus.
         notes: sentences for the user: what was not permitted, which sensor did not start, how it ended.
         settings: sensor -> what its conversion to SI needs.
     """
@@ -72,6 +74,9 @@ class Acquisition(Protocol):
     def poll(self) -> list[Reading]:
         """The readings that have come since the last call; does not wait."""
 
+    def transitions(self) -> list[Transition]:
+        """The changes of health that came with the readings polled so far, since the last call."""
+
     def stop(self) -> AcquisitionReport:
         """End, and close the ports. Readings that were under way are still to be polled."""
 
@@ -83,9 +88,11 @@ class InlineAcquisition:
         self.failure: str | None = None
         self._plan = plan
         self._open_ports = open_ports
-        self._clock = clock
+        self._time = clock
+        self._clock = LanedClock(clock)
         self._ports: Ports = {}
         self._readings: list[Reading] = []
+        self._transitions: list[Transition] = []
         self._loop: Loop | None = None
 
     @property
@@ -96,7 +103,7 @@ class InlineAcquisition:
         self._ports = self._open_ports(self._clock)
 
     def start(self, t0_ns: int) -> None:
-        self._loop = Loop(self._plan, self._ports, self._clock, t0_ns, self._readings.append)
+        self._loop = Loop(self._plan, self._ports, self._clock, t0_ns, self._keep)
         self._turns = heapq.merge(*(self._loop.turns(lane) for lane in self._plan.lanes))
         self._next = next(self._turns, None)
 
@@ -105,23 +112,38 @@ class InlineAcquisition:
         if self._loop is None:
             raise RuntimeError("run_until before start")
         while self._next is not None and self._next.planned_ns < t_ns:
-            self._clock.sleep_until_ns(self._next.planned_ns)
+            self._time.sleep_until_ns(self._next.planned_ns)
+            self._clock.switch(self._next.lane)
             self._loop.take(self._next)
+            self._clock.switch(None)
             self._next = next(self._turns, None)
         self._clock.sleep_until_ns(t_ns)
 
     def poll(self) -> list[Reading]:
-        readings = self._readings.copy()
-        self._readings.clear()
+        readings, self._readings = self._readings, []
         return readings
 
+    def transitions(self) -> list[Transition]:
+        transitions, self._transitions = self._transitions, []
+        return transitions
+
     def stop(self) -> AcquisitionReport:
+        if self._loop is None:
+            close_ports(self._ports)
+            return AcquisitionReport()
+        for lane in self._plan.lanes:
+            self._clock.switch(lane.lane.name)
+            self._loop.finish(lane)
         close_ports(self._ports)
         self._ports = {}
-        if self._loop is None:
-            return AcquisitionReport()
         counters = {**self._loop.counters(), "lost": 0}
         return AcquisitionReport(counters, tuple(self._loop.notes()), self._loop.settings())
+
+    def _keep(self, item: Reading | Transition) -> None:
+        if isinstance(item, Reading):
+            self._readings.append(item)
+        else:
+            self._transitions.append(item)
 
 
 class AcquisitionProcess:
@@ -136,6 +158,7 @@ class AcquisitionProcess:
         self._conn, self._theirs = context.Pipe()
         self._process = context.Process(target=_child, args=(self._theirs, plan, open_ports, make_clock), daemon=True)
         self._readings: list[Reading] = []
+        self._transitions: list[Transition] = []
         self._report: AcquisitionReport | None = None
         self.settings: Mapping[str, Mapping[str, Any]] = {}
         self.failure: str | None = None
@@ -164,6 +187,10 @@ class AcquisitionProcess:
             self._receive()
         readings, self._readings = self._readings, []
         return readings
+
+    def transitions(self) -> list[Transition]:
+        transitions, self._transitions = self._transitions, []
+        return transitions
 
     def stop(self) -> AcquisitionReport:
         if self._process.pid is None:
@@ -198,8 +225,10 @@ class AcquisitionProcess:
             how = f"was killed by {signal.Signals(-code).name}" if code and code < 0 else f"ended with {code}"
             self.failure = f"the acquisition process {how}; what came before is kept"
             return
-        if kind == "readings":
-            self._readings += value
+        if kind == "batch":
+            readings, transitions = value
+            self._readings += readings
+            self._transitions += transitions
         elif kind == "settings":
             self.settings = value
         elif kind == "failed":
@@ -247,14 +276,14 @@ def _run(conn: Connection, lanes: LaneThreads, notes: list[str]) -> None:
     lanes.start()
     settings: dict[str, dict[str, Any]] = {}
     while not conn.poll(_BATCH_S) and lanes.fault is None:
-        readings = lanes.drain()
-        if readings:
-            conn.send(("readings", readings))
+        batch = lanes.drain()
+        if any(batch):
+            conn.send(("batch", batch))
         if lanes.loop.settings() != settings:
             settings = lanes.loop.settings()
             conn.send(("settings", settings))
     lanes.stop()
-    conn.send(("readings", lanes.drain()))
+    conn.send(("batch", lanes.drain()))
     if lanes.fault is not None:
         conn.send(("failed", lanes.fault))
         return

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from math import ceil
 
@@ -28,6 +28,10 @@ from firmware_host.spec import KitConfig, LaneConfig, SensorConfig
 
 SLOT_NS = SECOND_NS // TICK_HZ
 SHARE_LIMIT_NS = SLOT_NS * 80 // 100
+STAGGER_NS = 400_000
+"""Each lane begins this much after the one before: their threads share one interpreter, and lanes that began
+together would wait for each other. The order is that of the lanes' names, so it is no accident."""
+_STAGGERED = 10
 _SEARCH_STEPS = 20_000
 _BUSES = ("i2c", "uart")
 _RATES = tuple(rate for rate in range(1, TICK_HZ + 1) if TICK_HZ % rate == 0)
@@ -41,7 +45,7 @@ class Group:
         sensor: its name in the kit.
         period: ticks from one reading to the next.
         phase: its slots are the ticks k with ``k % period == phase``.
-        offset_ns: how long after its tick it begins; not 0 where it shares its slots.
+        offset_ns: how long after its tick it begins: its lane's stagger, and what goes before it in its slots.
         busy_ns: worst-case bus time of one slot.
     """
 
@@ -66,6 +70,11 @@ class LanePlan:
     def loads_ns(self) -> list[int]:
         """Worst-case bus time of each slot of the frame, (60,) ns."""
         return _loads(self.groups)
+
+    def spare_ns(self, group: Group) -> int:
+        """What is left of the fullest slot of `group` within the limit of a shared one."""
+        loads = self.loads_ns()
+        return SHARE_LIMIT_NS - max(loads[k] for k in range(group.phase, TICK_HZ, group.period))
 
 
 @dataclass(frozen=True)
@@ -126,10 +135,12 @@ def plan(kit: KitConfig) -> Plan:
             raise ConfigError(f"sensor '{sensor.name}': {unknown_name('lane', sensor.lane, lane_names)}")
     used: Counter[int] = Counter()
     lanes = []
-    for lane in sorted(kit.lanes, key=lambda lane: lane.name):
+    for i, lane in enumerate(sorted(kit.lanes, key=lambda lane: lane.name)):
         sensors = kit.on(lane)
         _check_wiring(lane, sensors)
-        lane_plan = LanePlan(lane, _place(lane, sensors, used))
+        lead_ns = i % _STAGGERED * STAGGER_NS
+        groups = tuple(replace(g, offset_ns=g.offset_ns + lead_ns) for g in _place(lane, sensors, used))
+        lane_plan = LanePlan(lane, groups)
         used.update(k for g in lane_plan.groups for k in range(g.phase, TICK_HZ, g.period))
         lanes.append(lane_plan)
     return Plan(kit, tuple(lanes))

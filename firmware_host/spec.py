@@ -154,3 +154,7 @@ class KitConfig:
     def on(self, lane: LaneConfig) -> tuple[SensorConfig, ...]:
         """The sensors of one lane."""
         return tuple(s for s in self.sensors if s.lane == lane.name)
+
+    def sensor(self, name: str) -> SensorConfig:
+        """The sensor called so."""
+        return next(s for s in self.sensors if s.name == name)

@@ -1,4 +1,7 @@
-"""Simulated lanes: the ports of `firmware_host.ports`, with chips at the other end and a log of what they said."""
+"""Simulated lanes: the ports of `firmware_host.ports`, with chips at the other end and a log of what they said.
+
+What goes wrong on a wire goes wrong here; what goes wrong in a chip, in the chip.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from firmware_host.clock import Clock
 from firmware_host.driver import Transfer, bus_time_ns
 from firmware_host.ports import BusFault
 from firmware_host.simulate.chip import Chip
+from firmware_host.simulate.faults import Faults
 from firmware_host.spec import Flag, LaneConfig
 
 
@@ -36,10 +40,16 @@ class ReadLog:
             self._path.write_text("".join(line + "\n" for line in self._lines))
 
 
+ADAPTER_TIMEOUT_NS = 20_000_000
+"""How long the kernel waits for a bus that is held, as `firmware_host.ports` sets it."""
+_RECOVERY_NS = 500_000
+
+
 class SimulatedI2C:
     """An I2C bus with chips on it, and a TCA9548A where the lane has one.
 
-    With `wire_time` every transfer takes as long as the planner believes it takes.
+    With `wire_time` every transfer takes as long as the planner believes it takes; a held bus always takes the
+    adapter's timeout.
     """
 
     def __init__(
@@ -49,6 +59,7 @@ class SimulatedI2C:
         stretch_ns: Mapping[str, int],
         clock: Clock,
         log: ReadLog,
+        faults: Faults,
         *,
         wire_time: bool,
     ) -> None:
@@ -58,10 +69,12 @@ class SimulatedI2C:
         self._stretch_ns = stretch_ns
         self._clock = clock
         self._log = log
+        self._faults = faults
         self._wire_time = wire_time
         self._channels = 0
 
     def write(self, address: int, data: bytes) -> None:
+        self._check_bus()
         if address == self._lane.mux_address:
             self._channels = data[0]
             return
@@ -70,44 +83,78 @@ class SimulatedI2C:
         self._pass(name, Transfer(data[0], data[1:]))
 
     def write_read(self, address: int, data: bytes, n: int) -> bytes:
+        self._check_bus()
         name, chip = self._at(address)
         chip.write(data)
+        transfer = Transfer(data[0], data[1:], n)
         register, t_ns = chip.pointer, self._clock.now_ns()
-        answer = chip.read(n)
+        byte_ns = self._duration_ns(name, transfer) // n if self._wire_time else 0
+        answer = damaged(chip.read(n, byte_ns), name, self._faults)
         if register in chip.data_registers:
             self._log.add(t_ns, name, register, answer)
-        self._pass(name, Transfer(data[0], data[1:], n))
+        self._pass(name, transfer)
         return answer
+
+    def recover(self) -> str:
+        self._clock.sleep_until_ns(self._clock.now_ns() + _RECOVERY_NS)
+        self._faults.tell()
+        self._faults.clock_out()
+        return "nine clocks and a stop were given"
 
     def close(self) -> None:
         self._log.close()
 
+    def _check_bus(self) -> None:
+        self._faults.tell()
+        if self._faults.held():
+            self._clock.sleep_until_ns(self._clock.now_ns() + ADAPTER_TIMEOUT_NS)
+            raise BusFault(Flag.TIMEOUT, "the data line is held low")
+
     def _at(self, address: int) -> tuple[str, Chip]:
         for (channel, at), (name, chip) in self._chips.items():
             connected = channel is None or self._channels >> channel & 1
-            if at == address and connected and chip.acknowledges():
+            if at == address and connected and self._acknowledges(name, chip):
                 return name, chip
         raise BusFault(Flag.NACK, f"nobody answers at {address:#04x}")
 
+    def _acknowledges(self, name: str, chip: Chip) -> bool:
+        gone = self._faults.active("unplug", name) or self._faults.active("nack", name)
+        return not gone and chip.acknowledges()
+
+    def _duration_ns(self, name: str, transfer: Transfer) -> int:
+        return bus_time_ns(self._lane, transfer, self._stretch_ns[name])
+
     def _pass(self, name: str, transfer: Transfer) -> None:
         if self._wire_time:
-            duration_ns = bus_time_ns(self._lane, transfer, self._stretch_ns[name])
-            self._clock.sleep_until_ns(self._clock.now_ns() + duration_ns)
+            self._clock.sleep_until_ns(self._clock.now_ns() + self._duration_ns(name, transfer))
+
+
+def damaged(data: bytes, name: str, faults: Faults) -> bytes:
+    """What arrives of what a chip said."""
+    if faults.active("impostor", name):
+        return bytes(byte ^ 0xFF for byte in data)
+    if faults.active("flip", name):  # bit 7, as on a Pi that missed a stretched clock
+        at = min(1, len(data) - 1)
+        return data[:at] + bytes((data[at] ^ 0x80,)) + data[at + 1 :]
+    return data
 
 
 _REQUEST, _WRITE, _READ = 0xAA, 0x00, 0x01
-_WRITTEN, _BAD_LENGTH = b"\xee\x01", b"\xee\x08"
+_WRITTEN, _BUSY, _BAD_LENGTH = b"\xee\x01", b"\xee\x07", b"\xee\x08"
 
 
 class SimulatedUart:
     """A UART with a BNO055 at the other end. A chip in reset is silent."""
 
-    def __init__(self, lane: LaneConfig, name: str, chip: Chip, clock: Clock, log: ReadLog, *, wire_time: bool) -> None:
+    def __init__(
+        self, lane: LaneConfig, name: str, chip: Chip, clock: Clock, log: ReadLog, faults: Faults, *, wire_time: bool
+    ) -> None:
         self._lane = lane
         self._name = name
         self._chip = chip
         self._clock = clock
         self._log = log
+        self._faults = faults
         self._wire_time = wire_time
         self._received = b""
         self._reply = b""
@@ -124,24 +171,34 @@ class SimulatedUart:
             if len(self._received) < end:
                 return
             payload, self._received = self._received[4:end], self._received[end:]
-            if self._chip.acknowledges():
+            self._faults.tell()
+            if self._chip.acknowledges() and not self._faults.active("unplug", self._name):
                 self._answer(order, register, n, payload)
 
     def _answer(self, order: int, register: int, n: int, payload: bytes) -> None:
         t_ns = self._clock.now_ns()
-        if not 1 <= n <= 128:
+        if self._faults.active("busy", self._name):
+            self._reply += _BUSY
+        elif not 1 <= n <= 128:
             self._reply += _BAD_LENGTH
         elif order == _READ:
             self._chip.write(bytes((register,)))
-            data = self._chip.read(n)
+            data = damaged(self._chip.read(n), self._name, self._faults)
+            self._reply += self._arriving(bytes((0xBB, n)) + data)
             if register in self._chip.data_registers:
                 self._log.add(t_ns, self._name, register, data)
-            self._reply += bytes((0xBB, n)) + data
         else:
             self._chip.write(bytes((register,)) + payload)
-            self._reply += _WRITTEN
+            self._reply += self._arriving(_WRITTEN)
         transfer = Transfer(register, payload, n if order == _READ else 0)
         self._due_ns = t_ns + (bus_time_ns(self._lane, transfer) if self._wire_time else 0)
+
+    def _arriving(self, reply: bytes) -> bytes:
+        if self._faults.active("partial", self._name):
+            return reply[: len(reply) // 2]
+        if self._faults.active("garbage", self._name):
+            return bytes(byte ^ 0x5A for byte in reply)
+        return b"" if self._faults.active("silence", self._name) else reply
 
     def read(self, timeout_ns: int) -> bytes:
         if self._wire_time:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_host.errors import ConfigError
-from firmware_host.schedule import SHARE_LIMIT_NS, SLOT_NS, plan
+from firmware_host.schedule import SHARE_LIMIT_NS, SLOT_NS, STAGGER_NS, plan
 from firmware_host.simulate import BODY_KIT, BODY_SEGMENTS, ROOM_KIT
 from firmware_host.spec import KitConfig, LaneConfig, SensorConfig
 
@@ -102,7 +102,9 @@ def test_the_ready_kits_plan():
     room, body = plan(ROOM_KIT), plan(BODY_KIT)
     rates = {s.name: 60 // room.group(s.name).period for s in ROOM_KIT.sensors}
     assert rates == {"bme680": 5, "amg8833": 10, "bno055": 20}
-    assert not any(g.offset_ns for lane in room.lanes for g in lane.groups)
+    for kit in (room, body):
+        for i, lane in enumerate(kit.lanes):  # no slot is shared: an offset is nothing but the lanes' stagger
+            assert {g.offset_ns for g in lane.groups} == {i * STAGGER_NS}
     assert [body.group(name).period for name in BODY_SEGMENTS] == [3] * 10
     per_tick = [sum(body.group(name).due(k) for name in BODY_SEGMENTS) for k in range(3)]
     assert max(per_tick) == 4  # ten lanes spread over three ticks
