@@ -27,7 +27,7 @@ MAX_TRANSFERS_PER_READ = 3
 MAX_START_STEPS = 40
 DRIVER_MAY_IMPORT = {
     *("__future__", "collections.abc", "struct", "typing", "numpy"),
-    *("firmware_host.driver", "firmware_host.spec"),
+    *("firmware_host.driver", "firmware_host.errors", "firmware_host.spec"),
 }
 
 
