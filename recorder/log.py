@@ -6,6 +6,7 @@ began and how fast its microphone ran.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import time
@@ -17,10 +18,15 @@ FLUSH_EVERY_S = 0.5
 
 
 class KitLog:
-    """Writes JSON lines; `flush` when told, at the latest every FLUSH_EVERY_S of recording."""
+    """Writes JSON lines; `flush` when told, at the latest every FLUSH_EVERY_S of recording.
+
+    The file is locked as long as it is open, and the kernel gives the lock back however the recorder ends: whoever
+    wants to mend a session can tell a dead recording from one under way.
+    """
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("a", encoding="utf-8")
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def write(self, kind: str, **fields: Any) -> None:
         """Append one entry."""
@@ -44,6 +50,18 @@ class KitLog:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
+
+
+def being_written(path: Path) -> bool:
+    """Whether a recorder has this log open now."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def read_log(path: Path) -> Iterator[dict[str, Any]]:

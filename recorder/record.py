@@ -11,7 +11,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from firmware_host.clock import TICK_HZ, Clock, tick_at, tick_ns
@@ -117,7 +117,8 @@ def record_live(
         now, failed = 0, False
         while not stop.is_set() and (ticks is None or now < ticks):
             _take(inbox, writer, wait_s=POLL_S)
-            writer.readings(kit.acquisition.poll())
+            _poll(kit.acquisition, writer)
+            writer.settings(kit.acquisition.settings)
             if kit.acquisition.failure and not failed:  # picture and sound go on without the sensors
                 failed = True
                 writer.event("failure", part="acquisition", text=kit.acquisition.failure)
@@ -133,7 +134,7 @@ def record_live(
         end = tick_at(kit.t0_ns, kit.clock.now_ns())
         report = kit.acquisition.stop()
         _take(inbox, writer, wait_s=0)
-        writer.readings(kit.acquisition.poll())
+        _poll(kit.acquisition, writer)
         recorded = _finish(kit, writer, report, min(end, ticks or end))
     return recorded
 
@@ -158,7 +159,7 @@ def record_played(
             writer.video(frame)
         for block in blocks.take(until_ns):
             writer.sound(block)
-        writer.readings(kit.acquisition.poll())
+        _poll(kit.acquisition, writer)
         writer.advance(now)
         on_tick(now)
     return _finish(kit, writer, kit.acquisition.stop(), now)
@@ -176,6 +177,13 @@ def _finish(kit: LiveKit | PlayedKit, writer: KitWriter, report: AcquisitionRepo
         counters["microphone.rate_hz"] = round(fit.rate_hz, 4)
     device = kit_device(writer, kit, fit=fit, settings=report.settings)
     return Recorded(device, counters, list(report.notes), writer.ticks)
+
+
+def _poll(acquisition: Acquisition, writer: KitWriter) -> None:
+    """Hand over the readings that have come, and what changed in the sensors' health."""
+    writer.readings(acquisition.poll())
+    for change in acquisition.transitions():
+        writer.event("health", **asdict(change))
 
 
 def _take(inbox: queue.SimpleQueue[Item], writer: KitWriter, wait_s: float) -> None:

@@ -194,13 +194,15 @@ def _session(root: Path, document: Any) -> Session:
 
 
 def _as_logged(root: Path, device: Device) -> Device:
-    """A device of a session that was never sealed: its stream times are in its log."""
+    """A device of a session that was never sealed: its stream times and its sensors' settings are in its log."""
     if device.log is None:
         return device
     entries = list(read_log(root / device.log))
     begun = {e["name"]: e["t0_ns"] for e in entries if e.get("type") == "stream"}
     pairs = [(e["sample"], e["t_ns"]) for e in entries if e.get("type") == "sound"]
-    return replace(device, streams=tuple(_timed(s, begun, pairs) for s in device.streams))
+    told = {e["sensor"]: e["values"] for e in entries if e.get("type") == "settings"}
+    streams = tuple(_timed(s, begun, pairs) for s in device.streams)
+    return replace(device, streams=streams, settings={**device.settings, **told})
 
 
 def _timed(stream: Stream, begun: dict[str, int], pairs: list[tuple[int, int]]) -> Stream:

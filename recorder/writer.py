@@ -7,7 +7,7 @@ came, live or simulated, and is the same code for both.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,7 @@ class KitWriter:
         self._last_frame_ns = 0
         self._first_sample: int | None = None
         self._waiting: list[SoundBlock] = []
+        self._settings: dict[str, dict[str, Any]] = {}
         if layout.fps is None:
             self._open(None)
 
@@ -159,6 +160,14 @@ class KitWriter:
     def event(self, kind: str, **fields: Any) -> None:
         """Append something that happened to the log."""
         self._log.write(kind, **fields)
+
+    def settings(self, settings: Mapping[str, Mapping[str, Any]]) -> None:
+        """Log what sensors' conversions need as soon as it is known: a cut recording has it from nowhere else."""
+        for sensor, values in settings.items():
+            if self._settings.get(sensor) != values:
+                self._settings[sensor] = dict(values)
+                self._log.write("settings", sensor=sensor, values=self._settings[sensor])
+                self._log.flush()
 
     def open_without_camera(self) -> None:
         """Give up waiting for the first keyframe and record the rest."""

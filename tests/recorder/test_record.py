@@ -38,7 +38,7 @@ class Acquisition:
     """Gives a reading every six ticks until `fails_at`."""
 
     def __init__(self, fails_at: int = 10**9) -> None:
-        self.settings: dict = {}
+        self.settings: dict = {"light": {"gain": 25}}
         self.failure: str | None = None
         self.stopped = False
         self._fails_at = fails_at
@@ -128,6 +128,13 @@ def test_a_killed_acquisition_process_is_noted_and_the_picture_goes_on(tmp_path:
     failures = [e for e in read_log(tmp_path / "kit-01.log.jsonl") if e["type"] == "failure"]
     assert len(failures) == 1
     assert len(container_frame_times_ns(tmp_path / "kit-01.mkv")) == 60
+
+
+def test_settings_are_in_the_log_once(tmp_path: Path):
+    live, writer = kit(tmp_path)
+    record_live(live, writer, threading.Event(), ticks=60)
+    told = [e for e in read_log(tmp_path / "kit-01.log.jsonl") if e["type"] == "settings"]
+    assert told == [{"type": "settings", "sensor": "light", "values": {"gain": 25}}]
 
 
 def test_a_stop_ends_the_recording_with_what_came_until_then(tmp_path: Path):
