@@ -14,6 +14,8 @@ import numpy as np
 
 SECOND_NS = 1_000_000_000
 MIN_SECONDS = 5
+RECENT = 60
+"""Seconds of sound that tell where the line is now: over hours a crystal wanders by parts per million."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,14 @@ class RateFit:
     residual_ns: float
     seconds: int
 
+    def time_ns(self, sample: int) -> int:
+        """When `sample` was taken."""
+        return self.t0_ns + round(sample * SECOND_NS / self.rate_hz)
+
+    def sample_at(self, t_ns: int) -> int:
+        """The sample taken at `t_ns`, the nearest."""
+        return round((t_ns - self.t0_ns) * self.rate_hz / SECOND_NS)
+
 
 class RateEstimator:
     """Keeps the earliest stamp of each second of sound; bounded by one pair a second."""
@@ -32,7 +42,8 @@ class RateEstimator:
     def __init__(self, nominal_hz: int, warm_up_s: float = 0.0) -> None:
         """Stamps within `warm_up_s` of the start are ignored: a stream begins with a backlog."""
         self.nominal_hz = nominal_hz
-        self._skip = round(warm_up_s * nominal_hz)
+        self._warm_up = round(warm_up_s * nominal_hz)
+        self._skip = self._warm_up
         self._earliest: dict[int, tuple[int, int, int]] = {}
         self._origin_ns: int | None = None
 
@@ -47,6 +58,10 @@ class RateEstimator:
         if second not in self._earliest or lateness < self._earliest[second][0]:
             self._earliest[second] = (lateness, first, t_ns)
 
+    def begin_again(self, first: int) -> None:
+        """The device was opened anew at sample `first`: its stamps need to warm up again."""
+        self._skip = first + self._warm_up
+
     def pairs(self) -> list[tuple[int, int]]:
         """(sample, t_ns) of the earliest stamp of each second, in order."""
         return [(first, t_ns) for _, (_, first, t_ns) in sorted(self._earliest.items())]
@@ -54,6 +69,18 @@ class RateEstimator:
     def fit(self) -> RateFit | None:
         """The true rate, or None where there is less than MIN_SECONDS of sound to judge by."""
         return fit_rate(self.pairs(), self.nominal_hz)
+
+    def recent(self) -> RateFit | None:
+        """The line of the last minute; with less than MIN_SECONDS, the nominal rate through the earliest stamp.
+
+        None before the first stamp.
+        """
+        pairs = self.pairs()[-RECENT:]
+        if not pairs:
+            return None
+        period_ns = SECOND_NS / self.nominal_hz
+        earliest_ns = min(t_ns - round(first * period_ns) for first, t_ns in pairs)
+        return fit_rate(pairs, self.nominal_hz) or RateFit(self.nominal_hz, earliest_ns, 0.0, len(pairs))
 
 
 def fit_rate(pairs: list[tuple[int, int]], nominal_hz: int) -> RateFit | None:
