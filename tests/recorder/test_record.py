@@ -9,6 +9,7 @@ import pytest
 from firmware_host.clock import FakeClock, tick_ns
 from firmware_host.errors import PortError
 from firmware_host.process import AcquisitionReport
+from firmware_host.health import State, Transition
 from firmware_host.spec import Channel, Flag, Reading, TrackSpec
 from recorder.camera import H264Encoder
 from recorder.demux import container_frame_times_ns, read_rows
@@ -43,6 +44,7 @@ class Acquisition:
         self.stopped = False
         self._fails_at = fails_at
         self._tick = 0
+        self._changes = [Transition(T0, "light", State.OK, State.SUSPECT, "silence")]
 
     def open(self) -> None: ...
 
@@ -55,6 +57,10 @@ class Acquisition:
         tick, self._tick = self._tick, self._tick + 6
         t_ns = tick_ns(T0, tick)
         return [Reading("light", tick, t_ns, t_ns, t_ns, ((tick,),), Flag.FRESH)]
+
+    def transitions(self) -> list[Transition]:
+        first, self._changes = self._changes, []
+        return first
 
     def stop(self) -> AcquisitionReport:
         self.stopped = True
@@ -128,6 +134,14 @@ def test_a_killed_acquisition_process_is_noted_and_the_picture_goes_on(tmp_path:
     failures = [e for e in read_log(tmp_path / "kit-01.log.jsonl") if e["type"] == "failure"]
     assert len(failures) == 1
     assert len(container_frame_times_ns(tmp_path / "kit-01.mkv")) == 60
+
+
+def test_a_change_of_health_is_in_the_log_once(tmp_path: Path):
+    live, writer = kit(tmp_path)
+    record_live(live, writer, threading.Event(), ticks=120)
+    changes = [e for e in read_log(tmp_path / "kit-01.log.jsonl") if e["type"] == "health"]
+    expected = {"t_ns": T0, "name": "light", "before": "ok", "after": "suspect", "why": "silence"}
+    assert changes == [{"type": "health", **expected}]
 
 
 def test_settings_are_in_the_log_once(tmp_path: Path):
