@@ -8,8 +8,8 @@ import pytest
 
 from firmware_host.clock import FakeClock, tick_ns
 from firmware_host.errors import PortError
-from firmware_host.process import AcquisitionReport
 from firmware_host.health import State, Transition
+from firmware_host.process import AcquisitionReport
 from firmware_host.spec import Channel, Flag, Reading, TrackSpec
 from recorder.camera import H264Encoder
 from recorder.demux import container_frame_times_ns, read_rows
