@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import chain, pairwise
 from pathlib import Path
 
 import av
@@ -22,6 +24,11 @@ from recorder.series import Sound
 from recorder.session import Device, Session, Stream
 
 SECOND_NS = 1_000_000_000
+BLOCK = 2**18
+"""Samples of sound that are decoded before they are handed on."""
+LONGEST_SKIP_S = 4 * 3600
+"""A container that skips more than this between two frames is damaged."""
+_SAMPLE_TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 COUNT_SHIFT = 8
 """24-bit counts travel in the upper bits of a 32-bit FLAC sample."""
 
@@ -93,9 +100,20 @@ def read_rows(path: Path, names: Collection[str]) -> dict[str, np.ndarray]:
 
 
 def read_sound_file(path: Path, clock: str | None = None) -> Sound:
-    """The first (or only default) audio track of any media file, mixed to mono.
+    """The first (or only default) audio track of any media file, mixed to mono; see `sound_blocks`.
 
-    Stretches that the container skips are filled with zeros, so that a sample's index stays its time.
+    Raises:
+        SessionError: not a media file, or without audio.
+    """
+    blocks = list(sound_blocks(path, clock))
+    return replace(blocks[0], x=np.concatenate([b.x for b in blocks]))
+
+
+def sound_blocks(path: Path, clock: str | None = None) -> Iterator[Sound]:
+    """The same in blocks of a few seconds, each following the one before without a gap.
+
+    Stretches that the container skips are filled with zeros, so that a sample's index stays its time. A skip counts
+    where the next frame confirms it: one frame with a damaged time moves nothing.
 
     Raises:
         SessionError: not a media file, or without audio.
@@ -105,25 +123,60 @@ def read_sound_file(path: Path, clock: str | None = None) -> Sound:
             raise SessionError(f"{path} has no audio track; give a recording with sound")
         stream = next((s for s in container.streams.audio if _title(s) == "microphone"), container.streams.audio[0])
         rate = stream.codec_context.sample_rate
+        if not rate:
+            raise SessionError(f"{path} has an audio track without a sample rate; its header is damaged")
         # FFmpeg drops an MP3's encoder delay but still counts it: such a file begins at 23 ms and plays from 0.
         delay_ns = _start_ns(stream) if container.format.name == "mp3" else 0
-        blocks: list[np.ndarray] = []
-        t0_ns, filled = None, 0
-        for frame, _ in _decoded(container, [stream]):
-            x = _mono(frame)
-            at_ns = _pts_ns(frame)
-            if at_ns is not None:
-                if t0_ns is None:
-                    t0_ns = at_ns
-                gap = round((at_ns - t0_ns) * rate / SECOND_NS) - filled
-                if gap > rate // 50:
-                    blocks.append(np.zeros(gap, np.float32))
-                    filled += gap
-            blocks.append(x)
-            filled += len(x)
-    if not filled:
+        t0_ns, given = 0, 0
+        for n, x in enumerate(_unbroken(container, stream, rate)):
+            if isinstance(x, int):
+                t0_ns = x - delay_ns if n == 0 else t0_ns
+                continue
+            yield Sound(x, float(rate), t0_ns + given * SECOND_NS // rate, clock or path.stem)
+            given += len(x)
+    if not given:
         raise SessionError(f"{path} has an audio track that holds no samples")
-    return Sound(np.concatenate(blocks), float(rate), (t0_ns or 0) - delay_ns, clock or path.stem)
+
+
+def _unbroken(
+    container: av.container.InputContainer, stream: av.stream.Stream, rate: int
+) -> Iterator[int | np.ndarray]:
+    """The time of the first sample in ns, then mono blocks without gaps."""
+    frames = (f for f, _ in _decoded(container, [stream]) if f.sample_rate == rate)
+    held: list[av.AudioFrame] = []
+    t0_ns: int | None = None
+    filled = waiting = 0
+    for frame, after in pairwise(chain(frames, [None])):
+        if t0_ns is None:
+            t0_ns = _pts_ns(frame) or 0
+            yield t0_ns
+        gap = _skipped(frame, t0_ns, rate, filled)
+        if gap and after is not None and abs(_skipped(after, t0_ns, rate, filled + frame.samples) - gap) <= rate // 50:
+            if held:
+                yield _mono(held)
+                held, waiting = [], 0
+            filled += gap
+            while gap > 0:
+                yield np.zeros(min(gap, BLOCK), np.float32)
+                gap -= BLOCK
+        if held and (frame.format.name, frame.layout.name) != (held[0].format.name, held[0].layout.name):
+            yield _mono(held)
+            held, waiting = [], 0
+        held.append(frame)
+        filled += frame.samples
+        waiting += frame.samples
+        if waiting >= BLOCK:
+            yield _mono(held)
+            held, waiting = [], 0
+    if held:
+        yield _mono(held)
+
+
+def _skipped(frame: av.AudioFrame, t0_ns: int, rate: int, filled: int) -> int:
+    """Samples that the container skipped before this frame, by its time; 0 for what is no plausible skip."""
+    at_ns = _pts_ns(frame)
+    gap = 0 if at_ns is None else round((at_ns - t0_ns) * rate / SECOND_NS) - filled
+    return gap if rate // 50 < gap < LONGEST_SKIP_S * rate else 0
 
 
 def read_sound(session: Session, device: Device) -> Sound:
@@ -226,12 +279,27 @@ def _decoded(container: av.container.InputContainer, streams: list) -> Iterator[
         return
 
 
-def _mono(frame: av.AudioFrame) -> np.ndarray:
-    x = frame.to_ndarray()
-    channels = len(frame.layout.channels)
-    x = x if frame.format.is_planar else x.reshape(-1, channels).T
-    scale = 1.0 if x.dtype.kind == "f" else 2.0 ** (1 - 8 * x.dtype.itemsize)
-    return (x.mean(axis=0, dtype=np.float64) * scale).astype(np.float32)
+def _mono(frames: list[av.AudioFrame]) -> np.ndarray:
+    """(N,) float32 in [-1, 1]: the mean over the channels of frames of one format."""
+    kind = frames[0].format
+    dtype: np.dtype = np.dtype(_SAMPLE_TYPES[kind.packed.name])
+    channels = len(frames[0].layout.channels)
+    if kind.is_planar:
+        planes = [_plane(frames, k, dtype, 1) for k in range(channels)]
+    else:
+        packed = _plane(frames, 0, dtype, channels)
+        planes = [packed[k::channels] for k in range(channels)]
+    x = planes[0].astype(np.float32)
+    for plane in planes[1:]:
+        x += plane
+    scale = 1.0 if dtype.kind == "f" else 2.0 ** (1 - 8 * dtype.itemsize)
+    x *= np.float32(scale / channels)
+    return x - np.float32(1.0) if dtype.kind == "u" else x
+
+
+def _plane(frames: list[av.AudioFrame], number: int, dtype: np.dtype, width: int) -> np.ndarray:
+    parts = [np.frombuffer(memoryview(f.planes[number]), dtype)[: f.samples * width] for f in frames]
+    return np.concatenate(parts)
 
 
 def _pts_ns(timed: av.AudioFrame | av.VideoFrame | av.Packet) -> int | None:
