@@ -286,8 +286,15 @@ def _room_tables(world: World, t_ns: np.ndarray) -> dict[str, np.ndarray]:
     still = np.zeros((len(t_ns), 14), np.float32)
     still[:, 0], still[:, 9] = 1.0, 9.81
     still[:, 13] = air[:, 0]
-    thermal = np.column_stack([world.thermal(t_ns), air[:, 0]]).astype(np.float32)
-    return {"bme680": air, "amg8833": thermal, "bno055": still}
+    light, temperature = world.light(t_ns), air[:, 0]
+    tables = {
+        "amg8833": np.column_stack([world.thermal(t_ns), temperature]),
+        "ak9753": np.column_stack([world.infrared(t_ns), temperature]),
+        "mlx90393": np.column_stack([world.magnetic(t_ns), temperature]),
+        "tsl2591": light[:, :2],
+        "isl29125": light[:, 2:],
+    }
+    return {"bme680": air, "bno055": still, **{name: table.astype(np.float32) for name, table in tables.items()}}
 
 
 def _body_tables(world: World, t_ns: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""What the chips would measure: body IMUs, the thermal array, and the air."""
+"""What the chips would measure: body IMUs, the thermal array, and at the room kit air, light, warmth and field."""
 
 from __future__ import annotations
 
@@ -20,6 +20,18 @@ THERMAL_FIELD_DEG = 60.0
 # How much warmer than the air a clothed trunk, bare skin and a full kettle look (AMG8833, 8-14 um).
 WARMTH = {"neck": 9.5, "body": 6.0, "armu": 5.0, "armd": 7.0, "legu": 4.5, "legd": 3.5}
 GIRTH = {"neck": 0.11, "body": 0.20, "armu": 0.06, "armd": 0.06, "legu": 0.09, "legd": 0.07}
+# Green, red and blue of the two lights that the renderer draws with, green being 1, and how much of what a photodiode
+# sees of them is infrared (an LED lamp; the sky through a window).
+LAMP_GRB, LAMP_INFRARED = np.array([1.0, 1.045, 0.896]), 0.08
+SKY_GRB, SKY_INFRARED = np.array([1.0, 0.968, 1.097]), 0.32
+# Where the four sensors of an AK9753 look, as (right, down) from straight ahead, and how wide, degrees; and the current
+# that a warm thing gives, pA for a kelvin over a steradian. A person at 2 m gives some hundred pA.
+QUADRANTS = ((18.0, 0.0), (0.0, 18.0), (-18.0, 0.0), (0.0, -18.0))
+QUADRANT_WIDTH_DEG, PA_PER_KELVIN_STERADIAN = 22.0, 1500.0
+EARTH_UT = np.array([0.0, 20.0, -44.0])
+"""The Earth's field in the world's axes, as the simulated BNO055 has it."""
+POCKET_UT_M3 = 0.25
+"""Keys and a telephone, as a dipole: a quarter of a microtesla at a metre."""
 
 
 def wxyz(turn: Rotation) -> np.ndarray:
@@ -85,7 +97,7 @@ def air(plan: WorldPlan, person: Person, script: Script, t: np.ndarray) -> np.nd
     """
     random = plan.rng("air")
     grid = person.grid
-    near = np.exp(-np.hypot(*(person.ground(grid) - KIT[:2]).T) / 1.2)
+    near = _nearness(person)
     steam = np.zeros(len(grid))
     for event in script.noises:
         if event.kind == "pour":
@@ -96,3 +108,86 @@ def air(plan: WorldPlan, person: Person, script: Script, t: np.ndarray) -> np.nd
     base = np.array([21.5, 101_300.0, 44.0, 95_000.0]) + random.normal(0, 1, 4) * [1.0, 400.0, 4.0, 12_000.0]
     effect = np.column_stack([0.8 * breath, 0 * breath, 4 * breath + 3 * damp, -0.35 * base[3] * breath])
     return base + slow * [0.1, 6.0, 0.4, 1500.0] + effect
+
+
+def light(plan: WorldPlan, person: Person, lamp: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """(N, 5) at the kit: illuminance lux, share of infrared, and green, red, blue lux of what it looks at.
+
+    A lamp at `lamp` (3,), whose direct light the person can stand in; what walls and ceiling give back of it; and a
+    sky behind passing clouds. Whoever is near takes away some of all that is not direct.
+    """
+    random = plan.rng("light")
+    grid = person.grid
+    near, direct = _nearness(person), _direct(person, lamp)
+    indirect, sky = random.uniform(80, 160), random.uniform(40, 300)
+    clouds = np.sin(2 * np.pi * grid / random.uniform(20, 90) + random.uniform(0, 6.28))
+    lamps = direct + indirect * (1 - 0.3 * near)
+    skies = sky * np.exp(0.35 * clouds) * (1 - 0.2 * near)
+    lux = lamps + skies
+    infrared = (LAMP_INFRARED * lamps + SKY_INFRARED * skies) / lux
+    walls, clothes = random.uniform(0.85, 1.1, 3), random.uniform(0.4, 1.2, 3)
+    given_back = 0.25 * (lamps[:, None] * LAMP_GRB + skies[:, None] * SKY_GRB)
+    seen = given_back * (walls + near[:, None] * (clothes - walls))
+    return _on(t, grid, np.column_stack([lux, infrared, seen]))
+
+
+def _direct(person: Person, lamp: np.ndarray) -> np.ndarray:
+    """(G,) lux straight from the lamp, on the person's grid: less while head or trunk are in its way."""
+    way = lamp - KIT
+    far = float(np.linalg.norm(way))
+    lux = 300.0 * way[2] / far**3
+    left = np.ones(len(person.grid))
+    for segment in ("neck", "body"):
+        at = person.point(segment, mounted(person, segment), person.grid) - KIT
+        along = np.clip(at @ way / far**2, 0, 1)
+        beside = np.linalg.norm(at - along[:, None] * way, axis=1)
+        left *= 1 - 0.9 * np.exp(-((beside / (1.5 * GIRTH[segment])) ** 2))
+    return lux * left
+
+
+def infrared(plan: WorldPlan, person: Person, eye: np.ndarray, turn: Rotation, t: np.ndarray) -> np.ndarray:
+    """(N, 4) pA: the four sensors of an AK9753 beside the third-person camera; right, below, left, above.
+
+    Args:
+        eye: (3,) where it is. turn: world <- camera (x right, y down, z forward).
+    """
+    random = plan.rng("infrared")
+    grid = person.grid[::2]
+    right, down = np.radians(QUADRANTS).T
+    axes = np.column_stack([np.tan(right), np.tan(down), np.ones(4)])
+    axes /= np.linalg.norm(axes, axis=1, keepdims=True)
+    seen = np.zeros((len(grid), 4))
+    for segment in SEGMENTS:
+        kind = segment if segment in WARMTH else segment[1:]
+        way = turn.inv().apply(person.point(segment, mounted(person, segment), grid) - eye)
+        far = np.linalg.norm(way, axis=1, keepdims=True)
+        angle = np.degrees(np.arccos(np.clip(way / far @ axes.T, -1, 1)))
+        steradians = 2 * np.pi * (1 - np.cos(np.arctan(GIRTH[kind] / far)))
+        seen += WARMTH[kind] * steradians * np.exp(-0.5 * (angle / QUADRANT_WIDTH_DEG) ** 2)
+    drift = np.sin(2 * np.pi * grid / random.uniform(60, 300) + random.uniform(0, 6.28))
+    walls = random.normal(0, 40, 4) + 15 * drift[:, None]
+    return _on(t, grid, walls + PA_PER_KELVIN_STERADIAN * seen)
+
+
+def magnetic(plan: WorldPlan, person: Person, t: np.ndarray) -> np.ndarray:
+    """(N, 3) uT at the kit, which stands along the world's axes: the Earth, iron in the kit, and whoever comes near."""
+    random = plan.rng("magnetic")
+    grid = person.grid
+    way = person.point("body", np.zeros(3), grid) - KIT
+    far = np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 0.4)
+    moment = random.normal(0, 1, 3)
+    moment *= POCKET_UT_M3 / np.linalg.norm(moment)
+    along = way / far
+    pockets = (3 * along * (along @ moment)[:, None] - moment) / far**3
+    drift = np.sin(2 * np.pi * grid[:, None] / random.uniform(60, 300, 3) + random.uniform(0, 6.28, 3))
+    return _on(t, grid, EARTH_UT + random.normal(0, 3, 3) + 0.1 * drift + pockets)
+
+
+def _nearness(person: Person) -> np.ndarray:
+    """(G,) 1 at the kit, falling with the person's distance from it, on the person's grid."""
+    return np.exp(-np.hypot(*(person.ground(person.grid) - KIT[:2]).T) / 1.2)
+
+
+def _on(t: np.ndarray, grid: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """(N, C) at times (N,) what was computed on a grid: the same values at the same times, whoever asks."""
+    return np.stack([np.interp(t, grid, column) for column in columns.T], axis=1)

@@ -276,6 +276,19 @@ class World:
         """(N, 4): temperature degC, pressure Pa, relative humidity %, gas resistance ohm at the kit."""
         return senses.air(self.plan, self._person, self._script, _seconds(t_ns))
 
+    def light(self, t_ns: Sequence[int] | np.ndarray) -> np.ndarray:
+        """(N, 5) at the kit: illuminance lux, share of infrared (0 to 1), and green, red, blue lux before it."""
+        return senses.light(self.plan, self._person, self.home.lamp, _seconds(t_ns))
+
+    def infrared(self, t_ns: Sequence[int] | np.ndarray) -> np.ndarray:
+        """(N, 4) pA: an AK9753 beside the third camera, whose sensors look right, down, left and up."""
+        turn = looking(THIRD_AT, THIRD_LOOKS_AT)
+        return senses.infrared(self.plan, self._person, THIRD_AT, turn, _seconds(t_ns))
+
+    def magnetic(self, t_ns: Sequence[int] | np.ndarray) -> np.ndarray:
+        """(N, 3) uT at the kit, in the world's axes."""
+        return senses.magnetic(self.plan, self._person, _seconds(t_ns))
+
 
 def _seconds(t_ns: Sequence[int] | np.ndarray) -> np.ndarray:
     """(N,) float64 seconds of world time (a session is far shorter than what float64 blurs)."""
