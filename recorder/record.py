@@ -20,9 +20,10 @@ from recorder.camera import Camera
 from recorder.microphone import Microphone, SoundBlock
 from recorder.mux import EncodedFrame
 from recorder.session import Device, Session
+from recorder.watch import Notice, Watched
 from recorder.writer import KitLayout, KitWriter
 
-Item = EncodedFrame | SoundBlock
+Item = EncodedFrame | SoundBlock | Notice
 
 READING_LAG_TICKS = 12
 """A tick is packed a fifth of a second after it ended: readings come from their process in batches."""
@@ -108,12 +109,13 @@ def record_live(
 ) -> Recorded:
     """Record until `stop` is set or `ticks` have passed; blocks. Call from the thread that owns the writer."""
     inbox: queue.SimpleQueue[Item] = queue.SimpleQueue()
+    found: tuple[tuple[Camera | Microphone | None, str], ...] = ((kit.microphone, "microphone"), (kit.camera, "camera"))
+    devices = [Watched(device, stream) for device, stream in found if device is not None]
     kit.acquisition.open()
     kit.acquisition.start(kit.t0_ns)
     try:
-        for producer in (kit.microphone, kit.camera):
-            if producer is not None:
-                producer.start(inbox.put)
+        for device in devices:
+            device.start(inbox.put)
         now, failed = 0, False
         while not stop.is_set() and (ticks is None or now < ticks):
             _take(inbox, writer, wait_s=POLL_S)
@@ -122,15 +124,17 @@ def record_live(
             if kit.acquisition.failure and not failed:  # picture and sound go on without the sensors
                 failed = True
                 writer.event("failure", part="acquisition", text=kit.acquisition.failure)
-            now = tick_at(kit.t0_ns, kit.clock.now_ns())
+            now_ns = kit.clock.now_ns()
+            for device in devices:
+                device.check(now_ns)
+            now = tick_at(kit.t0_ns, now_ns)
             writer.advance(min(now - READING_LAG_TICKS, ticks or now))
             if writer.waiting_for_camera and now > CAMERA_WAIT_S * TICK_HZ:
                 writer.open_without_camera()
             on_tick(now)
     finally:
-        for producer in (kit.camera, kit.microphone):
-            if producer is not None:
-                producer.stop()
+        for device in reversed(devices):
+            device.stop()
         end = tick_at(kit.t0_ns, kit.clock.now_ns())
         report = kit.acquisition.stop()
         _take(inbox, writer, wait_s=0)
@@ -193,6 +197,8 @@ def _take(inbox: queue.SimpleQueue[Item], writer: KitWriter, wait_s: float) -> N
         while True:
             if isinstance(item, EncodedFrame):
                 writer.video(item)
+            elif isinstance(item, Notice):
+                writer.notice(item)
             else:
                 writer.sound(item)
             item = inbox.get_nowait()

@@ -41,6 +41,9 @@ class Stream:
         channels: meaning of the counts (``sensor`` streams).
         native_hz: how often the sensor is read.
         size: (width, height) in pixels (``video``).
+        latency_ns: what an event's time on this stream is later than its time on the device's microphone
+            (``video`` of a kit; see `recorder.clap`). None where nobody measured it.
+        latency_sigma_ns: standard deviation of `latency_ns`.
     """
 
     name: str
@@ -53,6 +56,8 @@ class Stream:
     channels: tuple[Channel, ...] = ()
     native_hz: float | None = None
     size: tuple[int, int] | None = None
+    latency_ns: int | None = None
+    latency_sigma_ns: int | None = None
 
     def track(self) -> TrackSpec:
         """The track specification of a ``sensor`` stream."""

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from firmware_host.clock import SECOND_NS, Clock
+from firmware_host.clock import SECOND_NS
 
 STALL_NS = 2 * SECOND_NS
 """A device that gave nothing for this long has stalled."""
@@ -58,21 +57,21 @@ def _in_thread(work: Callable[[], None]) -> None:
 class Watched:
     """A device and its watch. `start`, `check` and `stop` belong to one thread, which never waits for the device."""
 
-    def __init__(
-        self, device: Device, stream: str, clock: Clock, spawn: Callable[[Callable[[], None]], None] = _in_thread
-    ) -> None:
+    def __init__(self, device: Device, stream: str, spawn: Callable[[Callable[[], None]], None] = _in_thread) -> None:
         """`spawn` runs a restart beside everything else: opening a camera takes a second, closing a dead one longer."""
         self._device = device
         self._stream = stream
-        self._clock = clock
         self._spawn = spawn
         self._sink: Callable[[Any], None] = lambda _: None
         self._round = 0
+        self._given = 0
+        self._seen = -1
+        self._silent = False
         self._restarting = False
         self._stopped = False
-        self._silent = False
+        self._now_ns = 0
         self._heard_ns = 0
-        self._due_ns = 0
+        self._due_ns: int | None = None
         self._pause_ns = FIRST_PAUSE_NS
 
     def start(self, sink: Callable[[Any], None]) -> None:
@@ -82,19 +81,28 @@ class Watched:
             PortError: the device cannot be opened.
         """
         self._sink = sink
-        self._heard_ns = self._clock.now_ns()
-        self._due_ns = self._heard_ns + STALL_NS
         self._open()
 
     def check(self, now_ns: int) -> None:
-        """Have the device started again if it has been silent for too long."""
-        if self._restarting or self._stopped or now_ns < self._due_ns:
+        """Have the device started again if it has been silent for too long. To be called several times a second."""
+        self._now_ns = now_ns
+        if self._given != self._seen:
+            self._seen = self._given
+            self._heard_ns = now_ns
+            self._due_ns = now_ns + STALL_NS
+            self._pause_ns = FIRST_PAUSE_NS
+        elif self._restarting:
             return
-        if not self._silent:
-            self._silent = True
-            self._tell("stalled", self._heard_ns)
-        self._restarting = True
-        self._spawn(self._restart)
+        elif self._due_ns is None:  # a restart has just ended: the device has this long to show that it works
+            self._due_ns = now_ns + STALL_NS + self._pause_ns
+            self._pause_ns = min(2 * self._pause_ns, LONGEST_PAUSE_NS)
+        elif now_ns >= self._due_ns:
+            self._due_ns = None
+            if not self._silent:
+                self._silent = True
+                self._tell("stalled", self._heard_ns)
+            self._restarting = True
+            self._spawn(self._restart)
 
     def stop(self) -> None:
         """Stop the device. One that hangs is left behind after STOP_LIMIT_S."""
@@ -104,22 +112,19 @@ class Watched:
         worker.join(STOP_LIMIT_S)
         if worker.is_alive():
             self._round += 1
-            self._tell("unstopped", self._clock.now_ns(), f"no answer within {STOP_LIMIT_S:g} s")
+            self._tell("unstopped", self._now_ns, f"no answer within {STOP_LIMIT_S:g} s")
 
     def _open(self) -> None:
         self._round += 1
         here = self._round
 
-        def take(item: Any) -> None:
+        def take(item: Any) -> None:  # in the device's thread: count, pass on, leave
             if here != self._round:  # left over from before a restart
                 return
-            now_ns = self._clock.now_ns()
             if self._silent:
                 self._silent = False
-                self._tell("reopened", now_ns)
-                self._pause_ns = FIRST_PAUSE_NS
-            self._heard_ns = now_ns
-            self._due_ns = now_ns + STALL_NS
+                self._tell("reopened", item.t_ns)
+            self._given += 1
             self._sink(item)
 
         self._device.start(take)
@@ -127,8 +132,8 @@ class Watched:
     def _close(self) -> None:
         try:
             self._device.stop()
-        except Exception as error:  # whatever a broken device raises, the recording must end in order
-            self._tell("unstopped", self._clock.now_ns(), str(error))
+        except Exception as error:  # whatever a broken device raises, the recording must go on and end in order
+            self._tell("unstopped", self._now_ns, str(error))
 
     def _restart(self) -> None:
         self._round += 1
@@ -137,13 +142,8 @@ class Watched:
             if not self._stopped:
                 self._open()
         except Exception as error:
-            self._tell("unopened", self._clock.now_ns(), str(error))
-            with suppress(Exception):
-                self._device.stop()
+            self._tell("unopened", self._now_ns, str(error))
         finally:
-            if self._silent:
-                self._due_ns = self._clock.now_ns() + STALL_NS + self._pause_ns
-                self._pause_ns = min(2 * self._pause_ns, LONGEST_PAUSE_NS)
             self._restarting = False
 
     def _tell(self, kind: str, t_ns: int, text: str = "") -> None:

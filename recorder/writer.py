@@ -8,23 +8,28 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from firmware_host.clock import TICK_HZ
+from firmware_host.clock import TICK_HZ, tick_ns
 from firmware_host.spec import Flag, Reading, TrackSpec
+from recorder.annexb import parameter_sets
 from recorder.log import KitLog
 from recorder.microphone import SoundBlock
 from recorder.mux import EncodedFrame, MatroskaWriter, RowTrack, sensor_metadata
 from recorder.pack import TIMING_CHANNELS, SensorPacker, frame_row
-from recorder.samplerate import RateEstimator, RateFit
+from recorder.samplerate import RateFit
 from recorder.session import Stream
+from recorder.timeline import SoundTimeline
+from recorder.watch import Notice
 
 GAP_FRAMES = 1.5
 """Two frames further apart than this many periods have a gap between them."""
+SILENCE_LAG_TICKS = 2 * TICK_HZ
+"""A silent microphone's track is filled up to this long ago: what it gives when it comes back has its place free."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +53,19 @@ class SensorLayout:
 
 
 @dataclass(frozen=True)
+class Latency:
+    """How much later the camera stamps an event than the microphone does, as `recorder.clap` measures it."""
+
+    ns: int
+    sigma_ns: int
+
+
+@dataclass(frozen=True)
 class KitLayout:
-    """What a kit's file holds. `size` and `fps` are None without a camera, `sound_hz` without a microphone."""
+    """What a kit's file holds. `size` and `fps` are None without a camera, `sound_hz` without a microphone.
+
+    `camera_latency` is None where nobody measured it.
+    """
 
     name: str
     sensors: tuple[SensorLayout, ...]
@@ -57,6 +73,7 @@ class KitLayout:
     fps: int | None = None
     sound_hz: int | None = None
     warm_up_s: float = 0.0
+    camera_latency: Latency | None = None
 
 
 class KitWriter:
@@ -73,11 +90,13 @@ class KitWriter:
         self._packers = [SensorPacker(s.name, s.tracks, t0_ns, s.due) for s in layout.sensors]
         self._by_name = {p.sensor: p for p in self._packers}
         self._ticks = 0
-        self._rate = RateEstimator(layout.sound_hz or 1, layout.warm_up_s)
+        self._timeline = SoundTimeline(layout.sound_hz or 1, layout.warm_up_s)
         self._logged_seconds = 0
         self._first_frame_ns: int | None = None
         self._last_frame_ns = 0
-        self._first_sample: int | None = None
+        self._headers: tuple[bytes, bytes] | None = None
+        self._need_keyframe = False
+        self._first_block: SoundBlock | None = None
         self._waiting: list[SoundBlock] = []
         self._settings: dict[str, dict[str, Any]] = {}
         if layout.fps is None:
@@ -94,12 +113,14 @@ class KitWriter:
         return self._mux is None
 
     def video(self, frame: EncodedFrame) -> None:
-        """Add a frame; those before tick 0, or before the first keyframe after it, are passed over."""
-        if self._mux is None:
-            if not frame.keyframe or frame.t_ns < self.t0_ns:
-                return
+        """Add a frame; those before tick 0, or before the first keyframe after it, are passed over, and counted."""
+        early = frame.t_ns < self.t0_ns or not frame.keyframe
+        if self._mux is None and not early and (headers := parameter_sets(frame.data)):
+            self._headers = headers
             self._open(frame)
-        assert self._mux is not None
+        if self._mux is None or not self._fits(frame):
+            self.counters["camera.passed_over"] += 1
+            return
         if self._first_frame_ns is None:
             self._first_frame_ns = frame.t_ns
             self._log.write("stream", name="camera", t0_ns=frame.t_ns)
@@ -111,22 +132,54 @@ class KitWriter:
         self._mux.video(frame, frame.t_ns - self.t0_ns)
         self._mux.rows("camera.timing", np.array([frame_row(frame.t_ns - self._first_frame_ns)], np.int32))
 
+    def _fits(self, frame: EncodedFrame) -> bool:
+        """Whether a frame can follow those before it. A file has one SPS and PPS; others would spoil what is there."""
+        if self._headers is None:  # the file was opened without a camera
+            return False
+        if frame.keyframe and (headers := parameter_sets(frame.data)):
+            if headers != self._headers and not self._need_keyframe:
+                self.counters["camera.changed"] += 1
+                text = "the camera came back with other settings (SPS, PPS), which this file cannot hold"
+                self._log.write("changed", stream="camera", t_ns=frame.t_ns, text=text)
+            self._need_keyframe = headers != self._headers
+        return not self._need_keyframe
+
     def sound(self, block: SoundBlock) -> None:
         """Add a block; one that began before tick 0 is passed over."""
         if block.overflowed:
             self.counters["microphone.overflows"] += 1
-            self._log.write("overflow", stream="microphone", sample=block.first, t_ns=block.t_ns)
-        if block.t_ns < self.t0_ns and self._first_sample is None:
-            return
-        if self._mux is None:
-            self._waiting.append(block)
-            return
-        if self._first_sample is None:
-            self._first_sample = block.first
-            self._log.write("stream", name="microphone", t0_ns=block.t_ns)
-        self._rate.add(block.first - self._first_sample, block.t_ns)
-        self.counters["microphone.samples"] += len(block.x)
-        self._mux.sound(block.x, block.t_ns - self.t0_ns)
+            self._log.write("overflow", stream="microphone", t_ns=block.t_ns)
+        self._hear(self._timeline.add(block))
+
+    def notice(self, notice: Notice) -> None:
+        """Log what happened to the camera or the microphone, and make room for what is missing."""
+        self.counters[f"{notice.stream}.{notice.kind}"] += 1
+        self._log.write(notice.kind, stream=notice.stream, t_ns=notice.t_ns, text=notice.text)
+        if notice.stream == "microphone" and notice.kind == "stalled":
+            self._hear(self._timeline.fall_silent())
+        elif notice.stream == "camera" and notice.kind == "reopened":
+            self._need_keyframe = True
+
+    def _hear(self, blocks: Sequence[SoundBlock]) -> None:
+        """Mux blocks that have their place on the microphone's count of samples."""
+        for block in blocks:
+            if block.t_ns < self.t0_ns and self._first_block is None:
+                continue
+            if self._mux is None:
+                self._waiting.append(block)
+                continue
+            if self._first_block is None:
+                self._first_block = block
+                self._log.write("stream", name="microphone", t0_ns=block.t_ns)
+            self.counters["microphone.samples"] += len(block.x)
+            self._mux.sound(block.x, block.t_ns - self.t0_ns)
+        for gap in self._timeline.take_gaps():
+            self.counters["microphone.gaps"] += 1
+            self.counters["microphone.lost_samples"] += gap.samples
+            sample = gap.first - (self._first_block.first if self._first_block else 0)
+            self._log.write(
+                "gap", stream="microphone", from_ns=gap.from_ns, to_ns=gap.to_ns, sample=sample, samples=gap.samples
+            )
 
     def readings(self, readings: Sequence[Reading]) -> None:
         """Keep readings until `advance` packs their ticks."""
@@ -150,6 +203,7 @@ class KitWriter:
             self._mux.rows(f"{packer.sensor}.timing", timing)
             if lost := int((timing[:, 2] == Flag.LOST).sum()):
                 self.counters[f"{packer.sensor}.{Flag.LOST.name}"] += lost
+        self._hear(self._timeline.fill(tick_ns(self.t0_ns, tick - SILENCE_LAG_TICKS)))
         if tick // TICK_HZ > self._ticks // TICK_HZ:
             self._each_second()
         if tick * 2 // TICK_HZ > self._ticks * 2 // TICK_HZ:
@@ -180,8 +234,11 @@ class KitWriter:
         if self._mux is None:
             self._open(None)
         assert self._mux is not None
+        self._hear(self._timeline.finish())
         self._mux.close()
-        fit = self._rate.fit() if self._first_sample is not None else None
+        fit = self._timeline.rate.fit() if self._first_block is not None else None
+        if fit and self._first_block:
+            fit = replace(fit, t0_ns=fit.time_ns(self._first_block.first))
         self._log.write("counters", **self.counters)
         self._log.close()
         return fit
@@ -191,9 +248,13 @@ class KitWriter:
         layout, streams = self.layout, []
         if layout.fps:
             t0_ns = self._first_frame_ns or self.t0_ns
-            streams.append(Stream("camera", "video", t0_ns, layout.fps, size=layout.size))
+            camera = Stream("camera", "video", t0_ns, layout.fps, size=layout.size)
+            if late := layout.camera_latency:
+                camera = replace(camera, latency_ns=late.ns, latency_sigma_ns=late.sigma_ns)
+            streams.append(camera)
         if layout.sound_hz:
-            t0_ns, rate = (fit.t0_ns, fit.rate_hz) if fit else (self.t0_ns, float(layout.sound_hz))
+            begun_ns = self._first_block.t_ns if self._first_block else self.t0_ns
+            t0_ns, rate = (fit.t0_ns, fit.rate_hz) if fit else (begun_ns, float(layout.sound_hz))
             streams.append(Stream("microphone", "audio", t0_ns, rate))
         if layout.fps:
             streams.append(Stream("camera.timing", "timing", self._first_frame_ns or self.t0_ns, layout.fps))
@@ -213,14 +274,15 @@ class KitWriter:
             self._media, tracks, first_frame=first, fps=layout.fps or 30, sound_rate_hz=layout.sound_hz
         )
         waiting, self._waiting = self._waiting, []
-        for block in waiting:
-            self.sound(block)
+        self._hear(waiting)
 
     def _each_second(self) -> None:
         self._log.clocks()
-        pairs = self._rate.pairs()
+        if self._first_block is None:
+            return
+        pairs = self._timeline.rate.pairs()
         for sample, t_ns in pairs[self._logged_seconds : -1]:  # the last second may still improve
-            self._log.write("sound", sample=sample, t_ns=t_ns)
+            self._log.write("sound", sample=sample - self._first_block.first, t_ns=t_ns)
         self._logged_seconds = max(self._logged_seconds, len(pairs) - 1)
 
 

@@ -76,7 +76,8 @@ class Playing:
     def start(self, sink) -> None:
         if self.breaks:
             raise PortError("microphone 'hw:1' cannot be opened; `python -m sounddevice` lists the devices")
-        for item in self.items:
+        items, self.items = self.items, []
+        for item in items:
             sink(item)
 
     def stop(self) -> None:
