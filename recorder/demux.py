@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain, pairwise
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import av.error
@@ -78,6 +79,25 @@ def _start_ns(stream: av.stream.Stream) -> int:
     if stream.start_time is None or stream.time_base is None:
         return 0
     return stream.start_time * stream.time_base.numerator * SECOND_NS // stream.time_base.denominator
+
+
+def sought(file: BinaryIO, t_ns: int) -> tuple[int, int]:
+    """Seek in an open media file, as a player would.
+
+    Returns:
+        the file's duration in ns, and the time of the first packet after seeking to `t_ns`.
+
+    Raises:
+        SessionError: FFmpeg cannot open it, or finds nothing there.
+    """
+    try:
+        with av.open(file) as container:
+            stream = next(iter(container.streams.video or container.streams))
+            container.seek(t_ns // 1000)
+            found = next(t for p in container.demux(stream) if (t := _pts_ns(p)) is not None)
+            return (container.duration or 0) * 1000, found
+    except (av.error.FFmpegError, OSError, StopIteration) as error:
+        raise SessionError(f"a player cannot seek in it ({_strerror(error)})") from error
 
 
 def read_rows(path: Path, names: Collection[str]) -> dict[str, np.ndarray]:
