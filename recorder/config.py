@@ -52,6 +52,27 @@ class DiskConfig:
 
 
 @dataclass(frozen=True)
+class SpeakerConfig:
+    """A loudspeaker for the tones: PortAudio's name for it, empty for the default."""
+
+    device: str = ""
+
+
+@dataclass(frozen=True)
+class ButtonConfig:
+    """A push button between a GPIO and ground, by its Broadcom number."""
+
+    gpio: int
+
+
+@dataclass(frozen=True)
+class LedConfig:
+    """An LED behind a resistor at a GPIO, by its Broadcom number."""
+
+    gpio: int
+
+
+@dataclass(frozen=True)
 class KitFile:
     """A whole `kit.toml`.
 
@@ -70,6 +91,9 @@ class KitFile:
     camera: CameraConfig | None = None
     microphone: MicrophoneConfig | None = None
     disk: DiskConfig = field(default_factory=DiskConfig)
+    speaker: SpeakerConfig | None = None
+    button: ButtonConfig | None = None
+    led: LedConfig | None = None
     wearer: str | None = None
     view: str | None = None
     tone_distance_m: float | None = None
@@ -190,6 +214,11 @@ def _judge(kit: KitFile) -> Iterator[_Wrong]:
                 yield _Wrong((name, key), f"{key} is {value}; it must be positive")
     if not 0 <= kit.disk.stop_minutes <= kit.disk.warn_minutes:
         yield _Wrong(("disk",), "stop_minutes must be from 0 to warn_minutes")
+    for name, pin in (("button", kit.button), ("led", kit.led)):
+        if pin is not None and not 0 <= pin.gpio <= 27:
+            yield _Wrong((name, "gpio"), f"gpio is {pin.gpio}; a Pi's header has GPIO 0 to 27")
+    if kit.button and kit.led and kit.button.gpio == kit.led.gpio:
+        yield _Wrong(("led", "gpio"), f"button and LED are both at GPIO {kit.led.gpio}; give each its own")
     yield from _judge_sensors(kit.sensors)
 
 
