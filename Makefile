@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+PEERS := tests/firmware_host/peers/requirements.txt
 
 .PHONY: demo test lint bench docs clean system
 
@@ -24,11 +25,12 @@ docs: $(VENV)/ready
 	$(BIN)/python docs/check.py
 
 # The constraints name the versions that the tests ran with; torch's pin also keeps the CPU build.
-$(VENV)/ready: pyproject.toml constraints.txt
+$(VENV)/ready: pyproject.toml constraints.txt $(PEERS)
 	bash docs/system.sh
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch numpy
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps --requirement $(PEERS)
 	touch $@
 
 clean:
