@@ -95,7 +95,7 @@ class KitWriter:
         self._first_frame_ns: int | None = None
         self._last_frame_ns = 0
         self._headers: tuple[bytes, bytes] | None = None
-        self._need_keyframe = False
+        self._need_keyframe = self._changed = False
         self._first_block: SoundBlock | None = None
         self._waiting: list[SoundBlock] = []
         self._settings: dict[str, dict[str, Any]] = {}
@@ -137,11 +137,11 @@ class KitWriter:
         if self._headers is None:  # the file was opened without a camera
             return False
         if frame.keyframe and (headers := parameter_sets(frame.data)):
-            if headers != self._headers and not self._need_keyframe:
+            if headers != self._headers and not self._changed:
                 self.counters["camera.changed"] += 1
                 text = "the camera came back with other settings (SPS, PPS), which this file cannot hold"
                 self._log.write("changed", stream="camera", t_ns=frame.t_ns, text=text)
-            self._need_keyframe = headers != self._headers
+            self._need_keyframe = self._changed = headers != self._headers
         return not self._need_keyframe
 
     def sound(self, block: SoundBlock) -> None:

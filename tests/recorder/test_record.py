@@ -1,6 +1,7 @@
 """The live loop, with devices that misbehave. Time is a clock that moves when it is read."""
 
 import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,11 @@ from firmware_host.health import State, Transition
 from firmware_host.process import AcquisitionReport
 from firmware_host.spec import Channel, Flag, Reading, TrackSpec
 from recorder.camera import H264Encoder
-from recorder.demux import container_frame_times_ns, read_rows
+from recorder.demux import container_frame_times_ns, read_rows, video_frames
 from recorder.log import read_log
 from recorder.microphone import SoundBlock
 from recorder.record import KitRole, LiveKit, record_live
+from recorder.watch import Watched
 from recorder.writer import KitLayout, KitWriter, SensorLayout
 
 T0 = 9_000_000_000
@@ -165,3 +167,118 @@ def test_a_microphone_that_cannot_be_opened_stops_the_rest_in_order(tmp_path: Pa
     with pytest.raises(PortError, match="hw:1"):
         record_live(live, writer, threading.Event(), ticks=60)
     assert live.acquisition.stopped
+
+
+class Dying:
+    """Gives items as the clock passes their times, dies for a while, and gives the later ones when started again."""
+
+    def __init__(self, items: list, clock: FakeClock, dies_ns: int, back_ns: int, resume=lambda items: items) -> None:
+        self.items, self.clock, self.resume = items, clock, resume
+        self.dies_ns, self.back_ns, self.starts, self.sink = dies_ns, back_ns, 0, None
+
+    def start(self, sink) -> None:
+        self.starts += 1
+        now_ns = FakeClock.now_ns(self.clock)
+        if self.dies_ns <= now_ns < self.back_ns:
+            raise PortError("no such device")
+        if self.starts > 1:
+            self.items = self.resume([i for i in self.items if i.t_ns >= now_ns])
+            self.dies_ns = 10**18
+        self.sink = sink
+
+    def stop(self) -> None:
+        self.sink = None
+
+    def play(self) -> None:
+        now_ns = FakeClock.now_ns(self.clock)
+        while self.items and self.items[0].t_ns <= now_ns:
+            item = self.items.pop(0)
+            if self.sink and item.t_ns < self.dies_ns:
+                self.sink(item)
+
+
+def record_with_a_death(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **devices: Dying):
+    monkeypatch.setattr("recorder.watch._in_thread", None)  # restarts must be in the test's hands
+    monkeypatch.setattr("recorder.record.Watched", partial(Watched, spawn=lambda work: work()))
+    live, writer = kit(tmp_path, **devices)
+    live.clock = next(iter(devices.values())).clock
+    recorded = record_live(
+        live, writer, threading.Event(), ticks=1500, on_tick=lambda _: [d.play() for d in devices.values()]
+    )
+    return recorded, [e for e in read_log(tmp_path / "kit-01.log.jsonl") if e["type"] != "tick"]
+
+
+def encoded(seconds: float, start_ns: int = T0) -> list:
+    encoder = H264Encoder(64, 48, 30, 100_000)
+    grey = np.full((72, 64), 90, np.uint8)
+    return [encoder.encode(grey, start_ns + k * 33_333_333) for k in range(int(seconds * 30))]
+
+
+def test_a_camera_that_dies_in_mid_recording_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    clock = SteppingClock(T0)
+    camera = Dying(encoded(25), clock, T0 + 8 * 10**9, T0 + 15 * 10**9, lambda left: encoded(25 - 15, left[0].t_ns))
+    microphone = Dying(list(blocks(250)), clock, 10**18, 10**18)
+    recorded, log = record_with_a_death(tmp_path, monkeypatch, camera=camera, microphone=microphone)
+    rows = read_rows(tmp_path / "kit-01.mkv", ["light.value", "microphone", "camera.timing"])
+    assert len(rows["light.value"]) == 1500, "sensors went on"
+    assert len(rows["microphone"]) >= 247 * 4800, "sound went on"
+    assert recorded.counters["camera.stalled"] == recorded.counters["camera.reopened"] == 1
+    (gap,) = [e for e in log if e["type"] == "gap"]
+    assert gap["stream"] == "camera"
+    assert (gap["from_ns"] - T0) / 1e9 == pytest.approx(8, abs=0.1)
+    assert 15 <= (gap["to_ns"] - T0) / 1e9 < 22, "back within the longest pause of its early tries"
+    shown = list(video_frames(tmp_path / "kit-01.mkv"))
+    assert len(shown) == recorded.counters["camera.frames"] == len(rows["camera.timing"])
+    assert shown[-1][1] > 24e9
+
+
+def test_a_camera_that_comes_back_with_another_size_is_refused_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def wider(left: list) -> list:
+        encoder = H264Encoder(96, 48, 30, 100_000)
+        return [encoder.encode(np.full((72, 96), 90, np.uint8), f.t_ns) for f in left]
+
+    clock = SteppingClock(T0)
+    camera = Dying(encoded(25), clock, T0 + 8 * 10**9, T0 + 9 * 10**9, wider)
+    recorded, log = record_with_a_death(tmp_path, monkeypatch, camera=camera)
+    assert recorded.counters["camera.changed"] == 1
+    assert next(e["text"] for e in log if e["type"] == "changed").startswith("the camera came back with other settings")
+    shown = list(video_frames(tmp_path / "kit-01.mkv"))
+    assert len(shown) == 240, "what was there is whole, and nothing else is in the file"
+    assert {image.shape for _, _, image in shown} == {(48, 64)}
+
+
+def test_a_microphone_that_dies_in_mid_recording_comes_back_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    clock = SteppingClock(T0)
+    sound = [
+        SoundBlock(0, np.arange(k * 4800, (k + 1) * 4800, dtype=np.int32) + 1, b.t_ns)
+        for k, b in enumerate(blocks(250))
+    ]
+    microphone = Dying(sound, clock, T0 + 9 * 10**9, T0 + 14 * 10**9)
+    camera = Dying(encoded(25), clock, 10**18, 10**18)
+    recorded, log = record_with_a_death(tmp_path, monkeypatch, camera=camera, microphone=microphone)
+    rows = read_rows(tmp_path / "kit-01.mkv", ["light.value", "microphone"])
+    assert len(rows["light.value"]) == 1500
+    assert recorded.counters["camera.frames"] > 740, "the picture went on"
+    x = rows["microphone"][:, 0]
+    heard = np.flatnonzero(x)
+    assert np.abs(x[heard] - 1 - heard).max() < 48, "each sample is where its time is, to a millisecond"
+    (gap,) = [e for e in log if e["type"] == "gap"]
+    assert gap["stream"] == "microphone"
+    assert gap["samples"] == recorded.counters["microphone.lost_samples"] == len(x) - len(heard)
+    assert (gap["from_ns"] - T0) / 1e9 == pytest.approx(9, abs=0.1)
+    assert {"stalled", "unopened", "reopened"} <= {e["type"] for e in log if e.get("stream") == "microphone"}
+
+
+def test_a_camera_that_comes_too_late_for_the_file_does_not_end_the_recording(tmp_path: Path):
+    late = SteppingClock(T0)
+    camera = Dying(encoded(12, T0 + 7 * 10**9), late, 10**18, 10**18)
+    live, writer = kit(tmp_path, camera=camera)
+    live.clock = late
+    recorded = record_live(live, writer, threading.Event(), ticks=600, on_tick=lambda _: camera.play())
+    assert recorded.counters["camera.missing"] == 1
+    assert recorded.counters["camera.passed_over"] > 60
+    assert recorded.ticks == 600
