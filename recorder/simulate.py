@@ -158,6 +158,14 @@ def prepare(plan: HomePlan, scratch: Path, on_done: Callable[[str], None] = lamb
     return Prepared(plan, scratch, frame_ns, distance_m)
 
 
+def prepare_room(plan: HomePlan, scratch: Path) -> None:
+    """Render into `scratch` what the room kit sees, hears and feels, and nothing else, in this process."""
+    _render_third(plan, _frame_times(plan), scratch)
+    world = _world(plan.world)
+    _save_sound(plan, world, "kit-01", scratch)
+    _save_stimulus(plan, world, "kit-01", scratch)
+
+
 def imported_devices(plan: HomePlan, distance_m: dict[str, float]) -> tuple[Device, Device]:
     """Manifest entries of the head camera and the eye tracker."""
     world = plan.world
