@@ -7,6 +7,7 @@ sample, subtracted from CLOCK_MONOTONIC inside the callback.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from firmware_host.errors import PortError
+from recorder.tone import tone
 
 NOMINAL_HZ = 48_000
 BLOCK = 1024
@@ -98,3 +100,49 @@ class SoundDeviceMicrophone:
             self._stream.stop()
             self._stream.close()
             self._stream = None
+
+
+class SoundDeviceSpeaker:
+    """A loudspeaker through PortAudio."""
+
+    def __init__(self, device: str | int | None = None) -> None:
+        self._device = device
+
+    def sound(self, kind: str) -> int:
+        """Sound the start or end tone to its end; returns when its first sample left, ns of CLOCK_MONOTONIC.
+
+        Raises:
+            PortError: there is no such device, or it does not do 48 kHz.
+        """
+        import sounddevice
+
+        wave, rest = tone(kind).reshape(-1, 1), np.zeros((NOMINAL_HZ // 10, 1), np.float32)
+        left_ns: list[int] = []
+        given = 0
+        ended = threading.Event()
+        whole = np.concatenate([wave, rest])  # a last buffer that is cut short would cut the tone
+
+        def fill(out: np.ndarray, frames: int, when: Any, _: Any) -> None:
+            nonlocal given
+            if not left_ns:
+                ahead_ns = round((when.outputBufferDacTime - when.currentTime) * 1e9)
+                left_ns.append(time.monotonic_ns() + (ahead_ns if 0 <= ahead_ns < MAX_AGE_NS else 0))
+            part = whole[given : given + frames]
+            out[: len(part)], out[len(part) :] = part, 0
+            given += len(part)
+            if given == len(whole):
+                raise sounddevice.CallbackStop
+
+        try:
+            with sounddevice.OutputStream(
+                samplerate=NOMINAL_HZ, device=self._device, channels=1, callback=fill, finished_callback=ended.set
+            ):
+                ended.wait(len(whole) / NOMINAL_HZ + 5)
+        except (sounddevice.PortAudioError, ValueError) as error:
+            raise PortError(
+                f"speaker '{self._device or 'default'}' cannot be opened ({error}); "
+                "`python -m sounddevice` lists the devices"
+            ) from error
+        if not left_ns:
+            raise PortError(f"speaker '{self._device or 'default'}' did not ask for sound; try another device")
+        return left_ns[0]
