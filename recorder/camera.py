@@ -115,3 +115,16 @@ def _pass_on(encoder: Any, sink: Callable[[EncodedFrame], None]) -> Any:
 def yuv420(picture: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8 RGB to (H * 3 / 2, W) uint8 planar YUV 4:2:0, as encoders take it."""
     return av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p").to_ndarray()
+
+
+def jpeg(picture: np.ndarray, width: int = 480) -> bytes:
+    """A small JPEG of one picture, (H * 3 / 2, W) uint8 planar YUV 4:2:0, at most `width` pixels wide."""
+    frame = av.VideoFrame.from_ndarray(picture, format="yuv420p")
+    wide = min(width, frame.width) // 2 * 2
+    high = max(2, round(frame.height * wide / frame.width / 2) * 2)
+    codec = av.CodecContext.create("mjpeg", "w")
+    codec.width, codec.height, codec.pix_fmt = wide, high, "yuvj420p"
+    codec.time_base = Fraction(1, 1)
+    small = frame.reformat(width=wide, height=high, format="yuvj420p")
+    small.pts = 0
+    return b"".join(bytes(packet) for packet in [*codec.encode(small), *codec.encode(None)])
