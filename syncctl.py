@@ -13,7 +13,13 @@ import click
 COMMANDS = {
     "record": ("recorder.cli:record", "Record a session, or simulate one."),
     "inspect": ("recorder.cli:inspect", "Say what a session holds, and what it lost."),
+    "recover": ("recorder.cli:recover", "Make an interrupted session whole."),
     "tone": ("sync.cli:tone", "Write the start or end tone as a WAV file."),
+    "serve": ("recorder.kit_cli:serve", "Serve a status page and an API for this kit."),
+    "service": ("recorder.kit_cli:service", "Run `serve` whenever this machine does."),
+    "kits": ("recorder.kit_cli:kits", "List, start, stop and fetch several kits."),
+    "gather": ("recorder.kit_cli:gather", "Put the sessions of several kits into one."),
+    "redact": ("recorder.kit_cli:redact", "Copy a session with a stretch of it blanked."),
     "add": ("sync.cli:add", "Bring a GoPro, eye-tracker or other media file into a session."),
     "align": ("sync.cli:align", "Put every device of a session on one clock."),
     "offset": ("sync.cli:offset", "Offset and drift between two recordings, by their sound."),

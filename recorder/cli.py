@@ -1,4 +1,4 @@
-"""`syncctl record` and `syncctl inspect`."""
+"""`syncctl record`, `inspect` and `recover`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,10 @@ def record(folder: Path, **options: Any) -> None:
         table = _plan_table(simulate, config)
         emit(as_json, {"plan": table}, table)
         return
-    width, height = _size(options.pop("size"))
+    width, height = size_of(options.pop("size"))
+    from recorder.recover import recover_all
+
+    recover_all(folder.absolute().parent, note, but=folder)
     if simulate:
         duration_s = options.pop("duration_s") or DEFAULT_SIMULATED_S
         from recorder.home import record_home
@@ -83,6 +86,24 @@ def inspect(folder: Path, as_json: bool) -> None:
     emit(as_json, document, table(session, report))
 
 
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@json_option
+def recover(folder: Path, as_json: bool) -> None:
+    """Make an interrupted session whole: durations, indexes for players, the manifest; say what is lost.
+
+    Nothing is encoded or copied again, so it takes seconds and a few kB. It may be interrupted, and run again.
+
+    \b
+    Example:
+      syncctl recover sessions/first
+    """
+    from recorder.recover import recover as make_whole
+
+    recovery = make_whole(folder)
+    emit(as_json, recovery.document(), recovery.lines())
+
+
 def _plan_table(simulate: bool, config: Path) -> list[str]:
     if simulate:
         from recorder.home import simulated_plans
@@ -93,7 +114,8 @@ def _plan_table(simulate: bool, config: Path) -> list[str]:
     return plan_of(config)
 
 
-def _size(text: str) -> tuple[int, int]:
+def size_of(text: str) -> tuple[int, int]:
+    """``WIDTHxHEIGHT`` as two numbers. Raises UsageError."""
     try:
         width, height = (int(part) for part in text.split("x"))
     except ValueError as error:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from io import RawIOBase
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import BinaryIO
@@ -81,7 +82,7 @@ def _start_ns(stream: av.stream.Stream) -> int:
     return stream.start_time * stream.time_base.numerator * SECOND_NS // stream.time_base.denominator
 
 
-def sought(file: BinaryIO, t_ns: int) -> tuple[int, int]:
+def sought(file: BinaryIO | RawIOBase, t_ns: int) -> tuple[int, int]:
     """Seek in an open media file, as a player would.
 
     Returns:
@@ -91,7 +92,7 @@ def sought(file: BinaryIO, t_ns: int) -> tuple[int, int]:
         SessionError: FFmpeg cannot open it, or finds nothing there.
     """
     try:
-        with av.open(file) as container:
+        with av.open(file, mode="r") as container:
             stream = next(iter(container.streams.video or container.streams))
             container.seek(t_ns // 1000)
             found = next(t for p in container.demux(stream) if (t := _pts_ns(p)) is not None)

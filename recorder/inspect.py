@@ -11,7 +11,7 @@ from firmware_host.clock import TICK_HZ
 from firmware_host.errors import SessionError
 from firmware_host.spec import Flag
 from recorder import demux
-from recorder.log import read_log
+from recorder.log import being_written, read_log
 from recorder.session import Device, Session, Stream
 
 SECOND_NS = 1_000_000_000
@@ -55,27 +55,30 @@ def inspect_session(session: Session) -> SessionReport:
 
     A stream that cannot be read is a warning, not an error: what is left of the others is still told.
     """
+    recovered = session.receipt.get("recovered")
     streams: list[StreamReport] = []
-    warnings: list[str] = []
+    warnings = [f"{name}: {why}" for name, why in (recovered or {}).get("never_written", {}).items()]
     lost_s = 0.0
     for device in session.devices:
         try:
-            reports = _device(session, device)
+            reports = device_reports(session, device)
         except SessionError as error:
             warnings.append(str(error))
             continue
         streams += reports
         if device.kind == "kit":
             warnings += [f"{device.name}: the {r.name} recorded nothing" for r in reports if not r.duration_s]
-            lost = _lost_s(session, device, reports)
-            if session.sealed and lost > 1 / TICK_HZ:
-                warnings.append(f"{device.file} is {lost:.2f} s shorter than it was when it was sealed")
-            lost_s = max(lost_s, lost)
-    if not session.sealed and any(d.kind == "kit" for d in session.devices):
-        warnings.insert(0, f"the recording was interrupted: up to {lost_s:.2f} s of a stream are lost at its end")
+            _, lost = lost_by_stream(session, device, reports)
+            worst = max(lost.values(), default=0.0)
+            if session.sealed and not recovered and worst > 1 / TICK_HZ:
+                warnings.append(f"{device.file} is {worst:.2f} s shorter than it was when it was sealed")
+            lost_s = max(lost_s, worst)
+    if recovered or (not session.sealed and any(d.kind == "kit" for d in session.devices)):
+        state = "interrupted and recovered" if recovered else _unsealed(session)
+        warnings.insert(0, f"the recording was {state}: up to {lost_s:.2f} s of a stream are lost at its end")
     return SessionReport(
-        complete=session.sealed and not warnings,
-        recovered=bool(session.receipt.get("recovered")),
+        complete=session.sealed and not recovered and not warnings,
+        recovered=bool(recovered),
         lost_s=round(lost_s, 3),
         streams=tuple(streams),
         counters=session.counters,
@@ -83,7 +86,35 @@ def inspect_session(session: Session) -> SessionReport:
     )
 
 
-def _device(session: Session, device: Device) -> list[StreamReport]:
+def lost_by_stream(session: Session, device: Device, reports: list[StreamReport]) -> tuple[float, dict[str, float]]:
+    """When a kit gave its last sign of life, in seconds since its tick 0; and what each stream lacks of that.
+
+    For a session that was sealed at the end of its recording, that is what the receipt says, and its camera and
+    microphone are left out: they end when they end.
+    """
+    ends = {
+        s.name: (s.t0_ns - _tick0_ns(device)) / SECOND_NS + r.duration_s
+        for s, r in zip(device.streams, reports, strict=True)
+    }
+    recovered = bool(session.receipt.get("recovered"))
+    if session.sealed and not recovered:
+        ends = {n: e for n, e in ends.items() if not n.startswith(("camera", "microphone"))}
+    if session.sealed:
+        last_s = session.receipt.get("devices", {}).get(device.name, {}).get("ticks", 0) / TICK_HZ
+    else:
+        log = read_log(session.path(device.log)) if device.log else ()
+        ticks = [e["tick"] / TICK_HZ for e in log if e.get("type") == "tick"]
+        last_s = max([*ends.values(), *ticks[-1:]], default=0.0)
+    return last_s, {n: round(max(0.0, last_s - e), 3) for n, e in ends.items()}
+
+
+def _unsealed(session: Session) -> str:
+    logs = [session.path(d.log) for d in session.devices if d.log]
+    return "not ended: it is being recorded now" if any(map(being_written, logs)) else "interrupted"
+
+
+def device_reports(session: Session, device: Device) -> list[StreamReport]:
+    """A report of each of a device's streams, in their order. Raises SessionError where its file cannot be read."""
     path = session.path(device.file)
     if device.kind != "kit":
         return [_imported(session, device, s) for s in device.streams]
@@ -102,8 +133,9 @@ def _kit_stream(session: Session, device: Device, stream: Stream, rows: dict[str
         if timing is None:  # the camera never gave a keyframe; the rest of the kit is still to be told
             return StreamReport(**base, duration_s=0.0)
         times = demux.picture_times_ns(stream.t0_ns, timing)
-        frames = len(demux.container_frame_times_ns(session.path(device.file)))
-        return StreamReport(**base, duration_s=round(frames / stream.rate_hz, 3), missed=_frames_missed(times, stream))
+        shown_ns = demux.container_frame_times_ns(session.path(device.file))
+        span_s = (int(shown_ns[-1]) - int(shown_ns[0])) / SECOND_NS + 1 / stream.rate_hz if len(shown_ns) else 0.0
+        return StreamReport(**base, duration_s=round(span_s, 3), missed=_frames_missed(times, stream))
     found = rows.get(stream.name, np.empty((0, 3), np.int32))
     duration_s = round(len(found) / stream.rate_hz, 3)
     if stream.kind == "timing" and stream.sensor is None:
@@ -162,20 +194,6 @@ def _imported(session: Session, device: Device, stream: Stream) -> StreamReport:
     with session.path(device.gaze or "").open(encoding="utf-8") as lines:
         rows = sum(1 for _ in lines) - 1
     return StreamReport(**base, duration_s=round(rows / stream.rate_hz, 3))
-
-
-def _lost_s(session: Session, device: Device, reports: list[StreamReport]) -> float:
-    """Seconds between the last sign of life of a kit and the end of its shortest stream."""
-    ends = {
-        s.name: (s.t0_ns - _tick0_ns(device)) / SECOND_NS + r.duration_s
-        for s, r in zip(device.streams, reports, strict=True)
-    }
-    if session.sealed:
-        expected = session.receipt.get("devices", {}).get(device.name, {}).get("ticks", 0) / TICK_HZ
-        return max(0.0, expected - min(e for n, e in ends.items() if not n.startswith(("camera", "microphone"))))
-    log = read_log(session.path(device.log)) if device.log else ()
-    ticks = [e["tick"] for e in log if e.get("type") == "tick"]
-    return max([*ends.values(), *(t / TICK_HZ for t in ticks[-1:])]) - min(ends.values())
 
 
 def _tick0_ns(device: Device) -> int:

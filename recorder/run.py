@@ -37,7 +37,7 @@ from recorder.record import (
     record_live,
     record_played,
 )
-from recorder.session import MANIFEST, Device, Session
+from recorder.session import MANIFEST, Device, Session, open_session
 from recorder.terminal import progress
 from recorder.writer import KitLayout, KitWriter, SensorLayout
 
@@ -135,6 +135,10 @@ def live_kit(file: KitFile) -> LiveKit:
 def new_session(folder: Path, participants: list[str], place: str | None, activity: str | None) -> Session:
     """A session that is to be recorded into `folder`, which is not touched yet."""
     if (folder / MANIFEST).exists():
+        if not open_session(folder).sealed:
+            raise SessionError(
+                f"{folder} holds an interrupted session; run `syncctl recover {folder}`, and give another folder"
+            )
         raise SessionError(f"{folder} already holds a session; give another folder, or remove that one")
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file; give a folder")

@@ -1,0 +1,63 @@
+"""EBML (RFC 8794), the notation of Matroska: an id, a length, a body; again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+
+class Element(NamedTuple):
+    """An id (with its marker bits, as specifications print it), its first byte, its body's first, the first after."""
+
+    id: int
+    start: int
+    body: int
+    stop: int
+
+
+def children(data: bytes) -> Iterator[Element]:
+    """Each element that is whole, up to the first bytes that are none."""
+    at = 0
+    while (found := element_at(data, at)) is not None and found.stop <= len(data):
+        yield found
+        at = found.stop
+
+
+def element_at(data: bytes, at: int) -> Element | None:
+    """The element that begins at `at`; None where the bytes are none, end too soon, or say no length."""
+    if at >= len(data) or data[at] < 0x10:
+        return None
+    length_at = at + 9 - data[at].bit_length()
+    if length_at >= len(data) or not data[length_at]:
+        return None
+    length, used = number(data, length_at)
+    body = length_at + used
+    if body > len(data) or length == (1 << 7 * used) - 1:
+        return None
+    return Element(int.from_bytes(data[at:length_at], "big"), at, body, body + length)
+
+
+def number(data: bytes, at: int) -> tuple[int, int]:
+    """A number of variable length and the bytes it takes; the leading zeros of the first byte say how many."""
+    used = 9 - data[at].bit_length()
+    return int.from_bytes(data[at : at + used], "big") & ((1 << 7 * used) - 1), used
+
+
+def written(element: int, body: bytes) -> bytes:
+    """An element as bytes."""
+    return id_bytes(element) + size(len(body), 1 if len(body) < 127 else 8) + body
+
+
+def size(length: int, width: int) -> bytes:
+    """A length in `width` bytes, the first of which says how many they are."""
+    return (length | 1 << 7 * width).to_bytes(width, "big")
+
+
+def id_bytes(element: int) -> bytes:
+    """An id as it is written."""
+    return element.to_bytes((element.bit_length() + 7) // 8, "big")
+
+
+def uint(value: int) -> bytes:
+    """An unsigned integer in as few bytes as it needs."""
+    return value.to_bytes(max(1, (value.bit_length() + 7) // 8), "big")
