@@ -84,7 +84,7 @@ class Ak9753:
 
     def start(self) -> Startup:
         """Identity, reset, mode and filter read back, one whole measurement."""
-        (identity,) = yield Step((fetch(_IDENTITY, 3),))
+        identity, found_mode = yield Step((fetch(_IDENTITY, 3), _MODE_READ_BACK))
         maker, device, variant = identity
         if (maker, device) != (_MAKER, _DEVICE):
             raise StartError(f"no AK9753: identity {maker:#04x} {device:#04x}, not 0x48 0x13")
@@ -92,10 +92,9 @@ class Ak9753:
             found = "an AK9750, whose scale is another" if variant == _AK9750 else f"variant {variant:#04x}"
             raise StartError(f"no AK9753 but {found}")
         yield Step((put(_RESET, 0x01),), wait_ns=5 * MILLISECOND_NS)
-        (found_mode,) = yield Step((_MODE_READ_BACK,))
         # Bits 7 and 6 are nobody's, and go back as they came.
-        yield Step((put(_MODE, found_mode[0] & ~_MODE_BITS | self._mode),), wait_ns=self.shortest_period_ns)
-        (kept,) = yield Step((_MODE_READ_BACK,))
+        order = put(_MODE, found_mode[0] & ~_MODE_BITS | self._mode)
+        _, kept = yield Step((order, _MODE_READ_BACK), wait_ns=self.shortest_period_ns)
         if kept[0] & _MODE_BITS != self._mode:
             raise StartError(f"AK9753 did not take its configuration (0x1c reads {kept.hex()})")
         self._measured = False

@@ -10,8 +10,8 @@ A cycle during which the gain was changed belongs to neither; the first one to e
 Lux is a convention here, for the maker gives no formula. Ours is that of Adafruit's Arduino library and of Linux,
 ``(C0 - C1) * (1 - C1 / C0) / (ms * gain / 408)``. Adafruit's CircuitPython driver has an older one, the larger of
 ``C0 - 1.64 C1`` and ``0.59 C0 - 0.86 C1`` over the same divisor: where C1 is 0.6 of C0, as under a filament, it
-gives half as much. The counts are recorded, so that either can be had. Sources: ams163.5 (TSL2591 datasheet, April 2013); Linux
-tsl2591.c; Adafruit_TSL2591_Library.
+gives half as much. The counts are recorded, so that either can be had. Sources: ams163.5 (TSL2591 datasheet,
+April 2013); Linux tsl2591.c; Adafruit_TSL2591_Library.
 """
 
 from __future__ import annotations
@@ -80,7 +80,6 @@ class Tsl2591:
     """
 
     tracks = (LIGHT,)
-    costliest: tuple[Transfer, ...] = (_DATA, _SETTINGS, put(_CONTROL, 0), _CLEAR)
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         """Raises ConfigError."""
@@ -98,6 +97,12 @@ class Tsl2591:
         return int(self._options["integration_ms"] * _SLOWEST * MILLISECOND_NS) + _SLOT_NS
 
     @property
+    def costliest(self) -> tuple[Transfer, ...]:
+        """The step of the start-up that configures."""
+        orders = (put(_CONTROL, self._first_control), put(_PERSIST, 0), put(_ENABLE, _RUN), _CLEAR)
+        return (*orders, _SETTINGS, fetch(_PERSIST, 1))
+
+    @property
     def _first_control(self) -> int:
         return GAINS.index(self._options["gain"]) << 4 | _INTEGRATIONS_MS.index(self._options["integration_ms"])
 
@@ -109,8 +114,7 @@ class Tsl2591:
         # It resets on the spot, and does not always stay to acknowledge the byte that tells it to.
         yield Step((put(_CONTROL, _RESET),), wait_ns=5 * MILLISECOND_NS, may_fail=True)
         self._control, self._settling = self._first_control, False
-        yield Step((put(_CONTROL, self._control), put(_PERSIST, 0), put(_ENABLE, _RUN), _CLEAR))
-        settings, persist = yield Step((_SETTINGS, fetch(_PERSIST, 1)), wait_ns=self.shortest_period_ns)
+        *_, settings, persist = yield Step(self.costliest, wait_ns=self.shortest_period_ns)
         if not self._kept(settings) or persist[0] & 0x0F:
             raise StartError(f"TSL2591 did not take its configuration (0x00 reads {settings.hex()})")
         self.settings = dict(self._options)

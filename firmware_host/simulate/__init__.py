@@ -50,12 +50,12 @@ BODY_SEGMENTS = (
 ROOM_KIT = KitConfig(
     lanes=(LaneConfig("i2c-1", "i2c", "/dev/i2c-1"), LaneConfig("uart-0", "uart", "/dev/ttyAMA0")),
     sensors=(
-        SensorConfig("bme680", "bme680", "i2c-1"),
-        SensorConfig("amg8833", "amg8833", "i2c-1"),
+        *(SensorConfig(model, model, "i2c-1") for model in ("bme680", "amg8833", "tsl2591", "ak9753")),
+        *(SensorConfig(model, model, "i2c-1") for model in ("mlx90393", "isl29125")),
         SensorConfig("bno055", "bno055", "uart-0"),
     ),
 )
-"""One chip of each kind: triggered, long and free-running, fused and serial."""
+"""All seven at their default rates: six on one I2C bus, and the BNO055, which stretches clocks, on a line of its own."""
 
 BODY_KIT = KitConfig(
     lanes=tuple(LaneConfig(f"uart-{i}", "uart", f"/dev/ttyUSB{i}") for i in range(len(BODY_SEGMENTS))),

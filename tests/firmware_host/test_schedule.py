@@ -12,6 +12,8 @@ from firmware_host.schedule import SHARE_LIMIT_NS, SLOT_NS, STAGGER_NS, plan
 from firmware_host.simulate import BODY_KIT, BODY_SEGMENTS, ROOM_KIT
 from firmware_host.spec import KitConfig, LaneConfig, SensorConfig
 
+FASTEST = {"bme680": 6, "tsl2591": 4, "ak9753": 3, "amg8833": 10, "mlx90393": 20, "isl29125": 20, "bno055": 20}
+LOW_RATES = {"bme680": 5, "tsl2591": 2, "ak9753": 2}
 RATES = [1, 2, 3, 4, 5, 6, 10, 12, 15, 20]
 
 
@@ -34,8 +36,8 @@ def kits(draw):
     """Up to eight sensors of any kind behind one mux, at rates their chips can do."""
     sensors = []
     for i in range(draw(st.integers(1, 8))):
-        model = draw(st.sampled_from(["bme680", "amg8833", "bno055"]))
-        fastest = {"bme680": 6, "amg8833": 10, "bno055": 20}[model]
+        model = draw(st.sampled_from(sorted(FASTEST)))
+        fastest = FASTEST[model]
         rate = draw(st.sampled_from([r for r in RATES if r <= fastest]))
         sensors.append(SensorConfig(f"s{i}", model, "i2c-1", rate, mux_channel=i))
     return KitConfig((i2c(draw(st.sampled_from([100_000, 400_000]))),), tuple(sensors))
@@ -101,7 +103,7 @@ def can_be_apart(periods, phases=()):
 def test_the_ready_kits_plan():
     room, body = plan(ROOM_KIT), plan(BODY_KIT)
     rates = {s.name: 60 // room.group(s.name).period for s in ROOM_KIT.sensors}
-    assert rates == {"bme680": 5, "amg8833": 10, "bno055": 20}
+    assert rates == {**dict.fromkeys(("amg8833", "isl29125", "mlx90393"), 10), **LOW_RATES, "bno055": 20}
     for kit in (room, body):
         for i, lane in enumerate(kit.lanes):  # no slot is shared: an offset is nothing but the lanes' stagger
             assert {g.offset_ns for g in lane.groups} == {i * STAGGER_NS}
@@ -171,8 +173,8 @@ def test_a_mux_at_a_chips_address_is_refused():
 
 def test_the_table_names_every_sensor_and_its_slots():
     text = plan(ROOM_KIT).table()
-    assert "lane i2c-1 (/dev/i2c-1): 15 of 60 slots" in text
-    assert "20 Hz  slots 2 mod 3" in text
+    assert "lane i2c-1 (/dev/i2c-1): 39 of 60 slots" in text
+    assert "20 Hz  slots 1 mod 3" in text  # where the other lane does least
     assert all(s.name in text for s in ROOM_KIT.sensors)
 
 

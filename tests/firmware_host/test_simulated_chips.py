@@ -16,7 +16,7 @@ from firmware_host import framing
 from firmware_host.clock import SECOND_NS, FakeClock
 from firmware_host.errors import ConfigError, SessionError
 from firmware_host.ports import BusFault
-from firmware_host.sensors import SENSORS, amg8833, bme680, bno055
+from firmware_host.sensors import SENSORS, ak9753, amg8833, bme680, bno055, isl29125, mlx90393, tsl2591
 from firmware_host.simulate import BODY_KIT, ROOM_KIT, Stimulus, simulated_ports
 from firmware_host.simulate.bme680 import CALIBRATION, adc_values, gas_adc
 from firmware_host.spec import Flag, KitConfig
@@ -108,13 +108,26 @@ def test_the_log_alone_gives_the_recorded_counts_bit_for_bit(inline, tmp_path):
     told = {(e["t_ns"], e["sensor"], e["register"]): bytes.fromhex(e["hex"]) for e in log}
     assert len(told) == len(log)
     for r in readings:
-        if r.sensor == "bme680":
-            assert r.counts == (bme680.decode(told[r.t_ns, "bme680", 0x1D]),)
-        elif r.sensor == "amg8833":
-            image, housing = told[r.t_ns, "amg8833", 0x80], told[r.t_ns, "amg8833", 0x0E]
-            assert r.counts == (amg8833.pixels(image), (amg8833.thermistor(housing),))
-        else:
-            assert r.counts == bno055.decode(told[r.t_ns, "bno055", 0x20])
+        assert r.counts == decoded(r.sensor, lambda register, r=r: told[r.t_ns, r.sensor, register])
+
+
+def decoded(sensor, told):
+    """The counts of a sensor's tracks, from what its chip told from a register on."""
+    match sensor:
+        case "bme680":
+            return (bme680.decode(told(0x1D)),)
+        case "amg8833":
+            return amg8833.pixels(told(0x80)), (amg8833.thermistor(told(0x0E)),)
+        case "tsl2591":
+            return (tsl2591.decode(told(0x13), told(0x00)[1]),)
+        case "ak9753":
+            return (ak9753.decode(told(0x05)),)
+        case "mlx90393":
+            return (mlx90393.decode(told(0x4F)),)
+        case "isl29125":
+            return ((*isl29125.decode(told(0x08), 12), 7),)
+        case "bno055":
+            return bno055.decode(told(0x20))
 
 
 @pytest.fixture
