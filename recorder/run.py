@@ -10,7 +10,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -179,7 +179,7 @@ def record_all(
     side_by_side = len(kits) if any(isinstance(k, LiveKit) for k in kits) else 1
     try:
         with (
-            progress("recording", sum(ticks.values()) or 1) as advance,
+            progress("recording", sum(ticks.values())) if ticks else nullcontext(_unseen) as advance,
             ThreadPoolExecutor(side_by_side) as pool,
         ):
             record = partial(_record_one, stop, ticks, advance)
@@ -187,6 +187,10 @@ def record_all(
     except PortError:
         _forget(session, begun)
         raise
+
+
+def _unseen(_: float) -> None:
+    """How far a recording is that nobody knows the length of."""
 
 
 def _record_one(
