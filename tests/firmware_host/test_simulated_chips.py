@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kitworld import START_NS, T0_NS, world_of
-from scipy.spatial.transform import Rotation
 
 from firmware_host import framing
 from firmware_host.clock import SECOND_NS, FakeClock
 from firmware_host.errors import ConfigError, SessionError
 from firmware_host.ports import BusFault
 from firmware_host.sensors import SENSORS, ak9753, amg8833, bme680, bno055, isl29125, mlx90393, tsl2591
-from firmware_host.simulate import BODY_KIT, ROOM_KIT, Stimulus, simulated_ports
+from firmware_host.simulate import ROOM_KIT, Stimulus, simulated_ports
 from firmware_host.simulate.bme680 import CALIBRATION, adc_values, gas_adc
 from firmware_host.spec import Flag, KitConfig
 
@@ -167,7 +165,7 @@ def test_bno055_speaks_its_serial_protocol_and_is_silent_in_reset(bench):
     line.read(0)
     line.write(request)
     assert line.read(0) == b""
-    clock.advance_ns(650_000_000)
+    clock.advance_ns(660_000_000)  # its oscillator is up to 1 % slow
     line.write(request)
     assert line.read(0)[:3] == b"\xbb\x04\xa0"
 
@@ -223,19 +221,3 @@ def test_a_stimulus_that_is_none_or_does_not_fit_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="3 columns; a bno055 feels 14"):
         simulated_ports(ROOM_KIT, FakeClock(), stimulus_path=tmp_path / "z.npz", t0_ns=0)
     assert simulated_ports(KitConfig(ROOM_KIT.lanes, ()), FakeClock(), stimulus_path=tmp_path / "z.npz", t0_ns=0) == {}
-
-
-def test_bno055_raw_registers_agree_with_its_fused_ones(inline):
-    """Acceleration is linear plus gravity; the earth's field, turned into the sensor, turns back to one vector."""
-    kit = inline(KitConfig(BODY_KIT.lanes[:1], (replace(BODY_KIT.sensors[0], options={"raw": True}),)))
-    kit.run_until(T0_NS + 5 * SECOND_NS)
-    name = BODY_KIT.sensors[0].name
-    readings = kit.poll()
-    tracks = [t.name for t in SENSORS["bno055"].make({"raw": True}).tracks]
-    x = {t: bno055.to_si(t, series(readings, name, i)[1], {}) for i, t in enumerate(tracks)}
-    assert np.abs(x["acceleration"] - x["linear"] - x["gravity"]).max() < 0.011
-    turn = Rotation.from_quat(x["quaternion"][:, [1, 2, 3, 0]])
-    assert np.abs(turn.apply(x["magnetic"]) - (0, 20, -44)).max() < 0.1
-    assert np.ptp(x["magnetic"][:, 0]) > 10  # it does turn
-    yaw = np.unwrap(2 * np.arctan2(x["quaternion"][:, 3], x["quaternion"][:, 0]))
-    assert np.abs(np.gradient(yaw, 0.05) - np.radians(x["rotation"][:, 2]))[1:-1].max() < 0.05
