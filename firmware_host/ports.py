@@ -16,7 +16,7 @@ import select
 import termios
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from firmware_host.clock import Clock
 from firmware_host.errors import PortError
@@ -141,7 +141,11 @@ _SERIAL_FAULTS = (OSError, TypeError, termios.error)
 
 
 class SerialLine:
-    """A UART, through pyserial: 8N1, owned by this process alone."""
+    """A UART, through pyserial: 8N1, owned by this process alone.
+
+    A line that fails is closed, which lets a USB adapter come back under its old name, and opened again when it is
+    next spoken to.
+    """
 
     def __init__(self, device: str, baud: int) -> None:
         """Raises PortError."""
@@ -157,26 +161,32 @@ class SerialLine:
             ) from error
 
     def write(self, data: bytes) -> None:
-        try:
-            self._serial.write(data)
-        except _SERIAL_FAULTS as error:
-            raise BusFault(Flag.TIMEOUT, str(error)) from error
+        with self._line() as line:
+            line.write(data)
 
     def read(self, timeout_ns: int) -> bytes:
-        try:
-            ready, _, _ = select.select([self._serial.fileno()], [], [], max(timeout_ns, 0) / 1e9)
-            return self._serial.read(256) if ready else b""
-        except _SERIAL_FAULTS as error:
-            raise BusFault(Flag.TIMEOUT, str(error)) from error
+        with self._line() as line:
+            ready, _, _ = select.select([line.fileno()], [], [], max(timeout_ns, 0) / 1e9)
+            return cast(bytes, line.read(256)) if ready else b""
 
     def reset_input(self) -> None:
-        try:
-            self._serial.reset_input_buffer()
-        except _SERIAL_FAULTS as error:
-            raise BusFault(Flag.TIMEOUT, str(error)) from error
+        with self._line() as line:
+            line.reset_input_buffer()
 
     def close(self) -> None:
         self._serial.close()
+
+    @contextmanager
+    def _line(self) -> Iterator[Any]:
+        """pyserial's object, open; what it raises becomes a BusFault."""
+        try:
+            if not self._serial.is_open:
+                self._serial.open()
+            yield self._serial
+        except _SERIAL_FAULTS as error:
+            with suppress(*_SERIAL_FAULTS):
+                self._serial.close()
+            raise BusFault(Flag.TIMEOUT, str(error)) from error
 
 
 class Mux:
