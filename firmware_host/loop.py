@@ -36,6 +36,9 @@ Emit = Callable[[Reading | Transition], None]
 _BIN_US, _BINS = 10, 10_000
 _QUEUE_LIMIT = 100_000
 _JOIN_S = 2.0
+_WATCH_NS = 100_000
+"""A thread wakes some 50 to 100 us after it asked to. So a lane asks to be woken this much early, and watches the
+clock for the rest: under 1 % of a core for a room kit."""
 
 
 @dataclass(frozen=True, order=True)
@@ -266,7 +269,9 @@ class LaneThreads:
     def _run(self, lane: LanePlan) -> None:
         try:
             for turn in self.loop.turns(lane):
-                self._clock.sleep_until_ns(turn.planned_ns)
+                self._clock.sleep_until_ns(turn.planned_ns - _WATCH_NS)
+                while self._clock.now_ns() < turn.planned_ns:
+                    pass
                 if self._stop.is_set():
                     break
                 self.loop.take(turn)
