@@ -9,6 +9,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from firmware_host.clock import SECOND_NS, TICK_HZ, FakeClock, MappedClock, MonotonicClock
 from firmware_host.clockmap import ClockMap
 from firmware_host.process import AcquisitionProcess, InlineAcquisition, Ports
@@ -16,10 +18,11 @@ from firmware_host.schedule import Plan
 from firmware_host.schedule import plan as plan_kit
 from firmware_host.simulate import BODY_KIT, ROOM_KIT, simulated_ports
 from recorder import truth
-from recorder.camera import H264Encoder
+from recorder.camera import H264Encoder, jpeg
 from recorder.microphone import BLOCK, SoundBlock
 from recorder.mux import EncodedFrame
 from recorder.paced import Paced
+from recorder.preview import Preview
 from recorder.record import KitRole, LiveKit, PlayedKit
 from recorder.run import LEAD_S, Done, new_session, record_all, seal, sensor_layouts
 from recorder.session import Session
@@ -40,12 +43,20 @@ class PlayedCamera:
         self._encoder = H264Encoder(prepared.plan.world.width, prepared.plan.world.height, FPS, BIT_RATE)
         pictures = ((t_ns, (picture, t_ns)) for t_ns, picture in prepared.timed_pictures(to_world))
         self._paced = Paced(pictures, clock, "camera")
+        self._preview = Preview(jpeg)
 
     def start(self, sink: Callable[[EncodedFrame], None]) -> None:
-        self._paced.start(lambda timed: sink(self._encoder.encode(*timed)))
+        def show(timed: tuple[np.ndarray, int]) -> None:
+            sink(self._encoder.encode(*timed))
+            self._preview.offer(lambda: timed[0])
+
+        self._paced.start(show)
 
     def stop(self) -> None:
         self._paced.stop()
+
+    def preview(self) -> bytes | None:
+        return self._preview.jpeg()
 
 
 class PlayedMicrophone:

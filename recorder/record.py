@@ -16,14 +16,14 @@ from typing import Any
 
 from firmware_host.clock import TICK_HZ, Clock, tick_at, tick_ns
 from firmware_host.process import Acquisition, AcquisitionReport, InlineAcquisition
-from recorder.camera import Camera
+from recorder.camera import Camera, FrameReceipt
 from recorder.microphone import Microphone, SoundBlock
 from recorder.mux import EncodedFrame
 from recorder.session import Device, Session
 from recorder.watch import Notice, Watched
 from recorder.writer import KitLayout, KitWriter
 
-Item = EncodedFrame | SoundBlock | Notice
+Item = EncodedFrame | SoundBlock | Notice | FrameReceipt
 
 READING_LAG_TICKS = 12
 """A tick is packed a fifth of a second after it ended: readings come from their process in batches."""
@@ -199,6 +199,8 @@ def _take(inbox: queue.SimpleQueue[Item], writer: KitWriter, wait_s: float) -> N
                 writer.video(item)
             elif isinstance(item, Notice):
                 writer.notice(item)
+            elif isinstance(item, FrameReceipt):
+                writer.receipt(item)
             else:
                 writer.sound(item)
             item = inbox.get_nowait()

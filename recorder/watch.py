@@ -121,7 +121,10 @@ class Watched:
         def take(item: Any) -> None:  # in the device's thread: count, pass on, leave
             if here != self._round:  # left over from before a restart
                 return
-            if self._silent:
+            if isinstance(item, Notice):
+                self._sink(item)
+                return
+            if self._silent and not self._stopped:
                 self._silent = False
                 self._tell("reopened", item.t_ns)
             self._given += 1

@@ -17,6 +17,7 @@ import numpy as np
 from firmware_host.clock import TICK_HZ, tick_ns
 from firmware_host.spec import Flag, Reading, TrackSpec
 from recorder.annexb import parameter_sets
+from recorder.camera import FrameReceipt
 from recorder.log import KitLog
 from recorder.microphone import SoundBlock
 from recorder.mux import EncodedFrame, MatroskaWriter, RowTrack, sensor_metadata
@@ -150,6 +151,10 @@ class KitWriter:
             self.counters["microphone.overflows"] += 1
             self._log.write("overflow", stream="microphone", t_ns=block.t_ns)
         self._hear(self._timeline.add(block))
+
+    def receipt(self, receipt: FrameReceipt) -> None:
+        """Keep what the camera says of the frames it made, to be compared with those in the file."""
+        self.counters["camera.made"], self.counters["camera.encoded"] = receipt.made, receipt.encoded
 
     def notice(self, notice: Notice) -> None:
         """Log what happened to the camera or the microphone, and make room for what is missing."""
