@@ -77,13 +77,6 @@ def test_amg8833_shows_the_image_within_its_noise_one_frame_old(recorded):
     assert 0.1 < (x - (now + before) / 2).std() < 0.25
 
 
-def test_amg8833_meets_a_repeated_frame_as_its_oscillator_is_slow(inline):
-    kit = inline(ROOM_KIT)
-    kit.run_until(T0_NS + 60 * SECOND_NS)
-    stale = [r for r in kit.poll() if r.sensor == "amg8833" and r.flag is Flag.STALE]
-    assert len(stale) == pytest.approx(60 * 0.04, abs=1)
-
-
 def test_bno055_returns_the_rotation_at_most_a_fusion_step_old(recorded):
     readings, _ = recorded
     t_ns, counts = series(readings, "bno055", 0)
