@@ -18,26 +18,28 @@ from firmware_host.spec import Flag, LaneConfig
 
 
 class ReadLog:
-    """What the chips answered to data reads, in order; written when the last port closes.
+    """What the chips answered to data reads, in order, written as it comes.
 
     One JSON object a line: ``t_ns`` on the kit's clock at which the bytes were latched, ``sensor``,
     ``register`` of the first byte, ``hex`` of all.
     """
 
     def __init__(self, path: Path | None, ports: int) -> None:
-        self._path = path
+        """`ports`: how many will be closed before the log is. Without a `path` nothing is kept."""
+        self._file = path.open("wb") if path is not None and ports else None
         self._open = ports
-        self._lines: list[str] = []
 
     def add(self, t_ns: int, sensor: str, register: int, data: bytes) -> None:
         """One completed read."""
-        self._lines.append(json.dumps({"t_ns": t_ns, "sensor": sensor, "register": register, "hex": data.hex()}))
+        if self._file is not None:
+            entry = {"t_ns": t_ns, "sensor": sensor, "register": register, "hex": data.hex()}
+            self._file.write(json.dumps(entry).encode() + b"\n")  # a binary file may be written by several threads
 
     def close(self) -> None:
         """One port closed."""
         self._open -= 1
-        if self._open == 0 and self._path is not None:
-            self._path.write_text("".join(line + "\n" for line in self._lines))
+        if self._open == 0 and self._file is not None:
+            self._file.close()
 
 
 ADAPTER_TIMEOUT_NS = 20_000_000
