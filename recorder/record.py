@@ -12,10 +12,12 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from firmware_host.clock import TICK_HZ, Clock, tick_at, tick_ns
 from firmware_host.process import Acquisition, AcquisitionReport, InlineAcquisition
+from recorder import profiles
 from recorder.camera import Camera, FrameReceipt
 from recorder.microphone import Microphone, SoundBlock
 from recorder.mux import EncodedFrame
@@ -52,6 +54,8 @@ class LiveKit:
     acquisition: Acquisition
     camera: Camera | None = None
     microphone: Microphone | None = None
+    profiles: Path | None = None
+    """Where to keep what its sensors have learnt about themselves; None for nowhere."""
 
 
 @dataclass
@@ -139,6 +143,8 @@ def record_live(
         report = kit.acquisition.stop()
         _take(inbox, writer, wait_s=0)
         _poll(kit.acquisition, writer)
+        if kit.profiles:
+            profiles.keep(kit.profiles, report.settings)
         recorded = _finish(kit, writer, report, min(end, ticks or end))
     return recorded
 

@@ -24,6 +24,7 @@ from firmware_host.process import AcquisitionProcess
 from firmware_host.schedule import Plan, make_sensor
 from firmware_host.schedule import plan as plan_kit
 from firmware_host.spec import Flag, KitConfig
+from recorder import profiles
 from recorder.camera import PiCamera
 from recorder.config import KitFile, read_kit
 from recorder.microphone import WARM_UP_S, SoundDeviceMicrophone
@@ -111,13 +112,15 @@ def live_kit(file: KitFile) -> LiveKit:
     Raises:
         ConfigError: its sensors do not fit its lanes.
     """
-    plan = plan_kit(file.sensors)
+    learnt = profiles.path_of(file.name)
+    sensors = profiles.restored(file.sensors, profiles.load(learnt))
+    plan = plan_kit(sensors)
     clock = MonotonicClock()
     camera, microphone = file.camera, file.microphone
     return LiveKit(
         layout=KitLayout(
             file.name,
-            sensor_layouts(plan, file.sensors),
+            sensor_layouts(plan, sensors),
             size=(camera.width, camera.height) if camera else None,
             fps=camera.fps if camera else None,
             sound_hz=microphone.rate_hz if microphone else None,
@@ -126,9 +129,10 @@ def live_kit(file: KitFile) -> LiveKit:
         about=KitRole(file.role, file.view, file.wearer, file.tone_distance_m),
         clock=clock,
         t0_ns=clock.now_ns() + round(LEAD_S * SECOND_NS),
-        acquisition=AcquisitionProcess(plan, partial(open_ports, file.sensors), MonotonicClock),
+        acquisition=AcquisitionProcess(plan, partial(open_ports, sensors), MonotonicClock),
         camera=PiCamera(camera.width, camera.height, camera.fps, camera.bit_rate) if camera else None,
         microphone=SoundDeviceMicrophone(microphone.device or None, microphone.rate_hz) if microphone else None,
+        profiles=learnt,
     )
 
 
