@@ -63,6 +63,23 @@ def test_a_sleeping_motion_sensor_is_found_out_by_its_flat_image():
         start(lambda t: bytes(t.read))
 
 
+GOOD_CONTROL = bytes(14) + bytes((0x80, 0x01))  # 24 degC
+GOOD_FRAME = bytes((80, 0, 84, 0)) * 32
+
+
+@pytest.mark.parametrize(("register", "value"), [(0x00, 0x37), (0x02, 0x02), (0x03, 0x04), (0x04, 0x11), (0x0F, 0x06)])
+def test_each_register_may_give_an_impostor_away(register, value):
+    assert amg8833.plausible(GOOD_CONTROL, GOOD_FRAME)
+    control = bytearray(GOOD_CONTROL)
+    control[register] = value
+    assert not amg8833.plausible(bytes(control), GOOD_FRAME)
+
+
+@pytest.mark.parametrize("pixel", ["f501", "230f"])  # 125.25 and -55.25 degC
+def test_a_pixel_beyond_belief_gives_an_impostor_away(pixel):
+    assert not amg8833.plausible(GOOD_CONTROL, GOOD_FRAME[:-2] + bytes.fromhex(pixel))
+
+
 def test_implausible_housing_is_refused():
     hot = Bench("amg8833", [*ROOM[:64], 95.0])
     hot.advance_ms(300)

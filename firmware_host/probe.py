@@ -1,0 +1,65 @@
+"""What sits at an address: a look that disturbs nobody, for a scan of a bus.
+
+A chip with an identity register is asked for it. Two have none: a Grid-EYE is believed by its looks, an MLX90393 by its
+manners. Nothing is written but the number of the register to read, or one byte that every one of them ignores.
+
+At 0x29 two of ours may sit, a TSL2591 and a BNO055. The first takes a byte with its top bit set for a command, so it is
+asked first and in its own words (0xB2: its identity, 0x12); to a BNO055 that is a register which does not exist. What
+cannot be avoided: the status bit in which an MLX90393 shows its last reset is cleared by any reading of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from firmware_host.driver import Transfer, fetch
+from firmware_host.link import Link
+from firmware_host.ports import BusFault
+from firmware_host.sensors import SENSORS, amg8833
+
+_NOTHING, _NONSENSE = 0x00, 0x90
+"""Commands of an MLX90393: one that does nothing, and one that it does not have."""
+_MODES, _REJECTED = 0xE0, 0x10
+
+
+def identify(link: Link, address: int) -> str | None:
+    """The model of ours that answers at a 7-bit I2C address, None where nobody or somebody else does.
+
+    `link` leads to that address. Faults of the bus are answers too, and are not raised.
+    """
+    for model, is_it in _PROBES.items():
+        if address in SENSORS[model].addresses:
+            try:
+                if is_it(link):
+                    return model
+            except BusFault:
+                continue
+    return None
+
+
+def _is_grid_eye(link: Link) -> bool:
+    control, frame = (link(transfer) for transfer in amg8833.LOOK)
+    return amg8833.plausible(control, frame)
+
+
+def _is_mlx90393(link: Link) -> bool:
+    """It rejects a command that does not exist, and says so in the status of that command alone."""
+    before, nonsense, after = (link(fetch(command, 1))[0] for command in (_NOTHING, _NONSENSE, _NOTHING))
+    taken = not (before | after) & _REJECTED
+    return taken and bool(nonsense & _REJECTED) and before & _MODES == nonsense & _MODES == after & _MODES
+
+
+def _answers(transfer: Transfer, identity: bytes) -> Callable[[Link], bool]:
+    return lambda link: link(transfer) == identity
+
+
+_PROBES: dict[str, Callable[[Link], bool]] = {
+    "tsl2591": _answers(fetch(0xB2, 1), b"\x50"),
+    "bno055": _answers(fetch(0x00, 1), b"\xa0"),
+    "bme680": _answers(fetch(0xD0, 1), b"\x61"),
+    "ak9753": _answers(fetch(0x00, 2), b"\x48\x13"),
+    "isl29125": _answers(fetch(0x00, 1), b"\x7d"),
+    "amg8833": _is_grid_eye,
+    "mlx90393": _is_mlx90393,
+}
+"""In the order in which they are asked; one for every key of `SENSORS`."""
