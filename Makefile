@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PEERS := tests/firmware_host/peers/requirements.txt
 
-.PHONY: demo test lint bench docs clean system
+.PHONY: demo test lint bench soak docs clean system
 
 demo: $(VENV)/ready
 	VENV=$(VENV) bash docs/demo.sh
@@ -20,6 +20,9 @@ lint: $(VENV)/ready
 
 bench: $(VENV)/ready
 	$(BIN)/python -m tests.bench
+
+soak: $(VENV)/ready
+	$(BIN)/python -m tests.soak
 
 docs: $(VENV)/ready
 	$(BIN)/python docs/check.py

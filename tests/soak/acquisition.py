@@ -1,0 +1,143 @@
+"""A kit for an hour on the simulated clock, with faults, and for twenty minutes in real time.
+
+Resident memory must be flat within 5 MB after the first minutes, and every slot must be told: each due reading came
+out, and the session's counters say the same as its tracks. Exit status 1 where not. `SECONDS` in the environment
+shortens the real-time part.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+from firmware_host.clock import SECOND_NS, TICK_HZ, FakeClock, MonotonicClock
+from firmware_host.process import WARM_UP_NS, AcquisitionProcess, InlineAcquisition
+from firmware_host.schedule import Plan, plan
+from firmware_host.simulate import BODY_KIT, ROOM_KIT, Fault, simulated_ports
+from firmware_host.simulate.faults import LANE_FAULTS, SENSOR_FAULTS
+from firmware_host.spec import Flag, KitConfig
+from recorder.demux import read_rows
+from recorder.record import KitRole, LiveKit, PlayedKit, Recorded, record_live, record_played
+from recorder.run import sensor_layouts
+from recorder.writer import KitLayout, KitWriter
+from tests.firmware_host.kitworld import world_of
+
+HOUR_S, REAL_S = 3600, 1200
+FLAT_MB = 5.0
+START_NS = 10**12
+
+
+def main() -> None:
+    """Run both and exit with 1 where something does not hold."""
+    real_s = int(os.environ.get("SECONDS", REAL_S))
+    with tempfile.TemporaryDirectory() as folder:
+        held = simulated_hour(Path(folder)) & real_time(Path(folder), real_s)
+    sys.exit(0 if held else 1)
+
+
+def simulated_hour(folder: Path) -> bool:
+    """The room kit, every fault once on some sensor, as fast as it goes."""
+    kit, t0_ns = ROOM_KIT, START_NS + WARM_UP_NS
+    world_of(kit, seconds=60).save(folder / "world.npz")
+    ports = partial(simulated_ports, kit, stimulus_path=folder / "world.npz", t0_ns=t0_ns, faults=_faults(kit, t0_ns))
+    the_plan = plan(kit)
+    memory = Memory(after=TICK_HZ * 600)
+    played = PlayedKit(
+        _layout("hour", the_plan, kit), KitRole("third"), t0_ns, InlineAcquisition(the_plan, ports, FakeClock(START_NS))
+    )
+    writer = KitWriter(played.layout, folder / "hour.mkv", folder / "hour.jsonl", t0_ns)
+    recorded = record_played(played, writer, threading.Event(), HOUR_S * TICK_HZ, memory.on_tick)
+    return _told("an hour, simulated", the_plan, recorded, folder / "hour.mkv") & memory.flat(os.getpid())
+
+
+def real_time(folder: Path, seconds: int) -> bool:
+    """The body kit, whose ten lanes are the most that one process runs."""
+    kit = BODY_KIT
+    world_of(kit, seconds=60).save(folder / "body.npz")
+    t0_ns = time.monotonic_ns() + 5 * SECOND_NS
+    ports = partial(simulated_ports, kit, stimulus_path=folder / "body.npz", t0_ns=t0_ns, wire_time=True)
+    the_plan = plan(kit)
+    acquisition = AcquisitionProcess(the_plan, ports, MonotonicClock)
+    memory, child = Memory(after=TICK_HZ * 120), Memory(after=TICK_HZ * 120)
+    live = LiveKit(_layout("body", the_plan, kit), KitRole("body"), MonotonicClock(), t0_ns, acquisition)
+    writer = KitWriter(live.layout, folder / "body.mkv", folder / "body.jsonl", t0_ns)
+
+    def on_tick(now: int) -> None:
+        memory.on_tick(now)
+        child.on_tick(now, acquisition.pid)
+
+    recorded = record_live(live, writer, threading.Event(), seconds * TICK_HZ, on_tick)
+    name = f"{seconds / 60:.0f} minutes, real time"
+    return _told(name, the_plan, recorded, folder / "body.mkv") & memory.flat("recorder") & child.flat("acquisition")
+
+
+class Memory:
+    """Resident memory from tick `after` on."""
+
+    def __init__(self, after: int) -> None:
+        self._after = after
+        self._first: float | None = None
+        self._most = 0.0
+
+    def on_tick(self, now: int, pid: int | None = None) -> None:
+        """Look, once it is time."""
+        if now < self._after:
+            return
+        resident = _resident_mb(pid or os.getpid())
+        self._first = resident if self._first is None else self._first
+        self._most = max(self._most, resident)
+
+    def flat(self, name: object) -> bool:
+        """Say how much it grew."""
+        first = self._first or 0.0
+        print(f"  {name}: {first:.1f} MB after the start, {self._most:.1f} MB at most", flush=True)
+        return self._most - first <= FLAT_MB
+
+
+def _resident_mb(pid: int) -> float:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
+
+
+def _layout(name: str, the_plan: Plan, kit: KitConfig) -> KitLayout:
+    return KitLayout(name, sensor_layouts(the_plan, kit))
+
+
+def _faults(kit: KitConfig, t0_ns: int) -> list[Fault]:
+    """One every minute for ten seconds."""
+    names = [s.name for s in kit.sensors if s.lane == "i2c-1"]
+    kinds = [*SENSOR_FAULTS, *LANE_FAULTS]
+    faults = []
+    for minute in range(1, HOUR_S // 60):
+        kind = kinds[minute % len(kinds)]
+        on = "i2c-1" if kind in LANE_FAULTS else names[minute % len(names)]
+        from_ns = t0_ns + minute * 60 * SECOND_NS
+        faults.append(Fault(kind, on, from_ns, from_ns + 10 * SECOND_NS))
+    return faults
+
+
+def _told(name: str, the_plan: Plan, recorded: Recorded, media: Path) -> bool:
+    """Every due slot is a row of its own, and the counters say the same as the rows."""
+    groups = [g for lane in the_plan.lanes for g in lane.groups]
+    due = sum(g.due(tick) for g in groups for tick in range(recorded.ticks))
+    rows = read_rows(media, [f"{g.sensor}.timing" for g in groups])
+    flags: Counter[str] = Counter()
+    for g in groups:
+        flags.update(Flag(int(f)).name for f in rows[f"{g.sensor}.timing"][:, 2] if f != Flag.HELD)
+    counted = Counter({flag.name: 0 for flag in Flag})
+    for g in groups:
+        counted.update({flag.name: recorded.counters.get(f"{g.sensor}.{flag.name}", 0) for flag in Flag})
+    same = +counted == flags
+    print(f"{name}: {due} due, {flags.total()} on the tracks, {dict(flags)}; counters agree: {same}", flush=True)
+    return due == flags.total() and same
+
+
+if __name__ == "__main__":
+    main()
