@@ -1,4 +1,4 @@
-"""What takes too long for every change: `make soak`. Each script prints what it found and returns how often it failed."""
+"""What takes too long for every change: `make soak`. Each script prints what it found and returns how many failed."""
 
 import sys
 from pathlib import Path
