@@ -19,7 +19,8 @@ from firmware_host.sensors import SENSORS, amg8833
 
 _NOTHING, _NONSENSE = 0x00, 0x90
 """Commands of an MLX90393: one that does nothing, and one that it does not have."""
-_MODES, _REJECTED = 0xE0, 0x10
+_STANDING_MODES, _REJECTED = 0xC0, 0x10
+"""A single measurement may end between two questions; burst and wake on change do not."""
 
 
 def identify(link: Link, address: int) -> str | None:
@@ -45,8 +46,9 @@ def _is_grid_eye(link: Link) -> bool:
 def _is_mlx90393(link: Link) -> bool:
     """It rejects a command that does not exist, and says so in the status of that command alone."""
     before, nonsense, after = (link(fetch(command, 1))[0] for command in (_NOTHING, _NONSENSE, _NOTHING))
-    taken = not (before | after) & _REJECTED
-    return taken and bool(nonsense & _REJECTED) and before & _MODES == nonsense & _MODES == after & _MODES
+    rejected = [bool(status & _REJECTED) for status in (before, nonsense, after)]
+    modes = {status & _STANDING_MODES for status in (before, nonsense, after)}
+    return rejected == [False, True, False] and len(modes) == 1
 
 
 def _answers(transfer: Transfer, identity: bytes) -> Callable[[Link], bool]:
