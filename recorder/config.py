@@ -27,20 +27,38 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 @dataclass(frozen=True)
 class CameraConfig:
-    """A Pi camera: size in pixels, frames per second, bits per second."""
+    """A camera: size in pixels, frames per second, bits per second.
 
+    Attributes:
+        device: empty for the Pi's own camera, ``/dev/video0`` for a V4L2 or USB camera, or a video file to be played.
+        latency_ms: how much later it stamps an event than the microphone does, as `recorder.clap` measures it.
+        latency_sigma_ms: standard deviation of `latency_ms`.
+    """
+
+    device: str = ""
     width: int = 1280
     height: int = 720
     fps: int = 30
     bit_rate: int = 4_000_000
+    latency_ms: float | None = None
+    latency_sigma_ms: float | None = None
 
 
 @dataclass(frozen=True)
 class MicrophoneConfig:
-    """A microphone: PortAudio's name for it (empty for the default) and its nominal rate."""
+    """A microphone: PortAudio's name for it (empty for the default) and its nominal rate.
+
+    Attributes:
+        channels: how many the device is opened with; I2S devices have two.
+        channel: the one the microphone is on, counted from 1 (left).
+        low_bits: its 24 bits are at the low end of words of 32.
+    """
 
     device: str = ""
     rate_hz: int = 48_000
+    channels: int = 1
+    channel: int = 1
+    low_bits: bool = False
 
 
 @dataclass(frozen=True)
@@ -210,8 +228,13 @@ def _judge(kit: KitFile) -> Iterator[_Wrong]:
         yield _Wrong(("camera",), f"pictures of {size} cannot be encoded; both must be even")
     for name, table in (("camera", kit.camera), ("microphone", kit.microphone)):
         for key, value in vars(table).items() if table else ():
-            if isinstance(value, int) and value <= 0:
+            if isinstance(value, int) and not isinstance(value, bool) and value <= 0 and key != "latency_ms":
                 yield _Wrong((name, key), f"{key} is {value}; it must be positive")
+    if kit.camera and (kit.camera.latency_ms is None) != (kit.camera.latency_sigma_ms is None):
+        yield _Wrong(("camera",), "latency_ms and latency_sigma_ms must be given together")
+    if kit.microphone and kit.microphone.channel > kit.microphone.channels:
+        what = f"channel {kit.microphone.channel} of {kit.microphone.channels} does not exist; raise channels"
+        yield _Wrong(("microphone",), what)
     if not 0 <= kit.disk.stop_minutes <= kit.disk.warn_minutes:
         yield _Wrong(("disk",), "stop_minutes must be from 0 to warn_minutes")
     for name, pin in (("button", kit.button), ("led", kit.led)):

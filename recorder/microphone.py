@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,7 +23,7 @@ NOMINAL_HZ = 48_000
 BLOCK = 1024
 WARM_UP_S = 2.5
 MAX_AGE_NS = 1_000_000_000
-"""A block older than this carries no usable stamp (some hosts report 0); its arrival time is used."""
+"""A block older than this carries no usable stamp (some hosts report 0); its arrival tells instead."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,9 @@ class SoundBlock:
     """A run of samples.
 
     Attributes:
-        first: index of the first sample since the stream began.
+        first: index of the first sample since the device was opened.
         x: (n,) int32 counts of 24 bits.
-        t_ns: stamp of the first sample, ns on the kit's clock; never early, sometimes late.
+        t_ns: stamp of the first sample, ns on the kit's clock; never early after the warm-up, sometimes late.
         overflowed: samples were lost before this block, and nobody knows how many.
     """
 
@@ -46,20 +47,53 @@ class Microphone(Protocol):
     """What the recorder needs of a microphone, real or simulated."""
 
     def start(self, sink: Callable[[SoundBlock], None]) -> None:
-        """Begin to hand over blocks, from a thread of the microphone's own."""
+        """Begin to hand over blocks, from a thread of the microphone's own. May be called again after `stop`."""
 
     def stop(self) -> None:
         """End; no block comes after."""
 
 
+def stamp_ns(now_ns: int, age_s: float, length_ns: int) -> int:
+    """When a block's first sample was taken, ns on the clock of `now_ns`.
+
+    Args:
+        now_ns: when the block was handed over.
+        age_s: how old PortAudio says its first sample is then. Hosts have said 0, less than 0, and years.
+        length_ns: the block's nominal length. Its last sample can have come no later than now.
+    """
+    age_ns = round(age_s * 1e9)
+    return now_ns - (age_ns if 0 < age_ns < MAX_AGE_NS else length_ns)
+
+
+def counts(data: bytes, channels: int, channel: int, low_bits: bool) -> np.ndarray:
+    """Counts of 24 bits, (n,) int32, of one channel of interleaved 32-bit words; a copy.
+
+    I2S microphones such as the SPH0645 give 24 bits in words of 32, at the high end. Drivers that have them at the low
+    end leave the upper 8 undefined, and they are not looked at.
+    """
+    words = np.frombuffer(data, np.int32)[channel::channels]
+    return (words << 8) >> 8 if low_bits else words >> 8
+
+
 class SoundDeviceMicrophone:
     """A microphone through PortAudio. Open the ``hw:`` device: sound servers blur the stamps."""
 
-    def __init__(self, device: str | int | None = None, rate_hz: int = NOMINAL_HZ) -> None:
+    def __init__(
+        self,
+        device: str | int | None = None,
+        rate_hz: int = NOMINAL_HZ,
+        *,
+        channels: int = 1,
+        channel: int = 0,
+        low_bits: bool = False,
+    ) -> None:
+        """An I2S device has two channels, and the microphone is on one of them; see `counts` for `low_bits`."""
         self._device = device
         self._rate_hz = rate_hz
+        self._channels = channels
+        self._pick = partial(counts, channels=channels, channel=channel, low_bits=low_bits)
         self._stream: Any = None
-        self._given = 0
+        self._opened = False
 
     def start(self, sink: Callable[[SoundBlock], None]) -> None:
         """Open the device and begin.
@@ -69,21 +103,27 @@ class SoundDeviceMicrophone:
         """
         import sounddevice
 
+        given = 0
+
         def heard(data: Any, frames: int, when: Any, status: Any) -> None:
-            # PortAudio's thread: copy, stamp, leave.
+            # PortAudio's thread: stamp, copy, leave. A stream's clock may be any, so only the difference counts.
+            nonlocal given
             now_ns = time.monotonic_ns()
-            age_ns = round((when.currentTime - when.inputBufferAdcTime) * 1e9)
-            stamp = now_ns - age_ns if 0 <= age_ns < MAX_AGE_NS else now_ns
-            counts = np.frombuffer(bytes(data), np.int32) >> 8
-            sink(SoundBlock(self._given, counts, stamp, bool(status.input_overflow)))
-            self._given += frames
+            age_s = when.currentTime - when.inputBufferAdcTime if when.inputBufferAdcTime else 0.0
+            t_ns = stamp_ns(now_ns, age_s, frames * 1_000_000_000 // self._rate_hz)
+            sink(SoundBlock(given, self._pick(bytes(data)), t_ns, bool(status.input_overflow)))
+            given += frames
 
         try:
+            if self._opened:  # PortAudio lists devices once: a microphone that was plugged in again would not be found
+                sounddevice._terminate()
+                sounddevice._initialize()
+            self._opened = True
             self._stream = sounddevice.RawInputStream(
                 samplerate=self._rate_hz,
                 blocksize=BLOCK,
                 device=self._device,
-                channels=1,
+                channels=self._channels,
                 dtype="int32",
                 latency="low",
                 callback=heard,
@@ -96,10 +136,10 @@ class SoundDeviceMicrophone:
             ) from error
 
     def stop(self) -> None:
-        if self._stream is not None:
-            self._stream.stop()
-            self._stream.close()
-            self._stream = None
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.stop()
+            stream.close()
 
 
 class SoundDeviceSpeaker:

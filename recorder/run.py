@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from firmware_host.clock import SECOND_NS, TICK_HZ, MonotonicClock
+from firmware_host.clock import SECOND_NS, TICK_HZ, Clock, MonotonicClock
 from firmware_host.errors import ConfigError, PortError, SessionError
 from firmware_host.ports import open_ports
 from firmware_host.process import AcquisitionProcess
@@ -25,9 +25,10 @@ from firmware_host.schedule import Plan, make_sensor
 from firmware_host.schedule import plan as plan_kit
 from firmware_host.spec import Flag, KitConfig
 from recorder import profiles
-from recorder.camera import PiCamera
-from recorder.config import KitFile, read_kit
-from recorder.microphone import WARM_UP_S, SoundDeviceMicrophone
+from recorder.camera import Camera
+from recorder.config import CameraConfig, KitFile, MicrophoneConfig, read_kit
+from recorder.microphone import WARM_UP_S, Microphone, SoundDeviceMicrophone
+from recorder.rawcamera import open_camera
 from recorder.record import (
     KitRole,
     LiveKit,
@@ -40,7 +41,7 @@ from recorder.record import (
 )
 from recorder.session import MANIFEST, Device, Session, open_session
 from recorder.terminal import progress
-from recorder.writer import KitLayout, KitWriter, SensorLayout
+from recorder.writer import KitLayout, KitWriter, Latency, SensorLayout
 
 LEAD_S = 4.0
 """From starting the acquisition processes to tick 0: they import, configure their sensors and settle."""
@@ -125,15 +126,36 @@ def live_kit(file: KitFile) -> LiveKit:
             fps=camera.fps if camera else None,
             sound_hz=microphone.rate_hz if microphone else None,
             warm_up_s=WARM_UP_S,
+            camera_latency=_latency(camera) if camera else None,
         ),
         about=KitRole(file.role, file.view, file.wearer, file.tone_distance_m),
         clock=clock,
         t0_ns=clock.now_ns() + round(LEAD_S * SECOND_NS),
         acquisition=AcquisitionProcess(plan, partial(open_ports, sensors), MonotonicClock),
-        camera=PiCamera(camera.width, camera.height, camera.fps, camera.bit_rate) if camera else None,
-        microphone=SoundDeviceMicrophone(microphone.device or None, microphone.rate_hz) if microphone else None,
+        camera=_camera(camera, clock) if camera else None,
+        microphone=_microphone(microphone) if microphone else None,
         profiles=learnt,
     )
+
+
+def _camera(camera: CameraConfig, clock: Clock) -> Camera:
+    return open_camera(camera.device, (camera.width, camera.height), camera.fps, camera.bit_rate, clock)
+
+
+def _microphone(microphone: MicrophoneConfig) -> Microphone:
+    return SoundDeviceMicrophone(
+        microphone.device or None,
+        microphone.rate_hz,
+        channels=microphone.channels,
+        channel=microphone.channel - 1,
+        low_bits=microphone.low_bits,
+    )
+
+
+def _latency(camera: CameraConfig) -> Latency | None:
+    if camera.latency_ms is None or camera.latency_sigma_ms is None:
+        return None
+    return Latency(round(camera.latency_ms * 1e6), round(camera.latency_sigma_ms * 1e6))
 
 
 def new_session(folder: Path, participants: list[str], place: str | None, activity: str | None) -> Session:
