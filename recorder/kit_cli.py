@@ -111,3 +111,179 @@ def install(
         return
     commands = write(text, path)
     emit(as_json, {"path": str(path), "commands": commands}, [f"wrote {path}; now:", *(f"  {c}" for c in commands)])
+
+
+HOSTS = click.option("--host", "hosts", multiple=True, metavar="[NAME=]HOST:PORT", help="A kit by its address; repeat.")
+TOKEN = click.option("--token-file", type=PATH, help="File with the kits' token; or SYNCCTL_TOKEN.")
+
+
+@click.group()
+def kits() -> None:
+    """List, start, stop and fetch several kits that run `syncctl serve`.
+
+    Without --host the kits on the local network are meant.
+
+    \b
+    Example:
+      syncctl kits start --session dinner --at +5s --activity eat_dinner --token-file token
+    """
+
+
+@kits.command("list")
+@HOSTS
+@json_option
+def kits_list(hosts: tuple[str, ...], as_json: bool) -> None:
+    """Say which kits there are and how they are.
+
+    \b
+    Example:
+      syncctl kits list --host kitchen=192.168.1.20:8600 --host hall=192.168.1.21:8600
+    """
+    from recorder.group import statuses
+
+    found = _kits(hosts, None)
+    rows = []
+    for kit, status in zip(found, statuses(found), strict=True):
+        known = {"error": str(status)} if isinstance(status, Exception) else status
+        keys = ("state", "session", "missing", "error", "clock_ms", "disk")
+        rows.append({"name": kit.name, "address": kit.address, **{k: known.get(k) for k in keys}})
+    lines = [f"{r['name']:16} {r['address']:22} {r['state'] or r['error']} {r['session'] or ''}" for r in rows]
+    emit(as_json, {"kits": rows}, lines or ["no kit was found; is `syncctl serve --bind` running on the kits?"])
+
+
+@kits.command("start")
+@HOSTS
+@TOKEN
+@click.option("--session", help="Name of the session; by default the time and the activity.")
+@click.option("--at", "after", default="+5s", show_default=True, metavar="+SECONDS", help="After all kits are ready.")
+@click.option("--activity", help="What is done.")
+@click.option("--participant", help="Who does it.")
+@click.option("--place", help="Where.")
+@click.option("--tone", "tones", is_flag=True, help="The first kit sounds the start and end tones.")
+@click.option("--allow-missing", is_flag=True, help="Go on without kits and streams that are not there.")
+@json_option
+def kits_start(
+    hosts: tuple[str, ...], token_file: Path | None, after: str, allow_missing: bool, as_json: bool, **about: Any
+) -> None:
+    """Arm all kits, and begin on all of them at one moment when all are ready.
+
+    \b
+    Example:
+      syncctl kits start --session dinner --at +5s --activity eat_dinner --tone
+    """
+    from recorder.group import start
+    from recorder.protocol import Task
+    from recorder.serve.keeper import named
+
+    found = _kits(hosts, token_file)
+    order = {k: v for k, v in about.items() if k in ("activity", "participant", "place") and v}
+    from recorder.activities import activity
+
+    task = Task(activity(order["activity"]) if "activity" in order else None)
+    session = about.pop("session") or named(task)
+    began = start(found, session, order, sounds=about["tones"], after_s=_seconds(after), allow_missing=allow_missing)
+    emit(as_json, began.document(), began.lines())
+
+
+@kits.command("stop")
+@HOSTS
+@TOKEN
+@json_option
+def kits_stop(hosts: tuple[str, ...], token_file: Path | None, as_json: bool) -> None:
+    """End the recording on all kits, and wait until each is sealed.
+
+    \b
+    Example:
+      syncctl kits stop --token-file token
+    """
+    from recorder.group import stop
+
+    told = stop(_kits(hosts, token_file))
+    emit(as_json, {"kits": told}, [f"{name}: {text}" for name, text in told.items()])
+
+
+@kits.command("fetch")
+@click.argument("session")
+@click.argument("folder", type=PATH, metavar="DIR")
+@HOSTS
+@TOKEN
+@json_option
+def kits_fetch(session: str, folder: Path, hosts: tuple[str, ...], token_file: Path | None, as_json: bool) -> None:
+    """Copy SESSION from all kits into one session folder DIR; run it again where it was interrupted.
+
+    \b
+    Example:
+      syncctl kits fetch dinner sessions/dinner --token-file token
+    """
+    from recorder.group import fetch
+
+    gathered = fetch(_kits(hosts, token_file), session, folder, note)
+    emit(as_json, gathered.document(), gathered.lines())
+
+
+@click.command()
+@click.argument("folder", type=PATH, metavar="DIR")
+@click.argument("sources", type=PATH, metavar="KITDIR...", nargs=-1, required=True)
+@json_option
+def gather(folder: Path, sources: tuple[Path, ...], as_json: bool) -> None:
+    """Copy the sessions in KITDIR... into one session DIR. The first one's kit gives the reference clock.
+
+    \b
+    Example:
+      syncctl gather sessions/dinner card1/dinner card2/dinner
+    """
+    from recorder.gather import gather as put_together
+
+    gathered = put_together(folder, sources)
+    emit(as_json, gathered.document(), gathered.lines())
+
+
+@click.command()
+@click.argument("folder", type=PATH, metavar="DIR")
+@click.option("--from", "from_s", type=float, required=True, metavar="S", help="Seconds after the first kit's start.")
+@click.option("--to", "to_s", type=float, required=True, metavar="S")
+@click.option("--audio", is_flag=True, help="Blank the sound.")
+@click.option("--video", is_flag=True, help="Blank the pictures.")
+@click.option("--sensors", is_flag=True, help="Blank the sensors' values.")
+@click.option("--out", type=PATH, required=True, metavar="COPY", help="Folder of the copy, which must not exist.")
+@json_option
+def redact(folder: Path, out: Path, from_s: float, to_s: float, as_json: bool, **what: bool) -> None:
+    """Copy the session DIR with a stretch of it blanked; every time stays as it is.
+
+    Without --audio, --video or --sensors, sound and pictures are blanked and sensors kept. Pictures are blanked by
+    whole groups (a second), sound by whole blocks (a tenth). DIR itself is not touched.
+
+    \b
+    Example:
+      syncctl redact sessions/dinner --from 62 --to 75.5 --out sessions/dinner-shared
+    """
+    from recorder.redact import redact as blank
+
+    if not any(what.values()):
+        what |= {"audio": True, "video": True}
+    done = blank(folder, out, from_s, to_s, **what)
+    emit(as_json, done.document(), done.lines())
+
+
+def _kits(hosts: tuple[str, ...], token_file: Path | None) -> list[Any]:
+    """The kits that were named, or those on the network."""
+    from recorder.advertise import find
+    from recorder.group import Kit
+
+    token = token_file.read_text().strip() if token_file else os.environ.get("SYNCCTL_TOKEN") or None
+    if not hosts:
+        return [Kit(name, address, token) for name, address in find().items()]
+    kits = []
+    for host in hosts:
+        name, _, address = host.rpartition("=")
+        if not address.rpartition(":")[2].isdigit():
+            address += ":8600"
+        kits.append(Kit(name or address, address, token))
+    return kits
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text.removeprefix("+").removesuffix("s"))
+    except ValueError as error:
+        raise click.UsageError(f"--at {text} is not a number of seconds from now, for example +5s") from error

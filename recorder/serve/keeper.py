@@ -108,7 +108,7 @@ class Keeper:
             at_ns: wall time at which to begin; by default as soon as can be.
             force: begin although streams are missing.
         """
-        name = session or _named(task)
+        name = session or named(task)
         if not SESSION_NAME.fullmatch(name):
             raise ConfigError(f"'{name}' cannot name a session; use letters, digits, dots, - and _")
         with self._lock:
@@ -134,7 +134,7 @@ class Keeper:
                 assert self._recorder is not None
                 self._recorder.order = order
                 return self._state
-            self._change(name=WAITING, **known)
+            self._change(name=WAITING, started=None, error=None, **known)
             assert self._recorder is not None
             self._recorder.order = order
             if state.name == ARMED:
@@ -220,6 +220,9 @@ class Keeper:
         """The lock is held."""
         if kind == "snapshot":
             self._change(live=value, live_at=time.monotonic())
+            begun = self._state.started is not None and time.time_ns() >= self._state.started
+            if self._state.name == WAITING and begun:
+                self._change(name=RECORDING)
         elif kind == "armed":
             self._change(missing=tuple(value))
             if self._state.name == ARMING:
@@ -228,15 +231,13 @@ class Keeper:
                 recorder.send("start", recorder.order)
         elif kind == "started":
             self._change(started=value["wall_ns"])
-            if self._state.name == WAITING:
-                self._change(name=RECORDING)
         elif kind == "done":
             self._change(notes=tuple(value[1]))
         elif kind == "failed":
             self._change(error=value)
 
 
-def _named(task: Task) -> str:
+def named(task: Task) -> str:
     """A name for a session nobody named: when, and what."""
     parts = [datetime.now().strftime("%Y-%m-%d_%H-%M-%S")]
     parts += [task.activity.name] if task.activity else []

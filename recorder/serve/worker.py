@@ -7,6 +7,7 @@ recording. Orders come and reports go over one pipe. When the pipe ends, the ser
 from __future__ import annotations
 
 import queue
+import shutil
 import signal
 import threading
 import time
@@ -180,6 +181,9 @@ class _Worker:
         self._outbox.put("started", {"t0_ns": kit.t0_ns, "wall_ns": kit.t0_ns + _wall_minus_monotonic_ns()})
         done = seal(session, record_all(session, [kit], {}, conductor.stop, observed(conductor, self._tell)))
         recorded = done.session.device(kit.layout.name)
+        if not done.session.receipt["devices"][kit.layout.name]["ticks"]:
+            shutil.rmtree(order.folder)  # stopped before its first moment: there is nothing to keep
+            return done
         ticks: Mapping[str, Any] = done.session.receipt["devices"][recorded.name]
         end_ns = kit.t0_ns + int(ticks["ticks"]) * SECOND_NS // 60
         write_labels(order.folder, order.folder / str(recorded.log), kit.t0_ns, end_ns)
