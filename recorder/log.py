@@ -11,6 +11,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,20 @@ class KitLog:
 
     The file is locked as long as it is open, and the kernel gives the lock back however the recorder ends: whoever
     wants to mend a session can tell a dead recording from one under way.
+
+    Attributes:
+        fault: why the disk did not take what was written, None while it does. Nothing is raised: the recording ends.
     """
 
     def __init__(self, path: Path) -> None:
+        self.fault: OSError | None = None
         self._file = path.open("a", encoding="utf-8")
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def write(self, kind: str, **fields: Any) -> None:
         """Append one entry."""
-        self._file.write(json.dumps({"type": kind, **fields}, separators=(",", ":")) + "\n")
+        with self._noting():
+            self._file.write(json.dumps({"type": kind, **fields}, separators=(",", ":")) + "\n")
 
     def clocks(self) -> None:
         """Append the three clocks read together, so that any of them can be had from any other later."""
@@ -43,13 +49,23 @@ class KitLog:
 
     def flush(self) -> None:
         """Hand what was written to the kernel."""
-        self._file.flush()
+        with self._noting():
+            self._file.flush()
 
     def close(self) -> None:
         """Put everything on the disk and close."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
+        with self._noting():
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        with self._noting():
+            self._file.close()
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.fault = self.fault or error
 
 
 def being_written(path: Path) -> bool:

@@ -60,17 +60,38 @@ class RowTrack:
         return BLOCK_TICKS * max(1, self.rate_hz // TICK_HZ)
 
 
+class _Output:
+    """A container that goes quiet when the disk fails: what cannot be written is dropped, and `fault` says why."""
+
+    def __init__(self, path: Path) -> None:
+        self.container = av.open(str(path), "w", format="matroska", options=MUX_OPTIONS)
+        self.fault: OSError | None = None
+
+    def mux(self, packets: av.Packet | list[av.Packet]) -> None:
+        if self.fault is None:
+            try:
+                self.container.mux(packets)
+            except OSError as error:  # FFmpeg writes nothing more after the first
+                self.fault = error
+
+    def close(self) -> None:
+        try:
+            self.container.close()
+        except OSError as error:
+            self.fault = self.fault or error
+
+
 class _FlacStream:
     """Collects rows, encodes them by whole blocks, and keeps count of what it gave."""
 
-    def __init__(self, container: av.container.OutputContainer, track: RowTrack, block: int) -> None:
-        self._container = container
+    def __init__(self, output: _Output, track: RowTrack, block: int) -> None:
+        self._output = output
         self._block = block
         self._layout = LAYOUTS[track.channels]
         self._pending: list[np.ndarray] = []
         self._waiting = 0
         self._done = 0
-        stream = container.add_stream("flac", rate=track.rate_hz)
+        stream = output.container.add_stream("flac", rate=track.rate_hz)
         stream.codec_context.layout = self._layout
         stream.codec_context.format = "s32"
         stream.codec_context.options = {"frame_size": str(block), "bits_per_raw_sample": "24"}
@@ -100,7 +121,7 @@ class _FlacStream:
         if self._waiting:
             self._encode(np.concatenate(self._pending))
             self._pending, self._waiting = [], 0
-        self._container.mux(self.stream.encode(None))
+        self._output.mux(self.stream.encode(None))
 
     def _encode(self, rows: np.ndarray) -> None:
         packed = np.ascontiguousarray(rows.astype(np.int32) << COUNT_SHIFT).reshape(1, -1)
@@ -108,7 +129,7 @@ class _FlacStream:
         frame.sample_rate = self.stream.codec_context.sample_rate
         frame.pts = self._done + self.offset
         self._done += len(rows)
-        self._container.mux(self.stream.encode(frame))
+        self._output.mux(self.stream.encode(frame))
 
 
 class MatroskaWriter:
@@ -131,20 +152,25 @@ class MatroskaWriter:
             fps: nominal frame rate.
             sound_rate_hz: nominal rate of the microphone; None for no sound.
         """
-        self._container = av.open(str(path), "w", format="matroska", options=MUX_OPTIONS)
+        self._output = _Output(path)
         self._frame_us = 1_000_000 // fps
         self._video = self._add_video(first_frame) if first_frame else None
         self._sound = None
         if sound_rate_hz:
             track = RowTrack("microphone", sound_rate_hz, 1, {})
-            self._sound = _FlacStream(self._container, track, SOUND_BLOCK)
+            self._sound = _FlacStream(self._output, track, SOUND_BLOCK)
             self._sound.stream.disposition = Disposition.default
-        self._tracks = {t.title: _FlacStream(self._container, t, t.block) for t in tracks}
+        self._tracks = {t.title: _FlacStream(self._output, t, t.block) for t in tracks}
+
+    @property
+    def fault(self) -> OSError | None:
+        """Why the disk takes nothing more, None while it does. Nothing is raised: the recording ends."""
+        return self._output.fault
 
     def _add_video(self, first: EncodedFrame) -> av.video.stream.VideoStream:
         # The parser reads SPS and PPS from the stream's own bytes; no encoder settings are assumed.
         with av.open(io.BytesIO(first.data), format="h264") as probe:
-            stream = self._container.add_stream_from_template(probe.streams.video[0])
+            stream = self._output.container.add_stream_from_template(probe.streams.video[0])
         stream.time_base = MICROSECOND
         stream.metadata["title"] = "camera"
         stream.disposition = Disposition.default
@@ -159,7 +185,7 @@ class MatroskaWriter:
         packet.pts = packet.dts = since_start_ns // 1000
         packet.duration = self._frame_us
         packet.is_keyframe = frame.keyframe
-        self._container.mux(packet)
+        self._output.mux(packet)
 
     def sound(self, x: np.ndarray, since_start_ns: int) -> None:
         """Add (n,) int32 samples of 24 bits. The first call's `since_start_ns` places the track."""
@@ -177,7 +203,7 @@ class MatroskaWriter:
         """Flush every stream and write the cues."""
         for flac in (*([self._sound] if self._sound else []), *self._tracks.values()):
             flac.finish()
-        self._container.close()
+        self._output.close()
 
 
 def sensor_metadata(sensor: str, model: str, channels: Sequence, native_hz: float) -> dict[str, str]:

@@ -78,6 +78,8 @@ class Recorded:
     counters: dict[str, Any]
     notes: list[str]
     ticks: int
+    fault: OSError | None = None
+    """Why the disk took nothing more."""
 
 
 def kit_device(writer: KitWriter, kit: LiveKit | PlayedKit, **known: Any) -> Device:
@@ -121,7 +123,7 @@ def record_live(
         for device in devices:
             device.start(inbox.put)
         now, failed = 0, False
-        while not stop.is_set() and (ticks is None or now < ticks):
+        while not stop.is_set() and writer.fault is None and (ticks is None or now < ticks):
             _take(inbox, writer, wait_s=POLL_S)
             _poll(kit.acquisition, writer)
             writer.settings(kit.acquisition.settings)
@@ -161,7 +163,7 @@ def record_played(
     kit.acquisition.start(kit.t0_ns)
     frames, blocks = _Until(kit.frames, lambda f: f.t_ns), _Until(kit.blocks, lambda b: b.t_ns)
     now = 0
-    while now < ticks and not stop.is_set():
+    while now < ticks and not stop.is_set() and writer.fault is None:
         now = min(now + TICK_HZ // 4, ticks)
         until_ns = tick_ns(kit.t0_ns, now)
         kit.acquisition.run_until(until_ns)
@@ -186,7 +188,7 @@ def _finish(kit: LiveKit | PlayedKit, writer: KitWriter, report: AcquisitionRepo
     if fit:
         counters["microphone.rate_hz"] = round(fit.rate_hz, 4)
     device = kit_device(writer, kit, fit=fit, settings=report.settings)
-    return Recorded(device, counters, list(report.notes), writer.ticks)
+    return Recorded(device, counters, list(report.notes), writer.ticks, writer.fault)
 
 
 def _poll(acquisition: Acquisition, writer: KitWriter) -> None:

@@ -113,6 +113,11 @@ class KitWriter:
         """True until the first keyframe: the file's header needs its SPS and PPS."""
         return self._mux is None
 
+    @property
+    def fault(self) -> OSError | None:
+        """Why the disk takes nothing more, None while it does."""
+        return (self._mux and self._mux.fault) or self._log.fault
+
     def video(self, frame: EncodedFrame) -> None:
         """Add a frame; those before tick 0, or before the first keyframe after it, are passed over, and counted."""
         early = frame.t_ns < self.t0_ns or not frame.keyframe
