@@ -18,7 +18,10 @@ from recorder.demux import frame_times_ns, read_rows, read_sound, video_frames
 from recorder.session import Session, open_session
 from recorder.tone import tone
 
-TRACKS = {"bme680": ["field"], "amg8833": ["pixels", "thermistor"], "bno055": ["quaternion", "linear", "gravity"]}
+TRACKS = {
+    **{"bme680": ["field"], "amg8833": ["pixels", "thermistor"], "bno055": ["quaternion", "linear", "gravity"]},
+    **{"tsl2591": ["light"], "ak9753": ["warmth"], "mlx90393": ["raw"], "isl29125": ["colours"]},
+}
 
 
 def truth_of(folder: Path) -> dict[str, ClockMap]:
@@ -230,12 +233,14 @@ def rows_from_chip_log(session: Session, kit: str) -> dict[str, np.ndarray]:
     t0_ns = device.stream(f"{device.of_kind('sensor')[0].sensor}.timing").t0_ns
     ticks = len(read_rows(session.path(device.file), [f"{device.of_kind('sensor')[0].sensor}.timing"]).popitem()[1])
     expected: dict[str, np.ndarray] = {}
+    light = LightInTwo()
     for line in (session.root / f"{kit}.chips.jsonl").read_text().splitlines():
         entry = json.loads(line)
-        tick = tick_at(t0_ns, entry["t_ns"])
+        tick, parse = tick_at(t0_ns, entry["t_ns"]), light.parsed if entry["sensor"] == "tsl2591" else parsed
+        tracks = parse(entry["register"], bytes.fromhex(entry["hex"]))
         if not 0 <= tick < ticks:
             continue
-        for name, rows in parsed(entry["register"], bytes.fromhex(entry["hex"])).items():
+        for name, rows in tracks.items():
             per = len(rows)
             track = expected.setdefault(f"{entry['sensor']}.{name}", np.zeros((ticks * per, rows.shape[1]), np.int32))
             track[tick * per :] = np.tile(rows, (ticks - tick, 1))
@@ -243,7 +248,7 @@ def rows_from_chip_log(session: Session, kit: str) -> dict[str, np.ndarray]:
 
 
 def parsed(register: int, data: bytes) -> dict[str, np.ndarray]:
-    """Datasheet layouts of the three chips' data registers."""
+    """Datasheet layouts of the chips' data registers, but for the TSL2591's."""
     if register == 0x20 and len(data) == 22:  # BNO055: quaternion, linear acceleration, gravity, ...
         words = np.frombuffer(data[:20], "<i2").astype(np.int32)
         temperature, calibration = int.from_bytes(data[20:21], signed=True), data[21]
@@ -261,7 +266,36 @@ def parsed(register: int, data: bytes) -> dict[str, np.ndarray]:
         humidity, gas = data[8] << 8 | data[9], data[13] << 2 | data[14] >> 6
         row = [*twenty, humidity, gas, data[14] & 0x0F, data[14] >> 4 & 0x03]
         return {"field": np.array([row], np.int32)} if data[0] & 0x80 else {}
+    if register == 0x05:  # AK9753: status, four currents, temperature in the upper ten bits, end
+        words = np.frombuffer(data[1:11], "<i2").astype(np.int32)
+        return {"warmth": np.array([[*words[:4], words[4] >> 6, data[0] >> 1 & 1]], np.int32)}
+    if register == 0x4F:  # MLX90393: status, temperature unsigned, three axes, most significant byte first
+        row = [data[1] << 8 | data[2], *np.frombuffer(data[3:9], ">i2")]
+        return {"raw": np.array([row], np.int32)} if not data[0] & 0x10 else {}
+    if register == 0x08 and len(data) == 7:  # ISL29125: status, green, red, blue of 12 bits; all are new at 10 Hz
+        return {"colours": np.array([[*(np.frombuffer(data[1:], "<u2") & 0xFFF), 7]], np.int32)}
     return {}
+
+
+class LightInTwo:
+    """A TSL2591's answers: status and counts first, gain and integration after them.
+
+    A row counts if a cycle has ended, and if its settings were those of the slot before.
+    """
+
+    def __init__(self) -> None:
+        self._data = bytes(5)
+        self._control = -1
+
+    def parsed(self, register: int, data: bytes) -> dict[str, np.ndarray]:
+        if register == 0x13:
+            self._data = data
+            return {}
+        before, self._control = self._control, data[1]
+        if before != self._control or not self._data[0] & 0x10:
+            return {}
+        counts = np.frombuffer(self._data[1:], "<u2")
+        return {"light": np.array([[*counts, self._control >> 4, self._control & 7]], np.int32)}
 
 
 def ffmpeg_rows(ffmpeg: str, path: Path, title: str, channels: int) -> np.ndarray:
