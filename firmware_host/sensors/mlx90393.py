@@ -66,9 +66,9 @@ SI = (Channel("x", "uT"), Channel("y", "uT"), Channel("z", "uT"), Channel("tempe
 class Mlx90393:
     """Driver of one MLX90393.
 
-    Options, by the datasheet's names and codes: ``gain_sel`` (7, the widest range: 4.9 mT), ``res`` (0, the finest
-    16 of 19 bits), ``dig_filt`` (6) and ``osr`` (1), which together take 26 ms, and ``osr2`` (0) of the
-    temperature. Both public libraries' ``dig_filt`` 7 and ``osr`` 3 take 200 ms.
+    Options, by the datasheet's names and codes: ``gain_sel`` (7, the finest: 4.9 mT is the most it can tell; 0 reaches
+    five times as far), ``res`` (0, the finest 16 of 19 bits), ``dig_filt`` (6) and ``osr`` (1), which together take
+    26 ms, and ``osr2`` (0) of the temperature. Both public libraries' ``dig_filt`` 7 and ``osr`` 3 take 200 ms.
     """
 
     tracks = (RAW,)
