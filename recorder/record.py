@@ -19,6 +19,7 @@ from firmware_host.clock import TICK_HZ, Clock, tick_at, tick_ns
 from firmware_host.process import Acquisition, AcquisitionReport, InlineAcquisition
 from recorder import profiles
 from recorder.camera import Camera, FrameReceipt
+from recorder.config import DiskConfig
 from recorder.microphone import Microphone, SoundBlock
 from recorder.mux import EncodedFrame
 from recorder.session import Device, Session
@@ -45,7 +46,7 @@ class KitRole:
 
 @dataclass
 class LiveKit:
-    """A kit whose devices run by themselves."""
+    """A kit whose devices run by themselves. `bit_rate` is what its video is expected to be, bits per second."""
 
     layout: KitLayout
     about: KitRole
@@ -54,6 +55,8 @@ class LiveKit:
     acquisition: Acquisition
     camera: Camera | None = None
     microphone: Microphone | None = None
+    disk: DiskConfig = field(default_factory=DiskConfig)
+    bit_rate: int = 2_000_000
     profiles: Path | None = None
     """Where to keep what its sensors have learnt about themselves; None for nowhere."""
 

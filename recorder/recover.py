@@ -27,6 +27,7 @@ from recorder.session import MANIFEST, Session, open_session
 
 MANIFEST_BYTES = 256 * 1024
 """What a sealed manifest may need beside the one that it replaces."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 PLAYER_SLACK_NS = 2_000_000_000
 """A player that seeks to the last cue finds a packet this close."""
 
@@ -104,13 +105,30 @@ def recover(root: Path) -> Recovery:
             return Recovery(session, files)
         return _seal(session, files)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in _FULL:
             raise SessionError(
                 f"{root} cannot be recovered, its disk is full; free {MANIFEST_BYTES // 1024} kB and run it again"
             ) from error
         raise SessionError(
             f"{root} cannot be recovered ({error.strerror}); check that its disk is there and can be written"
         ) from error
+
+
+def after_fault(session: Session, device: str, fault: OSError) -> SessionError:
+    """Seal a recording that the disk ended, as far as it can be; returns what to tell the user.
+
+    `session` is its manifest as it would have been sealed.
+    """
+    why = "the disk is full" if fault.errno in _FULL else f"the disk failed ({fault.strerror})"
+    what = f"{session.root}: {why}, which ended the recording ({device})"
+    try:
+        replace(session, sealed=False).save()
+        recover(session.root)
+    except (OSError, SessionError) as error:
+        return SessionError(
+            f"{what}, and it could not be sealed ({error}); run `syncctl recover {session.root}` when the disk is back"
+        )
+    return SessionError(f"{what}; what was recorded is sealed and readable; free space before the next")
 
 
 def recover_all(root: Path, say: Callable[[str], None] = lambda _: None, *, but: Path | None = None) -> list[Recovery]:

@@ -27,6 +27,7 @@ from firmware_host.spec import Flag, KitConfig
 from recorder import profiles
 from recorder.camera import Camera
 from recorder.config import CameraConfig, KitFile, MicrophoneConfig, read_kit
+from recorder.disk import DiskGuard, DiskWatch, expected_bytes_per_s, reserved
 from recorder.microphone import WARM_UP_S, Microphone, SoundDeviceMicrophone
 from recorder.rawcamera import open_camera
 from recorder.record import (
@@ -39,8 +40,9 @@ from recorder.record import (
     record_live,
     record_played,
 )
+from recorder.recover import after_fault
 from recorder.session import MANIFEST, Device, Session, open_session
-from recorder.terminal import progress
+from recorder.terminal import note, progress
 from recorder.writer import KitLayout, KitWriter, Latency, SensorLayout
 
 LEAD_S = 4.0
@@ -135,6 +137,8 @@ def live_kit(file: KitFile) -> LiveKit:
         camera=_camera(camera, clock) if camera else None,
         microphone=_microphone(microphone) if microphone else None,
         profiles=learnt,
+        disk=file.disk,
+        bit_rate=camera.bit_rate if camera else 0,
     )
 
 
@@ -199,6 +203,23 @@ def record_all(
         with interruptible() as stop:
             return record_all(session, kits, ticks, stop, make_writer)
     session.root.mkdir(parents=True, exist_ok=True)
+    try:
+        with reserved(session.root):
+            return _record_all(session, kits, ticks, stop, make_writer)
+    except (PortError, SessionError):  # nothing was recorded
+        with suppress(OSError):
+            session.root.rmdir()  # only where it is empty
+        raise
+
+
+def _record_all(
+    session: Session,
+    kits: Sequence[LiveKit | PlayedKit],
+    ticks: dict[str, int],
+    stop: threading.Event,
+    make_writer: Callable[[Session, LiveKit | PlayedKit], KitWriter],
+) -> list[Recorded]:
+    watch = _disk_watch(session.root, kits)
     writers = [make_writer(session, kit) for kit in kits]
     begun = [kit_device(writer, kit) for writer, kit in zip(writers, kits, strict=True)]
     replace(session, devices=(*begun, *session.devices)).save()
@@ -208,7 +229,7 @@ def record_all(
             progress("recording", sum(ticks.values())) if ticks else nullcontext(_unseen) as advance,
             ThreadPoolExecutor(side_by_side) as pool,
         ):
-            record = partial(_record_one, stop, ticks, advance)
+            record = partial(_record_one, stop, ticks, advance, watch)
             return list(pool.map(record, kits, writers))
     except PortError:
         _forget(session, begun)
@@ -223,39 +244,69 @@ def _record_one(
     stop: threading.Event,
     ticks: dict[str, int],
     advance: Callable[[float], None],
+    watch: DiskWatch | None,
     kit: LiveKit | PlayedKit,
     writer: KitWriter,
 ) -> Recorded:
-    last = 0
+    last, told = 0, []
 
     def on_tick(now: int) -> None:
         nonlocal last
         advance(max(0, now - last))
         last = max(now, last)
+        if watch is not None and (room := watch.check(now / TICK_HZ)):
+            told.append(room.sentence())
+            writer.event("disk", state=room.state, minutes=round(room.minutes, 2))
+            note(f"{kit.layout.name}: {told[-1]}")
+            if room.state == "stop":
+                stop.set()
 
     limit = ticks.get(kit.layout.name)
     try:
         if isinstance(kit, LiveKit):
-            return record_live(kit, writer, stop, limit, on_tick)
-        return record_played(kit, writer, stop, limit or 0, on_tick)
+            recorded = record_live(kit, writer, stop, limit, on_tick)
+        else:
+            recorded = record_played(kit, writer, stop, limit or 0, on_tick)
     except BaseException:
         stop.set()  # its neighbours must not go on without it unseen
         raise
+    if recorded.fault is not None:
+        stop.set()
+    return replace(recorded, notes=[*recorded.notes, *told])
+
+
+def _disk_watch(root: Path, kits: Sequence[LiveKit | PlayedKit]) -> DiskWatch | None:
+    """Watches the disk where kits record in real time. Raises SessionError where it has no room to begin."""
+    live = [k for k in kits if isinstance(k, LiveKit)]
+    if not live:
+        return None
+    expected = sum(expected_bytes_per_s(k.layout, k.bit_rate) for k in live)
+    limits = live[0].disk
+    watch = DiskWatch(root, DiskGuard(limits.warn_minutes, limits.stop_minutes, expected))
+    room = watch.look(0.0)
+    if room.state == "stop":
+        raise SessionError(
+            f"{root}: the disk has room for {room.minutes:.1f} minutes, and a recording ends at "
+            f"{limits.stop_minutes:g}; free space, or lower stop_minutes under [disk] in the kit file"
+        )
+    return watch
 
 
 def _forget(session: Session, devices: list[Device]) -> None:
     """A device could not be opened, so nothing was recorded: leave no folder that looks like a session."""
     for name in (MANIFEST, *(d.file for d in devices), *(d.log for d in devices if d.log)):
         session.path(name).unlink(missing_ok=True)
-    with suppress(OSError):
-        session.root.rmdir()  # only where it is empty
 
 
 def seal(session: Session, recorded: list[Recorded]) -> Done:
+    """Write the manifest as it stays. Raises SessionError where the disk ended the recording; it is sealed then too."""
     counters = {r.device.name: r.counters for r in recorded}
     receipt = {"devices": {r.device.name: {"ticks": r.ticks} for r in recorded}}
     devices: list[Device] = [*(r.device for r in recorded), *session.devices]
     session = replace(session, devices=tuple(devices), sealed=True, counters=counters, receipt=receipt)
+    for r in recorded:
+        if r.fault is not None:
+            raise after_fault(session, r.device.name, r.fault)
     session.save()
     notes = [f"{r.device.name}: {text}" for r in recorded for text in r.notes]
     return Done(session, tuple(notes))
