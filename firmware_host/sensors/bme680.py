@@ -219,7 +219,7 @@ def heater_time_code(duration_ms: int) -> int:
 def to_si(track: str, counts: np.ndarray, settings: Mapping[str, Any]) -> np.ndarray:  # noqa: ARG001
     """(N, 6) counts to (N, 4) float32: degC, Pa, % relative humidity, ohm (NaN where there was no gas reading).
 
-    Bosch's floating-point form. `bme680_integer` is their other one, a few Pa and 0.01 % away.
+    Bosch's floating-point form. `bme680_integer` is their other one, a few Pa and 0.01 % away in a room.
     """
     c = settings["calibration"]
     temperature_adc, pressure_adc, humidity_adc, gas_adc, gas_range, gas_status = counts.astype(np.float64).T

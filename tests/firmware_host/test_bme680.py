@@ -56,7 +56,7 @@ def test_integer_and_real_form_differ_by_little(t, p, h, gas, gas_range, variant
     counts = (t, p, h, gas, gas_range, 3)
     whole, x = bme680_integer.integer_si(counts, settings(variant)), real(counts, variant=variant)
     assert whole[0] / 100 == pytest.approx(x[0], abs=0.01)
-    assert whole[1] == pytest.approx(x[1], abs=8)
+    assert whole[1] == pytest.approx(x[1], abs=12)
     assert whole[2] / 1000 == pytest.approx(x[2], abs=0.06)
     assert whole[3] == pytest.approx(x[3], rel=0.002, abs=101)
 
