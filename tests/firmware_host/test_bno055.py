@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from chipbench import Bench
+from chipbench import Bench, converse
+from hypothesis import given
+from hypothesis import strategies as st
 from kitworld import START_NS, T0_NS
 from scipy.spatial.transform import Rotation
 
@@ -18,7 +20,7 @@ from firmware_host.schedule import SLOT_NS, plan
 from firmware_host.sensors import SENSORS
 from firmware_host.simulate import BODY_KIT
 from firmware_host.simulate.bno055 import found_profile
-from firmware_host.spec import Flag, KitConfig, LaneConfig, SensorConfig
+from firmware_host.spec import COUNT_LIMIT, Flag, KitConfig, LaneConfig, SensorConfig
 
 STILL = (1, 0, 0, 0, 0, 0, 0, 0, 0, 9.81, 0, 0, 0, 25)
 
@@ -108,6 +110,24 @@ def test_no_repeated_burst_at_60_hz_and_noise_is_a_function_of_seed_and_step():
         assert {a.flag for a in answers} == {Flag.FRESH}
         logs.append([a.counts for a in answers])
     assert logs[0] == logs[1] != logs[2]
+
+
+def test_minutes_at_20_hz_miss_nothing():
+    for seed in range(2):
+        bench = Bench("bno055", turning, options={"raw": True}, seed=seed)
+        bench.start()
+        assert {bench.read(after_ms=50)[0].flag for _ in range(20 * 120)} == {Flag.FRESH}
+
+
+@given(st.binary(min_size=46, max_size=46), st.binary(min_size=8, max_size=8))
+def test_any_46_bytes_give_counts_that_fit_a_track_or_a_flag(noise, rotation):
+    for raw in (noise, noise[:24] + rotation + noise[32:], noise[:24] + bytes.fromhex("0040000000000000") + noise[32:]):
+        sensor = SENSORS["bno055"].make({"raw": True})
+        for _ in range(3):  # the first, the repeated, the question after it
+            answer, _ = converse(sensor.read(), lambda t, raw=raw: raw[: t.read])
+            if answer.counts is not None:
+                assert [len(c) for c in answer.counts] == [t.width for t in sensor.tracks]
+                assert all(abs(c) < COUNT_LIMIT for counts in answer.counts for c in counts)
 
 
 def test_frozen_data_are_stale_and_the_mode_is_asked_for_in_the_next_slot(bench):
