@@ -32,6 +32,17 @@ class Activity:
     atus: str | None = None
 
 
+@dataclass(frozen=True)
+class Task:
+    """What a recording is of: an activity (None where nobody said), who does it, and whether tones mark it."""
+
+    activity: Activity | None = None
+    participant: str | None = None
+    place: str | None = None
+    tones: bool = False
+    duration_s: float | None = None
+
+
 def _known(*rows: tuple[str, str, str]) -> dict[str, Activity]:
     return {name: Activity(name, instruction, atus) for name, instruction, atus in rows}
 

@@ -36,9 +36,8 @@ def serve(folder: Path, config: Path | None, simulate: bool, token_file: Path | 
       syncctl serve sessions --simulate --token-file ~/.config/syncctl/token
       syncctl serve sessions --config kit.toml --bind 0.0.0.0 --token-file ~/.config/syncctl/token
     """
-    from recorder.recover import recover_all
     from recorder.serve.guard import read_token
-    from recorder.serve.makers import hardware_kit, simulated_kit
+    from recorder.serve.makers import hardware_kit, recover_interrupted, simulated_kit
     from recorder.serve.server import Settings, listen
     from recorder.serve.server import serve as run
 
@@ -63,7 +62,7 @@ def serve(folder: Path, config: Path | None, simulate: bool, token_file: Path | 
     names, address = options.pop("names"), options.pop("bind")
     settings = Settings(folder, name, address, options.pop("port"), token, names=names, **about)
     line = listen(settings)
-    recover_all(folder, note)
+    recover_interrupted(folder)
     port = line.getsockname()[1]
     shown = f"[{address}]" if ":" in address else "127.0.0.1" if address == "0.0.0.0" else address
     note(f"{name} at http://{shown}:{port}/ ({'steered with the token' if token else 'read-only: no token was given'})")
@@ -171,14 +170,12 @@ def kits_start(
     Example:
       syncctl kits start --session dinner --at +5s --activity eat_dinner --tone
     """
+    from recorder.activities import Task, activity
     from recorder.group import start
-    from recorder.protocol import Task
     from recorder.serve.keeper import named
 
     found = _kits(hosts, token_file)
     order = {k: v for k, v in about.items() if k in ("activity", "participant", "place") and v}
-    from recorder.activities import activity
-
     task = Task(activity(order["activity"]) if "activity" in order else None)
     session = about.pop("session") or named(task)
     began = start(found, session, order, sounds=about["tones"], after_s=_seconds(after), allow_missing=allow_missing)

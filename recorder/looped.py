@@ -26,11 +26,10 @@ from recorder.mux import EncodedFrame
 from recorder.paced import Paced
 from recorder.record import KitRole, LiveKit
 from recorder.run import LEAD_S, sensor_layouts
-from recorder.simulate import FPS, SOUND_HZ, plan_home, prepare_room
 from recorder.tone import tone
-from recorder.world import WorldPlan
 from recorder.writer import KitLayout
 
+FPS, SOUND_HZ = 30, 48_000
 LOOP_S = 12
 MARGIN_S = 3
 """Left out at either end of the world: the tones of its own speaker."""
@@ -61,14 +60,16 @@ class Loop:
         return self.folder / "kit-01.npz"
 
 
-def prepared_loop(folder: Path, *, seed: int, width: int, height: int) -> Loop:
-    """The loop in `folder`, rendered on first use; that takes about a second for each second of the loop.
+def prepared_loop(place: Path, *, seed: int, width: int, height: int) -> Loop:
+    """The loop in the folder `place`, rendered on first use; that takes about a second for each second of the loop.
 
     Raises:
         ConfigError: the home cannot be built.
     """
-    place = folder / f"{seed}-{width}x{height}"
     if not (place / READY).exists():
+        from recorder.simulate import plan_home, prepare_room
+        from recorder.world import WorldPlan
+
         place.mkdir(parents=True, exist_ok=True)
         world = WorldPlan(duration_s=LOOP_S + 2 * MARGIN_S, seed=seed, width=width, height=height)
         prepare_room(plan_home(world), place)

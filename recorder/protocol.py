@@ -11,7 +11,6 @@ import csv
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Protocol as Interface
@@ -19,7 +18,7 @@ from typing import Protocol as Interface
 from firmware_host.clock import SECOND_NS
 from firmware_host.errors import PortError
 from recorder import durable
-from recorder.activities import Activity
+from recorder.activities import Task
 from recorder.log import read_log
 from recorder.tone import TONE_S
 
@@ -79,17 +78,6 @@ class Protocol:
             self._begun = True
             return Act.START_TONE
         return None
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a recording is of: an activity (None where nobody said), who does it, and whether tones mark it."""
-
-    activity: Activity | None = None
-    participant: str | None = None
-    place: str | None = None
-    tones: bool = False
-    duration_s: float | None = None
 
 
 class Conductor:

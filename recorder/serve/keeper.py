@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from firmware_host.errors import ConfigError
-from recorder.protocol import Task
-from recorder.serve.worker import KitMaker, Start, work
+from recorder.activities import Task
+from recorder.serve.child import child
+from recorder.serve.orders import Start
 from recorder.session import MANIFEST
 
 SESSION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -77,7 +78,7 @@ class _Recorder:
 class Keeper:
     """Arms, starts and stops a recorder process; every method may be called from any thread."""
 
-    def __init__(self, root: Path, make_kit: KitMaker, on_change: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, root: Path, make_kit: Callable[[], Any], on_change: Callable[[], None] = lambda: None) -> None:
         """`root` is the folder that holds the sessions; `make_kit` is called in the recorder's process: picklable."""
         self.root = root
         self.preview: bytes | None = None
@@ -178,7 +179,7 @@ class Keeper:
         """Start a recorder process. The lock is held."""
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=work, args=(theirs, self._make), name="recorder")
+        process = context.Process(target=child, args=(theirs, self._make), name="recorder")
         process.start()
         theirs.close()
         self._recorder = _Recorder(process, ours)

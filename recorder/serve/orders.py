@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from firmware_host.clock import SECOND_NS
 from firmware_host.errors import ConfigError, unknown_name
-from recorder.activities import activity
-from recorder.protocol import Task
+from recorder.activities import Task, activity
 
 MAX_TEXT = 500
 MAX_NAME = 80
@@ -39,6 +39,21 @@ class StartOrder:
     session: str | None
     at_ns: int | None
     allow_missing: bool
+
+
+@dataclass(frozen=True)
+class Start:
+    """An order to record.
+
+    Attributes:
+        folder: the session's, which must not exist.
+        at_ns: wall time of tick 0, ns since 1970; None for as soon as can be.
+        task: what is recorded.
+    """
+
+    folder: Path
+    at_ns: int | None
+    task: Task
 
 
 def start_order(body: Mapping[str, Any], now_ns: int) -> StartOrder:

@@ -5,25 +5,25 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
 
 from firmware_host.errors import PortError, SyncctlError
 from recorder import service
+from recorder.activities import Task
 from recorder.advertise import Advertised
 from recorder.button import Light, Panel
-from recorder.protocol import Task
 from recorder.serve.app import make_app
 from recorder.serve.guard import Access, own_names
 from recorder.serve.host import Host
 from recorder.serve.keeper import IDLE, ConflictError, Keeper
 from recorder.serve.limits import MAX_HEAD, LimitedProtocol
-from recorder.serve.worker import KitMaker
 
 REFRESH_S = 5.0
 BACKLOG = 128
@@ -76,7 +76,7 @@ def listen(settings: Settings) -> socket.socket:
     return line
 
 
-def serve(settings: Settings, make_kit: KitMaker, line: socket.socket) -> None:
+def serve(settings: Settings, make_kit: Callable[[], Any], line: socket.socket) -> None:
     """Serve on a bound socket until SIGINT or SIGTERM; a recording that runs then is sealed first."""
     keeper = Keeper(settings.root, make_kit)
     host = Host(settings.root)

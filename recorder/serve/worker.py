@@ -13,9 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 from firmware_host.clock import SECOND_NS
@@ -23,9 +21,10 @@ from firmware_host.errors import SyncctlError
 from firmware_host.process import WARM_UP_NS, Acquisition
 from recorder.arm import Armed, arm
 from recorder.observed import observed
-from recorder.protocol import Conductor, Speaker, Task, write_labels
+from recorder.protocol import Conductor, Speaker, write_labels
 from recorder.record import LiveKit
 from recorder.run import Done, new_session, record_all, seal
+from recorder.serve.orders import Start
 from recorder.status import LiveStatus, Snapshot
 
 PREVIEW_EVERY_S = 0.5
@@ -36,21 +35,6 @@ BACKLOG = 8
 """Reports that wait for the server at most; pictures of the state beyond that are left out."""
 SOONEST_NS = WARM_UP_NS + SECOND_NS // 2
 """From an order to tick 0: the sensors' start-up."""
-
-
-@dataclass(frozen=True)
-class Start:
-    """An order to record.
-
-    Attributes:
-        folder: the session's, which must not exist.
-        at_ns: wall time of tick 0, ns since 1970; None for as soon as can be.
-        task: what is recorded.
-    """
-
-    folder: Path
-    at_ns: int | None
-    task: Task
 
 
 KitMaker = Callable[[], tuple[LiveKit, Speaker | None]]
