@@ -126,8 +126,11 @@ def device_reports(session: Session, device: Device) -> list[StreamReport]:
 def _kit_stream(session: Session, device: Device, stream: Stream, rows: dict[str, np.ndarray]) -> StreamReport:
     base = _named(device, stream)
     if stream.kind == "audio":
-        sound = demux.read_sound(session, device)
-        return StreamReport(**base, duration_s=round(sound.duration_s, 3))
+        try:
+            duration_s = demux.read_sound(session, device).duration_s
+        except SessionError:  # not one whole block of it; the rest of the kit is still to be told
+            duration_s = 0.0
+        return StreamReport(**base, duration_s=round(duration_s, 3))
     if stream.kind == "video":
         timing = rows.get(f"{stream.name}.timing")
         if timing is None:  # the camera never gave a keyframe; the rest of the kit is still to be told

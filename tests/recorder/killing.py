@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from firmware_host.clockmap import ClockMap
+from firmware_host.errors import SessionError
 from recorder.demux import frame_times_ns, read_rows, read_sound
 from recorder.session import open_session
 
@@ -91,8 +92,11 @@ def lateness(folder: Path, recorded_s: float) -> dict[str, float]:
         for name, rows in read_rows(session.path(kit.file), list(timing)).items():
             late[f"{kit.name}/{name}"] = until_s - len(rows) / 60
         t0_ns = next(iter(timing.values())).t0_ns
-        sound = read_sound(session, kit)
-        late[f"{kit.name}/microphone"] = until_s - (sound.t0_ns - t0_ns) / 1e9 - sound.duration_s
+        try:
+            sound = read_sound(session, kit)
+            late[f"{kit.name}/microphone"] = until_s - (sound.t0_ns - t0_ns) / 1e9 - sound.duration_s
+        except SessionError:  # not one block of it
+            late[f"{kit.name}/microphone"] = until_s
         if kit.of_kind("video"):
             times = frame_times_ns(session, kit)
             late[f"{kit.name}/camera"] = until_s - (int(times[-1]) - t0_ns) / 1e9 if len(times) else until_s

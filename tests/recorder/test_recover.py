@@ -197,6 +197,16 @@ def test_zeros_at_the_end_are_no_recording(session: Path, contents: dict[str, He
     assert {n: len(r) for n, r in left.rows.items()} == {n: len(r) for n, r in contents["kit-01"].rows.items()}
 
 
+def test_a_kit_cut_before_its_first_sound_is_told_stream_by_stream(session: Path, contents: dict[str, Held]):
+    first = {name: ends[0] for name, ends in contents["kit-02"].ends.items()}
+    os.truncate(session / "kit-02.mkv", min(first.values()))
+    recover(session)
+    report = inspect_session(open_session(session))
+    empty = {s.name for s in report.streams if s.device == "kit-02" and not s.duration_s}
+    assert empty == set(first) - {min(first, key=first.__getitem__)}
+    assert all(f"kit-02: the {name} recorded nothing" in report.warnings for name in empty)
+
+
 def test_a_kit_that_was_never_written_is_named_and_the_rest_goes_on(session: Path):
     (session / "kit-02.mkv").unlink()
     recovery = recover(session)
