@@ -1,8 +1,8 @@
 """BME680 compensation in Bosch's integer form: what most public drivers compute, for comparison with them.
 
-Ours is the floating-point form in `bme680`. From 4 to 45 degC the two differ by up to 0.008 degC, 11 Pa and 0.05 % (a few
-Pa and 0.01 % in a room). Shifts round down, and a quotient goes towards zero as in C; Python ports that floor it
-(Pimoroni's) differ below 0 degC in the last digits.
+Ours is the floating-point form in `bme680`. From 4 to 45 degC the two differ by up to 0.008 degC, 11 Pa and 0.05 %, and
+by a few Pa and 0.01 % in a room. Shifts round down, and a quotient goes towards zero as in C; Python ports that floor
+it (Pimoroni's) differ below 0 degC in the last digits.
 Source: Bosch BME68x sensor API.
 """
 

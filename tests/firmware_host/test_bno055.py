@@ -237,12 +237,12 @@ def test_a_profile_is_saved_and_restored_across_two_recordings():
 
 
 def test_an_uncalibrated_recording_keeps_the_profile_it_was_given():
-    for given in ("", found_profile(3).hex()):
-        bench = Bench("bno055", turning, options={"profile": given})
+    for profile in ("", found_profile(3).hex()):
+        bench = Bench("bno055", turning, options={"profile": profile})
         bench.start()
         bench.read(after_ms=20)
         bench.finish()
-        assert bench.sensor.settings["profile"] == given
+        assert bench.sensor.settings["profile"] == profile
 
 
 def test_a_profile_that_is_not_kept_is_refused():
