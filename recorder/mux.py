@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -33,6 +34,8 @@ MUX_OPTIONS = {
     "default_mode": "passthrough",
     "fflags": "+bitexact",
 }
+DEFAULT_TRACK: Any = Disposition.default.value
+"""A plain integer: the PyAV of Raspberry Pi OS (14) takes nothing else."""
 LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 
 
@@ -159,7 +162,7 @@ class MatroskaWriter:
         if sound_rate_hz:
             track = RowTrack("microphone", sound_rate_hz, 1, {})
             self._sound = _FlacStream(self._output, track, SOUND_BLOCK)
-            self._sound.stream.disposition = Disposition.default
+            self._sound.stream.disposition = DEFAULT_TRACK
         self._tracks = {t.title: _FlacStream(self._output, t, t.block) for t in tracks}
 
     @property
@@ -173,7 +176,7 @@ class MatroskaWriter:
             stream = self._output.container.add_stream_from_template(probe.streams.video[0])
         stream.time_base = MICROSECOND
         stream.metadata["title"] = "camera"
-        stream.disposition = Disposition.default
+        stream.disposition = DEFAULT_TRACK
         return stream
 
     def video(self, frame: EncodedFrame, since_start_ns: int) -> None:
