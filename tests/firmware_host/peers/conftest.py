@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import numpy as np
 import pytest
+from chipbench import converse, step_through
 
 from firmware_host.clock import SECOND_NS, FakeClock
 from firmware_host.link import I2CLink, UartLink
-from firmware_host.ports import BusFault
 from firmware_host.sensors import SENSORS
 from firmware_host.simulate import Stimulus, simulated_ports
 from firmware_host.spec import Flag, KitConfig, LaneConfig, SensorConfig
@@ -39,49 +37,31 @@ class Bench:
     def ours(self, **options):
         """What our own driver makes of the chip: track -> values in SI, of the first fresh reading."""
         sensor = self.spec.make(options)
-        self._start(sensor)
+        step_through(sensor.start(), self.link, self.clock)
         for _ in range(_PATIENCE):
             self.wait_s(1 / self.spec.rate_hz)
-            answer = _converse(sensor.read(), self.link)
+            answer, _ = converse(sensor.read(), self.link)
             if answer.flag is Flag.FRESH:
                 self.counts = answer.counts
-                return {
-                    track.name: self.spec.to_si(
-                        track.name, np.array(counts).reshape(-1, len(track.channels)), sensor.settings
-                    )
-                    for track, counts in zip(sensor.tracks, answer.counts, strict=True)
-                }
+                return self._si(sensor, answer)
         raise AssertionError(f"no fresh reading of {self.spec.model} in {_PATIENCE} slots; the last was {answer}")
+
+    def ours_now(self, **options):
+        """The same at this moment, of a chip that somebody else has started."""
+        sensor = self.spec.make(options)
+        answer, _ = converse(sensor.read(), self.link)
+        assert answer.flag is Flag.FRESH
+        return self._si(sensor, answer)
+
+    def _si(self, sensor, answer):
+        return {
+            track.name: self.spec.to_si(track.name, np.array(counts).reshape(-1, len(track.channels)), sensor.settings)
+            for track, counts in zip(sensor.tracks, answer.counts, strict=True)
+        }
 
     def wait_s(self, seconds):
         """Let time pass."""
         self.clock.sleep_until_ns(self.clock.now_ns() + round(seconds * SECOND_NS))
-
-    def _start(self, sensor):
-        startup = sensor.start()
-        with suppress(StopIteration):
-            step = next(startup)
-            while True:
-                replies = tuple(self._run(t, step.may_fail and t is step.transfers[-1]) for t in step.transfers)
-                self.wait_s(max(step.wait_ns / SECOND_NS, 1 / 60))
-                step = startup.send(replies)
-
-    def _run(self, transfer, may_fail):
-        try:
-            return self.link(transfer)
-        except BusFault:
-            if may_fail:
-                return b""
-            raise
-
-
-def _converse(conversation, link):
-    reply = None
-    try:
-        while True:
-            reply = link(conversation.send(reply))
-    except StopIteration as finished:
-        return finished.value
 
 
 @pytest.fixture
