@@ -56,7 +56,7 @@ def test_a_tone_played_into_the_room_is_found_in_the_recording(tmp_path: Path, s
     assert hearing.stdout.readline() == "begun\n", hearing.stderr.read()
     time.sleep(3)  # the stream has a backlog at first
     subprocess.run(
-        ["paplay", "--latency-msec=20", "--device=room", tmp_path / "tone.wav"], env=sound_server, check=True
+        ["paplay", "--latency-msec=300", "--device=room", tmp_path / "tone.wav"], env=sound_server, check=True
     )
     told, problems = hearing.communicate(timeout=60)
     assert hearing.returncode == 0, problems
@@ -71,7 +71,7 @@ def test_a_tone_played_into_the_room_is_found_in_the_recording(tmp_path: Path, s
     found_hz = [_pitch_hz(part) for part in np.array_split(tone, 8)]
     assert np.median(found_hz) == pytest.approx(TONE_HZ, abs=0.5), "at the rate it says"
     assert np.median(np.abs(tone)) == pytest.approx(0.5 / np.sqrt(2), abs=0.01), "as loud as it was"
-    assert sound.duration_s == pytest.approx(6.4, abs=0.6)
+    assert 4.5 < sound.duration_s < 6.7, "blocks of the first second look older than they are, and may be passed over"
 
 
 def _pitch_hz(x: np.ndarray) -> float:
