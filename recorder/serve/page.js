@@ -3,7 +3,7 @@
 
 const $ = (id) => document.getElementById(id);
 const BUSY = ["waiting", "recording", "stopping"];
-const STATES = { idle: "ready", arming: "getting ready", waiting: "about to start", lost: "not connected" };
+const STATES = { arming: "getting ready", armed: "ready", waiting: "about to start", lost: "not connected" };
 const HEAT_SPAN = 8; // degC from the coldest colour to the warmest at the least, so that a still room stays calm
 let state = null;
 let token = sessionStorage.getItem("token") || "";
@@ -12,7 +12,7 @@ let preview = null;
 const text = (id, value) => { if ($(id).textContent !== value) $(id).textContent = value; };
 const show = (id, yes) => { $(id).hidden = !yes; };
 const pad = (n) => String(n).padStart(2, "0");
-const size = (bytes) => bytes >= 1e9 ? `${(bytes / 1e9).toFixed(2)} GB` : `${(bytes / 1e6).toFixed(1)} MB`;
+const size = (bytes) => bytes >= 1e9 ? `${(bytes / 1e9).toFixed(2)} GB` : bytes >= 1e5 ? `${(bytes / 1e6).toFixed(1)} MB` : `${Math.ceil(bytes / 1e3)} kB`;
 const element = (tag, className, content) => {
   const made = document.createElement(tag);
   if (className) made.className = className;
@@ -221,7 +221,8 @@ function sessionRow(session) {
   const row = element("li"), details = element("details"), summary = element("summary", "", session.name);
   const facts = [session.activity, (session.participants || []).join(", "), session.seconds && elapsed(session.seconds), size(session.bytes)];
   summary.append(element("br"), element("span", "", facts.filter(Boolean).join(" · ")));
-  if (!session.sealed) summary.append(element("em", "", " · not sealed"));
+  if (state && BUSY.includes(state.state) && state.session === session.name) summary.append(element("span", "", " · being recorded"));
+  else if (!session.sealed) summary.append(element("em", "", " · not sealed"));
   const files = element("ul");
   details.append(summary, files);
   details.addEventListener("toggle", async () => {
