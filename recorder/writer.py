@@ -199,7 +199,6 @@ class KitWriter:
             if reading.tick < self._ticks:
                 self.counters["readings.too_late"] += 1
                 continue
-            self.counters[f"{reading.sensor}.{reading.flag.name}"] += 1
             self._by_name[reading.sensor].add(reading)
 
     def advance(self, tick: int) -> None:
@@ -211,8 +210,9 @@ class KitWriter:
             for spec, rows in zip(packer.tracks, tracks, strict=True):
                 self._mux.rows(f"{packer.sensor}.{spec.name}", rows)
             self._mux.rows(f"{packer.sensor}.timing", timing)
-            if lost := int((timing[:, 2] == Flag.LOST).sum()):
-                self.counters[f"{packer.sensor}.{Flag.LOST.name}"] += lost
+            for flag, n in Counter(timing[:, 2].tolist()).items():
+                if flag != Flag.HELD:
+                    self.counters[f"{packer.sensor}.{Flag(flag).name}"] += n
         self._hear(self._timeline.fill(tick_ns(self.t0_ns, tick - SILENCE_LAG_TICKS)))
         if tick // TICK_HZ > self._ticks // TICK_HZ:
             self._each_second()

@@ -67,7 +67,7 @@ class Faults:
         self._begun: set[Fault] = set()
         self._ended: set[Fault] = set()
         self._refused = dict.fromkeys(self._faults, 0)
-        self._clocked_free = False
+        self._freed: set[Fault] = set()
 
     def tell(self) -> None:
         """Let begin and end what has begun and ended since the last call."""
@@ -91,12 +91,12 @@ class Faults:
 
     def held(self) -> bool:
         """Whether the lane's data line is low."""
-        wedged = any(f.kind == "wedge" and f in self._begun for f in self._faults) and not self._clocked_free
+        wedged = any(f.kind == "wedge" for f in self._begun - self._freed)
         return wedged or self.active("hold", self._lane)
 
     def clock_out(self) -> None:
         """The bus was given its nine clocks; who wedged it lets go if that fault is over."""
-        self._clocked_free = all(f in self._ended for f in self._faults if f.kind == "wedge")
+        self._freed |= self._ended
 
     def _begin(self, fault: Fault) -> None:
         if fault.kind == "reset":
