@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from chipbench import Bench
 
-from firmware_host.driver import StartError
+from firmware_host.driver import StartError, put
 from firmware_host.errors import ConfigError
 from firmware_host.sensors import SENSORS, ak9753
 from firmware_host.spec import Flag
@@ -157,7 +157,10 @@ def test_the_reset_is_at_0x1d_and_what_sparkfun_resets_is_a_hysteresis(bench):
 
 
 def test_keeps_the_bits_that_are_nobodys(bench):
+    sent, link = [], bench.link
+    bench.link = lambda t: sent.append(t) or link(t)
     bench.start()
+    assert put(0x1C, 0xCC) in sent
     assert bench.say("1c", 1) == b"\xcc"
 
 

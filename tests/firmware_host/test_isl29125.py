@@ -10,7 +10,7 @@ from chipbench import Bench
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_host.driver import StartError
+from firmware_host.driver import StartError, put
 from firmware_host.errors import ConfigError
 from firmware_host.sensors import SENSORS, isl29125
 from firmware_host.sensors.isl29125 import passed
@@ -194,6 +194,20 @@ def test_starts_with_its_settings_and_no_brown_out(bench):
     bench.start()
     assert bench.say("01", 3) == b"\x1d\xbf\x00"
     assert not bench.say("08", 1)[0] & BROWN_OUT
+
+
+def test_a_brown_out_that_a_reset_leaves_standing_is_cleared(bench):
+    link = bench.link
+
+    def stubborn(t):
+        reply = link(t)
+        if t == put(0x00, 0x46):
+            bench.chip.registers[0x08] |= BROWN_OUT
+        return reply
+
+    bench.link = stubborn
+    bench.start()
+    assert bench.read(100)[0].flag is Flag.FRESH
 
 
 def test_refuses_a_chip_that_forgets_what_it_was_told(bench):

@@ -97,16 +97,37 @@ def test_the_gain_settles_whatever_the_light_and_then_stays(rate, gain, integrat
     assert full > 0.02 * limit or gain == 3
 
 
-@given(st.floats(0.01, 30_000), st.integers(0, 3), st.floats(0.8, 1.25))
-def test_light_that_flickers_about_a_limit_does_not_make_the_gain_flicker(rate, gain, swing):
-    """Bright and dim by turns, a fifth either way: changes end."""
-    changes = 0
-    for k in range(40):
-        full = min(round(rate * 2 * GAINS[gain] * (swing if k % 2 else 1)), 65_535)
-        wanted = better_gain(full, 0, gain, 1)
-        changes += k > 10 and wanted != gain
-        gain = wanted
-    assert changes == 0
+@pytest.mark.parametrize(
+    ("counts", "wanted"),
+    [
+        ((65_535, 100, 3, 1), 0),  # saturated: from the lowest on
+        ((100, 65_535, 2, 1), 0),  # by infrared as well
+        ((36_863, 100, 2, 0), 0),  # which at 100 ms comes sooner
+        ((36_863, 100, 2, 1), 2),
+        ((53_000, 100, 2, 1), 1),  # above 80 %: one down
+        ((52_000, 100, 2, 1), 2),
+        ((53_000, 100, 0, 1), 0),
+        ((1900, 100, 1, 1), 2),  # 32,500 at the next: one up
+        ((1950, 100, 1, 1), 1),  # 33,400 would be above half
+        ((3, 1, 0, 1), 3),  # as far as there is room
+        ((0, 0, 3, 1), 3),
+    ],
+)
+def test_the_gain_to_go_on_with(counts, wanted):
+    assert better_gain(*counts) == wanted
+
+
+@pytest.mark.parametrize("swing", [0.7, 0.8, 1.25, 1.4])
+def test_light_that_flickers_about_a_limit_does_not_make_the_gain_flicker(swing):
+    """Bright and dim by turns, wherever in five decades: changes end."""
+    for rate in np.geomspace(0.1, 20_000, 500):
+        gain, changes = 1, 0
+        for k in range(20):
+            full = min(round(rate * 2 * GAINS[gain] * (swing if k % 2 else 1)), 65_535)
+            wanted = better_gain(full, 0, gain, 1)
+            changes += k > 8 and wanted != gain
+            gain = wanted
+        assert changes == 0, rate
 
 
 # The chip, as a sceptical reader of the datasheet would try it
