@@ -1,14 +1,14 @@
 """Which method for which pair, and all of it on one clock.
 
 Tones are asked first: they are the same instant for every microphone. The sound in between is compared for every
-device with the reference, and for devices that one person wears, whose microphones share almost the same path. What
-contradicts the rest by more than its sigma allows is named in the warnings; a device without evidence is refused by
-name, and the others go on.
+device with the reference, and for devices that one person wears, whose microphones share almost the same path. A
+recording that lost samples gets a map of several pieces. What contradicts the rest by more than its sigma allows is
+named and excluded; where nothing says which of two is wrong, the device is refused by name, and the others go on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -16,11 +16,11 @@ import numpy as np
 
 from firmware_host.clockmap import ClockMap
 from firmware_host.errors import EvidenceError, SessionError
-from recorder import demux
 from recorder.session import Device, Session
 from sync import correlate, tones
 from sync.alignment import MAX_SKEW_PPM, Alignment, Method, Pairing, Recording, Refusal
-from sync.fuse import Fused, fuse, shared_ns
+from sync.fuse import Fused, breaks, fuse, shared_ns
+from sync.waveform import recorded
 
 METHODS: dict[str, Method] = {"tones": tones.match, "audio": correlate.match}
 CONTRADICTION = 6.0
@@ -54,7 +54,7 @@ def align(session: Session, reference: str | None = None, done: Callable[[float]
             except EvidenceError as error:
                 silences.append((source, target, str(error)))
         done(1.0)
-    usable, warnings = _usable(pairings)
+    usable, warnings = _usable(pairings, anchor.clock)
     fused = fuse(usable, {c: _span(r) for c, r in recordings.items()}, anchor.clock)
     aligned = {m.source for m in fused.maps}
     for clock in recordings:
@@ -84,7 +84,7 @@ def _recordings(session: Session) -> tuple[dict[str, Recording], list[Refusal]]:
         if device.clock in found:
             continue
         try:
-            sound = demux.read_sound(session, device)
+            sound = recorded(session, device)
         except SessionError as error:
             mute.setdefault(device.clock, str(error))
             continue
@@ -110,34 +110,75 @@ def _span(recording: Recording) -> tuple[int, int]:
     return sound.t0_ns, sound.t0_ns + round(1e9 * sound.duration_s)
 
 
-def _usable(pairings: Sequence[Pairing]) -> tuple[list[Pairing], list[str]]:
+def _usable(pairings: Sequence[Pairing], reference: str) -> tuple[list[Pairing], list[str]]:
     """What the fusion may use, and a sentence for everything else.
 
-    One map without steps cannot hold a recording that lost samples, and where two methods contradict each other
-    nothing says which is right. Averaging would be silently wrong, so all evidence of such a pair is left out.
+    Averaging what contradicts itself would be silently wrong. Where the rest of the evidence says which pairing is the
+    wrong one, that one is excluded; where nothing says so, all evidence of the pair is left out.
     """
-    groups: dict[tuple[str, str], list[Pairing]] = {}
-    for p in pairings:
-        groups.setdefault((p.source, p.target), []).append(p)
-    usable: list[Pairing] = []
+    steps = breaks([p for p in pairings if _step_ns(p) > PATH_SIGMAS * shared_ns(p.matches[0])], reference)
+    clean: list[Pairing] = []
     warnings = []
-    for (source, target), group in groups.items():
-        doubts = {p.method: _doubt(p) for p in group}
-        warnings += [f"{source} and {target}: {doubt}" for doubt in doubts.values() if doubt]
-        if any(_step_ns(p) > PATH_SIGMAS * shared_ns(p.matches[0]) for p in group):
-            continue
-        clean = [p for p in group if not doubts[p.method]]
-        apart = [_disagreement(p, q) for p, q in combinations(clean, 2)]
-        warnings += [f"{source} and {target}: {sentence}" for sentence in apart if sentence]
-        usable += [] if any(apart) else clean
+    for p in pairings:
+        doubt = _doubt(p, steps)
+        if doubt or p.breaks_ns:
+            warnings.append(f"{p.source} and {p.target}: {doubt or p.reason}")
+        clean += [] if doubt else [p]
+    contradicted = _contradicted(clean, reference)
+    suspects = [k for k in contradicted if not _contradicted(clean[:k] + clean[k + 1 :], reference)]
+    if len(suspects) == 1:
+        wrong = clean.pop(suspects[0])
+        by = f"the other evidence contradicts it by {contradicted[suspects[0]] * 1e-6:+.1f} ms"
+        warnings.append(f"{wrong.source} and {wrong.target}: their {wrong.method} is excluded, for {by}")
+        return clean, warnings
+    usable = list(clean)
+    for p, q in combinations(clean, 2):
+        sentence = _disagreement(p, q) if {p.source, p.target} == {q.source, q.target} else ""
+        if sentence:
+            warnings.append(f"{p.source} and {p.target}: {sentence}")
+            usable = [r for r in usable if {r.source, r.target} != {p.source, p.target}]
     return usable, warnings
 
 
-def _doubt(pairing: Pairing) -> str:
-    """Why a pairing cannot be used by itself; empty where it can."""
-    if _step_ns(pairing):
+def _contradicted(pairings: Sequence[Pairing], reference: str) -> dict[int, float]:
+    """Which of the pairings all others together contradict, and by how many ns."""
+    found: dict[int, float] = {}
+    spans = _evidence_spans(pairings)
+    for number, p in enumerate(pairings):
+        others = [q for q in pairings if q is not p]
+        maps = {m.source: m for m in fuse(others, spans, reference).maps} if others else {}
+        maps[reference] = ClockMap.affine(reference, reference)
+        if p.source not in maps or p.target not in maps:
+            continue
+        miss = [maps[p.source].forward(m.t_ns) - maps[p.target].forward(m.t_ns + m.offset_ns) for m in p.matches]
+        known = [piece.sigma_ns for c in (p.source, p.target) for piece in maps[c].pieces[:1]]
+        own = [float(np.median([m.sigma_ns for m in p.matches])), shared_ns(p.matches[0])]
+        if abs(float(np.median(miss))) > CONTRADICTION * float(np.linalg.norm(known + own)):
+            found[number] = -float(np.median(miss))
+    return found
+
+
+def _evidence_spans(pairings: Sequence[Pairing]) -> dict[str, tuple[int, int]]:
+    """First and last time of each clock that evidence speaks of."""
+    times: dict[str, list[int]] = {}
+    for m in (m for p in pairings for m in p.matches):
+        times.setdefault(m.source, []).append(m.t_ns)
+        times.setdefault(m.target, []).append(m.t_ns + m.offset_ns)
+    return {clock: (min(t), max(t)) for clock, t in times.items()}
+
+
+def _doubt(pairing: Pairing, steps: Mapping[str, Sequence[int]]) -> str:
+    """Why a pairing cannot be used by itself; empty where it can.
+
+    Args:
+        steps: where the map of each clock to the reference steps; there a pairing may step too.
+    """
+    ends = {pairing.source: [m.t_ns for m in pairing.matches]}
+    ends[pairing.target] = [m.t_ns + m.offset_ns for m in pairing.matches]
+    inside = [t for c, times in ends.items() for t in steps.get(c, ()) if min(times) < t < max(times)]
+    if _step_ns(pairing) and len(inside) < max(m.piece for m in pairing.matches):
         return pairing.reason
-    if abs(_skew_ppm(pairing)) > 2 * MAX_SKEW_PPM:
+    if not inside and abs(_skew_ppm(pairing)) > 2 * MAX_SKEW_PPM:
         return f"by their {pairing.method} they drift by {_skew_ppm(pairing):.0f} ppm, which no clock does"
     return ""
 

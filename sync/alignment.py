@@ -18,6 +18,7 @@ from firmware_host.clockmap import ClockMap
 from firmware_host.errors import EvidenceError, SessionError
 from recorder import durable
 from recorder.series import Sound
+from sync.waveform import Wave
 
 VERSION = 1
 FILE = "alignment.json"
@@ -38,11 +39,11 @@ class Recording:
     """
 
     clock: str
-    sound: Sound | None
+    sound: Sound | Wave | None
     wearer: str | None = None
     tone_distance_m: float | None = None
 
-    def heard(self) -> Sound:
+    def heard(self) -> Sound | Wave:
         """Its sound.
 
         Raises:
@@ -90,6 +91,7 @@ class Pairing:
         reason: why it is coarse, or what to mind; empty where nothing is.
         matches: by time; one a window, one a tone.
         evidence: numbers that support it, for people: windows tried and used, runner-up, longest silence.
+        breaks_ns: where one stretch of matches ends and the next begins, ns on `source`; empty where none was lost.
     """
 
     method: str
@@ -99,6 +101,7 @@ class Pairing:
     reason: str
     matches: tuple[Match, ...]
     evidence: dict[str, float] = field(default_factory=dict)
+    breaks_ns: tuple[int, ...] = ()
 
     @property
     def score(self) -> float:
@@ -224,4 +227,4 @@ def load(root: Path) -> Alignment:
 def _pairing(value: dict[str, Any]) -> Pairing:
     fields = {k: v for k, v in value.items() if k not in {"score", "residual_ns"}}
     matches = tuple(Match(**{**m, "shared": tuple(map(tuple, m["shared"]))}) for m in fields.pop("matches"))
-    return Pairing(matches=matches, **fields)
+    return Pairing(matches=matches, breaks_ns=tuple(fields.pop("breaks_ns", ())), **fields)

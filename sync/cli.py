@@ -27,10 +27,10 @@ def offset(reference: Path, other: Path, apart: float, as_json: bool) -> int:
       syncctl offset kit-01.mkv head.mp4
     """
     from firmware_host.errors import EvidenceError
-    from recorder.demux import read_sound_file
     from sync.offset import measure
+    from sync.waveform import spooled
 
-    source, target = (read_sound_file(path, str(path)) for path in (other, reference))
+    source, target = (spooled(path, str(path)) for path in (other, reference))
     try:
         result = measure(source, target, apart)
     except EvidenceError as error:
@@ -64,8 +64,8 @@ def tones(file: Path, as_json: bool) -> None:
     Example:
       syncctl tones head.mp4
     """
-    from recorder.demux import read_sound_file
     from sync.tones import find
+    from sync.waveform import spooled
 
     rows: list[dict[str, Any]] = [
         {
@@ -74,7 +74,7 @@ def tones(file: Path, as_json: bool) -> None:
             "sigma_s": round(t.sigma_ns * 1e-9, 9),
             "score": round(t.score, 4),
         }
-        for t in find(read_sound_file(file, str(file)))
+        for t in find(spooled(file, str(file)))
     ]
     lines = [f"{r['kind']:5}  {r['t_s']:12.6f} s  ± {1e3 * r['sigma_s']:.3f} ms  score {r['score']:.2f}" for r in rows]
     emit(as_json, {"tones": rows}, lines)

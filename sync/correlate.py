@@ -1,10 +1,11 @@
 """Two recordings of the same sound: offset, drift, steps, and how far to believe them.
 
-Coarse to fine: onsets vote for a few lines (`sync.onsets`), phase correlation tests them window by window
-(`sync.phat`), and a robust line goes through the windows that agree (`sync.robust`). Three rules keep a wrong answer
-out. Windows are counted over those *tried*, not over those that spoke. Silent windows are searched again along the
-other lines, which is how lost samples show. And a second line that explains the same windows nearly as well
-(a loop, a machine's hum) is a reason to refuse.
+Coarse to fine: onsets add up along a line (`sync.onsets`), phase correlation tests that line window by window
+(`sync.phat`), and a robust line goes through the windows that agree (`sync.robust`). Four rules keep a wrong answer
+out. Windows are counted over those *tried*, not over those that spoke. Where a run of them is silent the onsets are
+asked again, seconds wide, which is how lost samples show; the step is then placed by the waveforms. A second
+line that explains the same windows nearly as well (a loop, a machine's hum) is a reason to refuse. And the onsets say
+how often the same two recordings, shifted against each other at random, would have looked as good.
 
 What no fit can see is the path: sound takes 2.9 ms a metre, and a source beside one microphone is heard late by
 the other. That term is added to every offset as an error shared by all its windows.
@@ -20,26 +21,43 @@ from firmware_host.errors import EvidenceError
 from recorder.series import Sound
 from sync import onsets, phat
 from sync.alignment import SPEED_OF_SOUND_M_S, Match, Pairing, Recording
-from sync.onsets import Candidate, Line
+from sync.onsets import Followed, Line, Picture, Search
+from sync.phat import Windows
 from sync.robust import Fit, consensus, inflation, refined
-from sync.waveform import working
+from sync.waveform import Wave, working
 
-LENGTHS = (2**16, 2**18)
-"""Samples of a window at the working rate: four seconds, then sixteen where four say too little."""
-MIN_LENGTH = 2**14
-MAX_WINDOWS = 150
+LENGTHS = (2**16, 2**14, 2**18)
+"""Samples of a window at the working rate: four seconds; one, where a talker walks; sixteen, where four say little."""
+MIN_LENGTH = 2**13
+MAX_WINDOWS = 120
 TRIAL_WINDOWS = 12
+EDGE_WINDOWS = 6
+"""More windows than elsewhere in the first and in the last minute, where a lost stretch leaves little beside it."""
+SMEAR_S = 30e-6
+"""Windows are heard again along the drift they gave, if the first one was off by more than this over a window."""
 MIN_USED = 3
-MIN_SHARE = 0.2
+MIN_SHARE, FEW_SHARE = 0.2, 0.08
+"""Windows used over windows tried: of any pair; of one that the onsets vouch for and whose peaks do not contradict."""
+MIN_OF_CLEAR = 0.7
+MAX_RIVAL = 0.65
+"""Peaks along another line over those of the best: more is a loop."""
+DOUBTLESS_WINDOWS, DOUBTLESS_STANDING = 5, 12.0
 ENOUGH_SHARE = 0.5
 WORN_TOGETHER_M, ONE_ROOM_M, APART_M = 0.17, 3.0, 1.0
 """Standard deviation of the path difference between two microphones: on one body (0.5 ms), in one room that someone
 walks about in (8.7 ms; what is loudest stays in its place, so it does not average out), and if nothing is known."""
 MIN_TOLERANCE_NS = 2e6
 TOLERANCE_SIGMAS = 4.0
-COARSE_SIGMA_NS = 15e6
-COARSE_STANDING = 6.0
-COARSE_CHUNKS = 4
+MAX_FALSE_ALARM, COARSE_FALSE_ALARM = 0.01, 3e-4
+"""How likely chance may be as good as the onsets: where waveforms agree as well, and where they do not."""
+MAX_COARSE_RIVAL = 0.8
+COARSE_NS, COARSE_SHARED_NS = 30e6, 5e6
+"""One chunk of onsets is wrong by this over its standing; reverberation and a microphone's colour move all of them."""
+MIN_COARSE_STANDING = 3.0
+SILENT_WINDOWS = 2
+ONSET_STEP_NS = 15e6
+"""Onsets place a step better than waveforms do, whose lags wander, unless it is too small for their frames."""
+ELSEWHERE_STANDING, SURE_STANDING = 6.0, 10.0
 
 
 def match(source: Recording, target: Recording) -> Pairing:
@@ -52,12 +70,13 @@ def match(source: Recording, target: Recording) -> Pairing:
     return compare(source.heard(), target.heard(), apart_m)
 
 
-def compare(source: Sound, target: Sound, apart_m: float = APART_M) -> Pairing:
+def compare(source: Sound | Wave, target: Sound | Wave, apart_m: float = APART_M) -> Pairing:
     """Compare two sounds whose paths from a source differ by `apart_m` metres, one standard deviation.
 
     Returns:
         One match a window, by time. Their `sigma_ns` are such that the matches may be treated as independent;
-        `apart_m` of sound path is the error they share.
+        `apart_m` of sound path is the error they share. Where samples were lost the matches are of several pieces,
+        and `breaks_ns` says when.
 
     Raises:
         EvidenceError: silence, nothing in common, or more than one way to fit them together.
@@ -65,16 +84,21 @@ def compare(source: Sound, target: Sound, apart_m: float = APART_M) -> Pairing:
     if source.duration_s > target.duration_s:
         return _swapped(compare(target, source, apart_m))
     a, b = working(source), working(target)
+    pictures = onsets.pictures(a, b)
     path_ns = apart_m / SPEED_OF_SOUND_M_S * 1e9
-    search = _Search(a, b, tuple(onsets.candidates(a, b)), max(MIN_TOLERANCE_NS, TOLERANCE_SIGMAS * path_ns))
+    found = onsets.search(*pictures)
+    kept = [c for c in found.candidates if c.standing > 0.4 * found.candidates[0].standing]
+    lines = tuple(onsets.refined(*pictures, c.line) for c in kept)
+    search = _Search(a, b, pictures, found, lines, max(MIN_TOLERANCE_NS, TOLERANCE_SIGMAS * path_ns))
     fit, rival = search.best()
-    where = f"{source.clock} and {target.clock}"
-    if rival > phat.MAX_RUNNER_UP:
-        raise EvidenceError(f"{where} fit together in more than one way, as loops and machines do; use tones")
-    result = Pairing("audio", a.clock, b.clock, "ok", "", (), _evidence(fit, rival, search.lines))
+    result = Pairing("audio", a.clock, b.clock, "ok", "", (), _evidence(fit, rival, found))
     sign = 1.0 if a.clock < b.clock else -1.0
     shared = ((f"sound path between {' and '.join(sorted((a.clock, b.clock)))}", sign * path_ns),)
-    if fit.used.sum() >= MIN_USED and fit.used.mean() >= MIN_SHARE:
+    agrees = search.agrees(fit)
+    if agrees and rival > MAX_RIVAL:
+        where = f"{source.clock} and {target.clock}"
+        raise EvidenceError(f"{where} fit together in more than one way, as loops and machines do; use tones")
+    if agrees and (found.false_alarm < MAX_FALSE_ALARM or search.beyond_doubt(fit)):
         return _fine(result, search, fit, shared)
     return _coarse(result, search, shared)
 
@@ -83,20 +107,37 @@ def compare(source: Sound, target: Sound, apart_m: float = APART_M) -> Pairing:
 class _Search:
     """Two sounds at the working rate, the shorter first, and the lines to be tested on them."""
 
-    a: Sound
-    b: Sound
-    lines: tuple[Candidate, ...]
+    a: Wave
+    b: Wave
+    pictures: tuple[Picture, Picture]
+    found: Search
+    lines: tuple[tuple[Line, Followed], ...]
     tolerance_ns: float
 
     def best(self) -> tuple[Fit, float]:
         """The line that most windows confirm, and how nearly another one explains the same windows."""
+        best: Fit | None = None
         for wanted in LENGTHS:
-            trials = [self._trial(c.line, wanted) for c in self.lines]
+            trials = [self._trial(line, wanted) for line, _ in self.lines]
             trial = max(trials, key=lambda t: (int(t.used.sum()), float(t.windows.standing.mean())))
-            fit = self._whole(trial, wanted)
-            if fit.used.mean() > ENOUGH_SHARE or fit.windows.length < wanted:
+            if best is None or trial.used.mean() > best.used.mean():
+                fit = self._whole(trial, wanted)
+                best = fit if best is None or fit.used.mean() > best.used.mean() else best
+            if best.used.mean() > ENOUGH_SHARE or (wanted == LENGTHS[1] and self.agrees(best)):
                 break
-        return fit, max(self._rivalry(trial, c.line) for c in self.lines)
+        assert best is not None
+        return best, max(self._rivalry(best, line) for line, _ in self.lines)
+
+    def agrees(self, fit: Fit) -> bool:
+        """Whether enough windows of those tried lie on the line."""
+        clear = int(fit.windows.clear.sum())
+        vouched = self.found.false_alarm < COARSE_FALSE_ALARM and fit.used.sum() >= MIN_OF_CLEAR * clear
+        return bool(fit.used.sum() >= MIN_USED and fit.used.mean() >= (FEW_SHARE if vouched else MIN_SHARE))
+
+    def beyond_doubt(self, fit: Fit) -> bool:
+        """Peaks that need no other witness: a short overlap in which the onsets have little to say."""
+        standing = fit.windows.standing[fit.used]
+        return bool(len(standing) >= DOUBTLESS_WINDOWS and float(np.median(standing)) > DOUBTLESS_STANDING)
 
     def _trial(self, line: Line, wanted: int) -> Fit:
         length = self._length(line, wanted)
@@ -104,26 +145,59 @@ class _Search:
         return consensus(heard, line, self.tolerance_ns)
 
     def _whole(self, trial: Fit, wanted: int) -> Fit:
-        """Windows over all of the common time; the silent ones are tried along the other lines too."""
+        """Windows over all of the common time; silent runs are sought again, seconds wide."""
         line, length = trial.line, self._length(trial.line, wanted)
-        heard = phat.windows(self.a, self.b, line, self._centres(line, length, MAX_WINDOWS), length)
-        for other in self.lines:
-            silent = np.flatnonzero(~heard.clear)
-            if len(silent) and abs(other.line.offset_ns - line.offset_ns) > onsets.DISTINCT_NS:
-                again = phat.windows(self.a, self.b, other.line, heard.u_ns[silent], length)
-                heard = heard.with_rows(silent[again.clear], again, again.clear)
-        return refined(consensus(heard, line, self.tolerance_ns), self.tolerance_ns)
+        centres = self._centres(line, length, MAX_WINDOWS)
+        start, stop = phat.common_ns(self.a, self.b, line)
+        for edge in (start, stop):
+            near = edge + np.linspace(-60e9, 60e9, 2 * EDGE_WINDOWS)
+            inside = (near > centres[0]) & (near < centres[-1]) & (len(centres) == MAX_WINDOWS)
+            centres = np.union1d(centres, near[inside])
+        heard = phat.windows(self.a, self.b, line, centres, length)
+        rough = consensus(heard, line, self.tolerance_ns)
+        better = refined(rough, self.tolerance_ns).line
+        if abs(better.skew - line.skew) * length / self.b.rate_hz > SMEAR_S:
+            heard = phat.windows(self.a, self.b, better, centres, length)
+            rough = consensus(heard, better, self.tolerance_ns)
+        heard = self._sought_again(heard, rough.line)
+        return refined(consensus(heard, rough.line, self.tolerance_ns), self.tolerance_ns)
+
+    def _sought_again(self, heard: Windows, line: Line) -> Windows:
+        """Runs of silent windows, tried along the line that the onsets of that stretch name.
+
+        Where the onsets leave no doubt and the waveforms still say nothing, the onsets' own lag stands for them.
+        """
+        half_ns = 0.5e9 * heard.length / self.a.rate_hz
+        for run in _silent_runs(heard, line, self.tolerance_ns):
+            halves = np.array_split(run, 2) if len(run) >= 12 else []
+            for part in (run, *halves):
+                ends = (float(heard.u_ns[part[0]]) - half_ns / 2, float(heard.u_ns[part[-1]]) + half_ns / 2)
+                other = onsets.elsewhere(*self.pictures, line, ends)
+                if (
+                    other.standing < max(ELSEWHERE_STANDING, 1.3 * other.stay)
+                    or abs(other.shift_ns) < self.tolerance_ns
+                ):
+                    continue
+                shifted = line.shifted(other.shift_ns)
+                again = phat.windows(self.a, self.b, shifted, heard.u_ns[part], heard.length)
+                if other.standing > max(SURE_STANDING, 2 * other.stay) and again.clear.sum() < min(MIN_USED, len(part)):
+                    again = again.told(shifted)
+                better = again.clear & (again.standing > heard.standing[part])
+                heard = heard.with_rows(part[better], again, better)
+        return heard
 
     def _rivalry(self, best: Fit, other: Line) -> float:
         """Height of the peaks along another line over that of the best line's, in the best line's own windows."""
         u_ns = best.windows.u_ns[best.used]
+        if len(u_ns) > 2 * TRIAL_WINDOWS:
+            u_ns = u_ns[np.linspace(0, len(u_ns) - 1, 2 * TRIAL_WINDOWS).astype(int)]
         expected_ns = best.line.lag(u_ns)
         if not len(u_ns) or np.min(np.abs(other.lag(u_ns) - expected_ns)) < onsets.DISTINCT_NS:
             return 0.0
         heard = phat.windows(self.a, self.b, other, u_ns, best.windows.length)
-        rival = np.abs(heard.lag_ns - expected_ns) > onsets.DISTINCT_NS
-        rival &= heard.standing >= phat.MIN_STANDING
-        return float(np.sum(heard.height[rival]) / np.sum(best.windows.height[best.used]))
+        rival = heard.standing >= phat.MIN_STANDING
+        own = best.windows.height[np.isin(best.windows.u_ns, u_ns)]
+        return float(np.sum(heard.height[rival]) / np.sum(own))
 
     def _length(self, line: Line, wanted: int) -> int:
         """Samples of a window: `wanted`, or the power of two of which three fit into the common time."""
@@ -140,11 +214,21 @@ class _Search:
         return np.linspace(start + half_ns, stop - half_ns, int(np.clip((stop - start) / half_ns - 1, 1, limit)))
 
 
+def _silent_runs(heard: Windows, line: Line, tolerance_ns: float) -> list[np.ndarray]:
+    """Windows in a row that do not lie on the line, longest first."""
+    on = heard.clear & (np.abs(heard.lag_ns - line.lag(heard.u_ns)) < tolerance_ns)
+    edges = np.flatnonzero(np.diff(np.concatenate([[1], on.astype(int), [1]])))
+    runs = [np.arange(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True)]
+    return sorted((r for r in runs if len(r) >= SILENT_WINDOWS), key=len, reverse=True)[:8]
+
+
 Shared = tuple[tuple[str, float], ...]
 
 
 def _fine(result: Pairing, search: _Search, fit: Fit, shared: Shared) -> Pairing:
+    breaks = _breaks(search, fit)
     sigma_ns = round(fit.scatter_ns * float(np.sqrt(inflation(fit.residual_ns))), 1)
+    where = np.searchsorted(breaks, fit.windows.u_ns)
     matches = tuple(
         replace(
             _match(search, fit.windows.u_ns[k], fit.windows.lag_ns[k], shared),
@@ -152,32 +236,62 @@ def _fine(result: Pairing, search: _Search, fit: Fit, shared: Shared) -> Pairing
             score=round(float(fit.windows.height[k]), 4),
             piece=int(fit.piece[k]),
         )
-        for k in np.flatnonzero(fit.used)
+        # A window across a step speaks for the side that it heard more of, whatever its centre.
+        for k in np.flatnonzero(fit.used & (where == fit.piece))
     )
     steps = ", ".join(f"{step * 1e-6:+.1f} ms" for step in np.diff(fit.steps_ns))
     reason = f"samples were lost: the offset steps by {steps}" if steps else ""
-    return replace(result, reason=reason, matches=matches)
+    at = tuple(search.a.t0_ns + round(u) for u in breaks)
+    return replace(result, reason=reason, matches=matches, breaks_ns=at)
+
+
+def _breaks(search: _Search, fit: Fit) -> np.ndarray:
+    """Where each stretch ends and the next begins: (P - 1,) float64 source ns, placed by the waveforms."""
+    found: list[float] = []
+    half_ns = 0.5e9 * fit.windows.length / search.a.rate_hz
+    for k in range(len(fit.steps_ns) - 1):
+        before = float(fit.windows.u_ns[fit.piece == k].max())
+        after = float(fit.windows.u_ns[fit.piece == k + 1].min())
+        lines = tuple(fit.line.shifted(float(fit.steps_ns[n])) for n in (k, k + 1))
+        ends = (max(before - half_ns, *found[-1:], 0.0), after + half_ns)
+        if abs(fit.steps_ns[k + 1] - fit.steps_ns[k]) > ONSET_STEP_NS:
+            found.append(onsets.step_at(*search.pictures, (lines[0], lines[1]), ends))
+        else:
+            found.append(phat.step_at(search.a, search.b, (lines[0], lines[1]), ends))
+    return np.array(found)
 
 
 def _coarse(result: Pairing, search: _Search, shared: Shared) -> Pairing:
     """The onsets' own answer, where waveforms do not agree but beginnings do."""
-    best = search.lines[0]
-    second = search.lines[1].score if len(search.lines) > 1 else 0.0
-    count = len(best.u_ns)
-    agree = count >= max(COARSE_CHUNKS, best.inside / 2) and best.score >= COARSE_STANDING * count
-    if not agree or best.score < 1.5 * second:
+    found, (_, chunks) = search.found, search.lines[0]
+    rival = max((c.standing for c in found.candidates[1:] if _apart(c.line, found.candidates[0].line)), default=0.0)
+    on = chunks.standing >= MIN_COARSE_STANDING
+    if (
+        found.false_alarm > COARSE_FALSE_ALARM
+        or rival > MAX_COARSE_RIVAL * found.candidates[0].standing
+        or not on.any()
+    ):
         used, tried = result.evidence["windows_used"], result.evidence["windows_tried"]
         raise EvidenceError(
             f"the sounds of {result.source} and {result.target} have nothing in common that stands out ({used:.0f} "
             f"of {tried:.0f} windows agree); use start and end tones, or check that the recordings overlap"
         )
-    shared = (*shared, (f"onsets, {shared[0][0]}", float(np.copysign(COARSE_SIGMA_NS, shared[0][1]))))
+    shared = (*shared, (f"onsets, {shared[0][0]}", float(np.copysign(COARSE_SHARED_NS, shared[0][1] or 1.0))))
     matches = tuple(
-        replace(_match(search, u, lag, shared), score=round(min(1.0, standing / 20), 4))
-        for u, lag, standing in zip(best.u_ns, best.lag_ns, best.standing, strict=True)
+        replace(
+            _match(search, u, lag, shared),
+            sigma_ns=round(COARSE_NS / standing, 1),
+            score=round(min(1.0, standing / 20), 4),
+        )
+        for u, lag, standing in zip(chunks.u_ns[on], chunks.lag_ns[on], chunks.standing[on], strict=True)
     )
     reason = "only the onsets agree, not the waveforms"
     return replace(result, verdict="coarse", reason=reason, matches=matches)
+
+
+def _apart(one: Line, other: Line) -> bool:
+    """Two lines that are not the same peak's flanks."""
+    return abs(float(one.lag(other.at_ns)) - other.offset_ns) > 2.5 * onsets.DISTINCT_NS
 
 
 def _match(search: _Search, u_ns: float, lag_ns: float, shared: Shared) -> Match:
@@ -188,15 +302,16 @@ def _match(search: _Search, u_ns: float, lag_ns: float, shared: Shared) -> Match
         target=b.clock,
         t_ns=a.t0_ns + round(u_ns),
         offset_ns=b.t0_ns - a.t0_ns + round(lag_ns),
-        sigma_ns=COARSE_SIGMA_NS,
+        sigma_ns=COARSE_NS,
         score=0.0,
         shared=shared,
     )
 
 
-def _evidence(fit: Fit, rival: float, lines: tuple[Candidate, ...]) -> dict[str, float]:
+def _evidence(fit: Fit, rival: float, found: Search) -> dict[str, float]:
     u_s = fit.windows.u_ns * 1e-9
     edges = np.concatenate([u_s[:1], u_s[fit.used], u_s[-1:]])
+    others = [c.standing for c in found.candidates[1:] if _apart(c.line, found.candidates[0].line)]
     return {
         "windows_tried": len(u_s),
         "windows_used": int(fit.used.sum()),
@@ -204,8 +319,10 @@ def _evidence(fit: Fit, rival: float, lines: tuple[Candidate, ...]) -> dict[str,
         "window_samples": fit.windows.length,
         "longest_silent_s": round(float(np.diff(edges).max()), 3),
         "runner_up": round(rival, 4),
-        "onset_votes": round(lines[0].score, 1),
-        "onset_votes_runner_up": round(lines[1].score, 1) if len(lines) > 1 else 0.0,
+        "onsets": round(found.candidates[0].standing, 1),
+        "onsets_runner_up": round(max(others, default=0.0), 1),
+        "onsets_by_chance": round(float(found.null.max()), 1),
+        "false_alarm": float(f"{found.false_alarm:.1e}"),
         "scatter_ns": round(fit.scatter_ns, 1),
     }
 
@@ -223,4 +340,7 @@ def _swapped(pairing: Pairing) -> Pairing:
         )
         for m in pairing.matches
     )
-    return replace(pairing, source=pairing.target, target=pairing.source, matches=matches)
+    breaks = tuple(
+        t + next(m.offset_ns for m in pairing.matches if m.piece == k) for k, t in enumerate(pairing.breaks_ns)
+    )
+    return replace(pairing, source=pairing.target, target=pairing.source, matches=matches, breaks_ns=breaks)

@@ -14,6 +14,7 @@ Every match gives one row. With ``f_c(t) = t + O_c + d_c + s_c * (t - m_c)`` for
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -25,6 +26,8 @@ from sync.alignment import Match, Pairing
 
 PRIOR_SKEW_PPM = 100.0
 """Standard deviation of a clock's drift before any evidence: what crystals and sound cards do."""
+SAME_BREAK_NS = 2e9
+"""Two pairings that place a step this near each other saw the same loss."""
 HUBER = 3.0
 ROUNDS = 12
 _NS_PER_S_PER_PPM = 1e3
@@ -42,14 +45,14 @@ def fuse(pairings: Sequence[Pairing], spans: Mapping[str, tuple[int, int]], refe
     """Solve for every clock that `pairings` connect to `reference`.
 
     Args:
-        pairings: evidence; pairings between clocks that nothing connects to the reference are ignored.
-            Only a pairing with the reference itself may have several pieces.
+        pairings: evidence; pairings between clocks that nothing connects to the reference are ignored. A pairing with
+            the reference that has several pieces breaks the other clock's map, for all other evidence too.
         spans: first and last time of each clock's recording, ns; sigma is the largest within it.
         reference: the clock that stays as it is.
     """
     start = _first_guess(pairings, reference)
     matches = [m for p in pairings for m in p.matches if m.source in start and m.target in start]
-    problem = _Problem(matches, spans, start, reference)
+    problem = _Problem(matches, spans, start, reference, breaks(pairings, reference))
     solution, covariance = problem.solve()
     maps = tuple(problem.clock_map(clock, solution, covariance) for clock in start if clock != reference)
     left = problem.residuals(solution)
@@ -79,6 +82,31 @@ def _first_guess(pairings: Sequence[Pairing], reference: str) -> dict[str, int]:
     return known
 
 
+def breaks(pairings: Sequence[Pairing], reference: str) -> dict[str, list[int]]:
+    """Clock -> times at which its map to the reference steps, ns on that clock, ascending."""
+    found: dict[str, list[int]] = {}
+    for p in pairings:
+        if reference not in (p.source, p.target):
+            continue
+        clock = p.source if p.target == reference else p.target
+        own = found.setdefault(clock, [])
+        for number, t_ns in enumerate(_own_breaks(p)):
+            if clock == p.target:
+                t_ns += next(m.offset_ns for m in p.matches if m.piece == number)
+            if all(abs(t_ns - known) > SAME_BREAK_NS for known in own):
+                own.append(t_ns)
+    return {clock: sorted(times) for clock, times in found.items() if times}
+
+
+def _own_breaks(pairing: Pairing) -> Sequence[int]:
+    """Where a pairing steps, ns on its source: as it says, or halfway between the matches on either side."""
+    if pairing.breaks_ns:
+        return pairing.breaks_ns
+    count = 1 + max(m.piece for m in pairing.matches)
+    times = [[m.t_ns for m in pairing.matches if m.piece == k] for k in range(count)]
+    return [(max(a) + min(b)) // 2 for a, b in pairwise(times)]
+
+
 def shared_ns(match: Match) -> float:
     """Standard deviation of all that a match shares with others, ns."""
     return float(np.linalg.norm([error for _, error in match.shared]))
@@ -88,9 +116,15 @@ class _Problem:
     """Rows and columns of the least-squares problem; times relative to the middle of each clock's span."""
 
     def __init__(
-        self, matches: list[Match], spans: Mapping[str, tuple[int, int]], start: dict[str, int], reference: str
+        self,
+        matches: list[Match],
+        spans: Mapping[str, tuple[int, int]],
+        start: dict[str, int],
+        reference: str,
+        steps: Mapping[str, list[int]],
     ) -> None:
         self.matches, self.spans, self.start, self.reference = matches, spans, start, reference
+        self.steps = {c: self._between_matches(c, steps.get(c, [])) for c in start}
         self.middle = {c: (spans[c][0] + spans[c][1]) // 2 for c in start}
         names: list[tuple[str, object]] = []
         for clock in start:
@@ -106,7 +140,16 @@ class _Problem:
         self.prior = np.array([self._prior(name) for name in names])
 
     def _pieces(self, clock: str) -> int:
-        return 1 + max((m.piece for m in self.matches if clock in (m.source, m.target)), default=0)
+        return 1 + len(self.steps[clock])
+
+    def _between_matches(self, clock: str, steps: list[int]) -> list[int]:
+        """Those steps that have evidence on both sides, so that every piece has some."""
+        times = [t for m in self.matches for c, t in _ends(m) if c == clock]
+        kept: list[int] = []
+        for t_ns in steps:
+            if any(t < t_ns and (not kept or t >= kept[-1]) for t in times) and any(t >= t_ns for t in times):
+                kept.append(t_ns)
+        return kept
 
     def _prior(self, name: tuple[str, object]) -> float:
         """One over the standard deviation of a column's value before any evidence."""
@@ -115,10 +158,9 @@ class _Problem:
         return 1 / (PRIOR_SKEW_PPM * _NS_PER_S_PER_PPM) if name[1] == "skew" else 0.0
 
     def _fill(self, row: np.ndarray, match: Match) -> None:
-        ends = ((match.source, match.t_ns, 1.0), (match.target, match.t_ns + match.offset_ns, -1.0))
-        for clock, t_ns, sign in ends:
+        for (clock, t_ns), sign in zip(_ends(match), (1.0, -1.0), strict=True):
             if clock != self.reference:
-                row[self.column[clock, match.piece]] += sign
+                row[self.column[clock, bisect_right(self.steps[clock], t_ns)]] += sign
                 row[self.column[clock, "skew"]] += sign * (t_ns - self.middle[clock]) * 1e-9
         for name, error in match.shared:
             row[self.column["shared", name]] += error
@@ -161,10 +203,11 @@ class _Problem:
         return ClockMap(clock, self.reference, tuple(pieces))
 
     def _bounds(self, clock: str) -> list[int]:
-        """Where the pieces of a clock begin and end: its span, and halfway between the matches on either side."""
-        times: list[list[int]] = [[] for _ in range(self._pieces(clock))]
-        for m in self.matches:
-            if clock in (m.source, m.target):
-                times[m.piece].append(m.t_ns if m.source == clock else m.t_ns + m.offset_ns)
-        inner = [(max(a) + min(b)) // 2 for a, b in pairwise(times)]
-        return [self.spans[clock][0], *inner, self.spans[clock][1]]
+        """Where the pieces of a clock begin and end."""
+        first, last = self.spans[clock]
+        return [first, *self.steps[clock], last]
+
+
+def _ends(match: Match) -> tuple[tuple[str, int], tuple[str, int]]:
+    """Both clocks of a match, each with the time of the event on it."""
+    return (match.source, match.t_ns), (match.target, match.t_ns + match.offset_ns)

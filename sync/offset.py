@@ -9,9 +9,10 @@ from firmware_host.clockmap import Piece
 from recorder.series import Sound
 from sync.correlate import compare
 from sync.fuse import fuse
+from sync.waveform import Wave
 
 
-def measure(other: Sound, reference: Sound, apart_m: float) -> dict[str, Any]:
+def measure(other: Sound | Wave, reference: Sound | Wave, apart_m: float) -> dict[str, Any]:
     """Offset and drift of one sound against another, as design section 6 promises them.
 
     Args:

@@ -15,7 +15,6 @@ import numpy as np
 from firmware_host.errors import SyncctlError
 from recorder import demux
 from recorder.durable import write_bytes
-from recorder.series import Sound
 from recorder.session import Session
 from sync import phat
 from sync.align import truth_curves_ms
@@ -23,7 +22,7 @@ from sync.alignment import Alignment, Pairing
 from sync.figure import COLOURS, Curve, Figure, svg
 from sync.gaze import read_rows
 from sync.onsets import Line
-from sync.waveform import working
+from sync.waveform import Wave, recorded, working
 
 FILE = "report.html"
 TONE_BEFORE_S, TONE_AFTER_S = 0.01, 0.05
@@ -105,20 +104,20 @@ def _section(title: str, parts: Iterator[str], kind: str = "figures") -> str:
     return f'<section><h2>{escape(title)}</h2><div class="{kind}">{inside}</div></section>' if inside else ""
 
 
-def _sounds(session: Session, alignment: Alignment) -> dict[str, Sound]:
+def _sounds(session: Session, alignment: Alignment) -> dict[str, Wave]:
     """Sounds of the aligned clocks, at the working rate."""
     wanted = {alignment.reference, *(m.source for m in alignment.maps)}
-    sounds: dict[str, Sound] = {}
+    sounds: dict[str, Wave] = {}
     for device in session.devices:
         if device.clock in wanted - set(sounds) and device.of_kind("audio"):
             try:
-                sounds[device.clock] = working(demux.read_sound(session, device))
+                sounds[device.clock] = working(recorded(session, device))
             except SyncctlError:
                 continue
     return sounds
 
 
-def _tone_figures(alignment: Alignment, sounds: dict[str, Sound]) -> Iterator[Figure]:
+def _tone_figures(alignment: Alignment, sounds: dict[str, Wave]) -> Iterator[Figure]:
     """The first moment of each tone in every microphone: by file time, then by the aligned clocks."""
     pairings = [p for p in alignment.pairings if p.method == "tones"]
     if not pairings:
@@ -145,16 +144,17 @@ def _tone_figures(alignment: Alignment, sounds: dict[str, Sound]) -> Iterator[Fi
         )
 
 
-def _tone_curves(alignment: Alignment, sounds: dict[str, Sound], at_ns: int, *, aligned: bool) -> Iterator[Curve]:
+def _tone_curves(alignment: Alignment, sounds: dict[str, Wave], at_ns: int, *, aligned: bool) -> Iterator[Curve]:
     before, after = (TONE_BEFORE_S, TONE_AFTER_S) if aligned else (0.5, 1.5)
     for number, (clock, sound) in enumerate(sounds.items()):
         to_reference = alignment.to_reference(clock)
         local_ns = to_reference.inverse(at_ns) - sound.t0_ns
         first = round((local_ns * 1e-9 - before) * sound.rate_hz)
-        index = np.arange(max(first, 0), min(first + round((before + after) * sound.rate_hz), len(sound.x)))
+        index = np.arange(max(first, 0), min(first + round((before + after) * sound.rate_hz), len(sound)))
         if len(index) < 2:
             continue
-        y = sound.x[index] / (np.abs(sound.x[index]).max() + 1e-9)
+        y = sound.cut(int(index[0]), len(index))
+        y = y / (np.abs(y).max() + 1e-9)
         if aligned:
             x = (to_reference.forward(sound.times_ns(index)) - at_ns) * 1e-6
         else:
@@ -162,7 +162,7 @@ def _tone_curves(alignment: Alignment, sounds: dict[str, Sound], at_ns: int, *, 
         yield Curve(x, y * 0.45 - number, name=clock, colour=number % COLOURS)
 
 
-def _peak_figures(alignment: Alignment, sounds: dict[str, Sound]) -> Iterator[Figure]:
+def _peak_figures(alignment: Alignment, sounds: dict[str, Wave]) -> Iterator[Figure]:
     for p in alignment.pairings:
         if p.method != "audio" or p.source not in sounds or p.target not in sounds:
             continue

@@ -20,6 +20,10 @@ from sync.phat import Windows
 MIN_RUN = 3
 MIN_STEP_NS = 3e6
 STEP_OVER_SCATTER = 8.0
+SMALL_OVER_SCATTER = 12.0
+PATH_SHARE = 0.55
+"""A jump above this share of the tolerance is more than any path allows: samples were lost. A smaller one counts
+only if it is alone and the windows are else quiet; several are people who walk and talk in turn."""
 MIN_SIGMA_NS = 5e3
 """No window is trusted further than a twelfth of a sample at the working rate."""
 HUBER = 1.5
@@ -113,9 +117,19 @@ def _stretches(rough: Fit, tolerance_ns: float) -> np.ndarray:
     clear = np.flatnonzero(heard.clear)
     if len(clear) < 2 * MIN_RUN:
         return rough.piece
+    # A line through both sides of a step is tilted by it; the drift within a quarter of the recording is mostly not.
+    quarter = max(len(clear) // 4, 1)
+    rise = error[clear[quarter:]] - error[clear[:-quarter]]
+    tilt = float(np.median(rise / (heard.u_ns[clear[quarter:]] - heard.u_ns[clear[:-quarter]])))
+    error = error - tilt * (heard.u_ns - rough.line.at_ns)
     scatter = 1.4826 * float(np.median(np.abs(np.diff(error[clear]))))
-    jump_ns = max(MIN_STEP_NS, STEP_OVER_SCATTER * scatter)
+    sure_ns = max(MIN_STEP_NS, PATH_SHARE * tolerance_ns)
+    jump_ns = max(MIN_STEP_NS, min(STEP_OVER_SCATTER * scatter, sure_ns))
     runs = _runs(error, clear, jump_ns)
+    steps = np.abs(np.diff([np.median(error[r]) for r in runs]))
+    small = steps[steps < sure_ns]
+    if len(small) > 1 or (len(small) and small[0] < SMALL_OVER_SCATTER * scatter):
+        runs = _runs(error, clear, sure_ns)
     levels = [float(np.median(error[r])) for r in runs]
     returns = any(abs(a - b) < jump_ns for k, a in enumerate(levels) for b in levels[k + 2 :])
     if len(runs) < 2 or (returns and np.ptp(levels) < 2 * tolerance_ns):

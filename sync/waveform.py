@@ -1,37 +1,180 @@
-"""What both sound methods need: one working rate, and peaks read between the samples."""
+"""What both sound methods need: a sound read in stretches at one working rate, and peaks read between the samples.
+
+An hour at 48 kHz is 700 MB of floats. So a recording is decoded once, block by block, into a scratch file of half
+floats (half of that on disk, nothing in memory), and whoever wants a stretch gets it resampled to `WORK_HZ`.
+"""
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from pathlib import Path
+from typing import IO
 
 import numpy as np
-from scipy import signal
+from scipy import fft
 
-from firmware_host.errors import EvidenceError
+from firmware_host.errors import EvidenceError, SessionError
+from recorder import demux
 from recorder.series import Sound
+from recorder.session import Device, Session
 
 WORK_HZ = 16_000
 SILENT_RMS = 1e-5
 """-100 dBFS: below the noise of any microphone, so what is below it was never connected."""
+SLOWEST_HZ, FASTEST_HZ = 4_000, 400_000
+"""Sample rates outside of this are a damaged header's."""
+LOUDEST = 1e3
+"""Sixty decibels over full scale is no sound but a damaged sample."""
 _REACH, _FINE = 16, 16
+_MARGIN = 256
 
 
-def working(sound: Sound) -> Sound:
-    """The sound at about `WORK_HZ`, same clock, sample 0 at the same time.
+@dataclass(frozen=True)
+class Wave:
+    """A mono sound at the working rate, read in stretches from memory or from a scratch file that vanishes with it.
+
+    Attributes:
+        native: (N,) float32 samples at `native_hz`, or the scratch file that holds them as float16.
+        native_length: N.
+        native_hz: samples per second of `clock` in `native`.
+        ratio: working rate over native rate, a short fraction.
+        t0_ns: time of sample 0, ns on `clock`.
+        clock: name of the clock.
+        rms: root mean square of all samples.
+    """
+
+    native: np.ndarray | IO[bytes]
+    native_length: int
+    native_hz: float
+    ratio: Fraction
+    t0_ns: int
+    clock: str
+    rms: float
+
+    @property
+    def rate_hz(self) -> float:
+        """Working samples per second of `clock`: about `WORK_HZ`, and true."""
+        return self.native_hz * self.ratio.numerator / self.ratio.denominator
+
+    def __len__(self) -> int:
+        return int(self.native_length * self.ratio.numerator // self.ratio.denominator)
+
+    @property
+    def duration_s(self) -> float:
+        return self.native_length / self.native_hz
+
+    def times_ns(self, index: np.ndarray) -> np.ndarray:
+        """(N,) working samples, fractions allowed, to (N,) int64 ns on `clock`."""
+        return self.t0_ns + np.rint(np.asarray(index, dtype=np.float64) * (1e9 / self.rate_hz)).astype(np.int64)
+
+    def raw(self, first: int, count: int) -> np.ndarray:
+        """(count,) float32 native samples from `first` on, zeros where there are none."""
+        out = np.zeros(count, np.float32)
+        low, high = max(first, 0), min(first + count, self.native_length)
+        if high > low:
+            out[low - first : high - first] = self._stored(low, high - low)
+        return out
+
+    def _stored(self, first: int, count: int) -> np.ndarray:
+        if isinstance(self.native, np.ndarray):
+            return self.native[first : first + count]
+        self.native.seek(2 * first)
+        return np.frombuffer(self.native.read(2 * count), np.float16)
+
+    def cut(self, first: int, count: int, oversampled: int = 1) -> np.ndarray:
+        """(count * oversampled,) float32 samples at `oversampled` times the working rate; sample `first` is the first.
+
+        The change of rate is exact in the frequency domain, and the band ends smoothly below the lower rate's half.
+        """
+        up, down = self.ratio.numerator * oversampled, self.ratio.denominator
+        if up == down:
+            return self.raw(first, count)
+        chunk = self.ratio.numerator
+        low = (first - _MARGIN) // chunk
+        chunks = fft.next_fast_len(-(-(count + 2 * _MARGIN + chunk) // chunk), real=True)
+        spectrum = fft.rfft(self.raw(low * down, chunks * down))
+        size = chunks * up
+        kept = min(len(spectrum), size // 2 + 1)
+        edge = max(kept // 24, 1)
+        spectrum = spectrum[:kept] * (size / (chunks * down))
+        spectrum[-edge:] *= np.linspace(1, 0, edge, dtype=np.float32)
+        begin = (first - low * chunk) * oversampled
+        return fft.irfft(spectrum, size)[begin : begin + count * oversampled].astype(np.float32, copy=False)
+
+
+def working(sound: Sound | Wave) -> Wave:
+    """A sound ready to be read at the working rate; same clock, sample 0 at the same time.
 
     The ratio is a short fraction of the *nominal* rate; the true rate is scaled with it, so times stay true.
 
     Raises:
         EvidenceError: there is nothing to hear.
     """
-    x = np.nan_to_num(sound.x, nan=0.0, posinf=0.0, neginf=0.0)
-    if len(x) < sound.rate_hz or float(np.sqrt(np.mean(np.square(x), dtype=np.float64))) < SILENT_RMS:
-        what = "is silent" if len(x) >= sound.rate_hz else "is shorter than a second"
+    if not isinstance(sound, Wave):
+        x = _sane(sound.x)
+        sound = _wave(x, len(x), float(np.dot(x, x)), sound)
+    if not SLOWEST_HZ <= sound.native_hz <= FASTEST_HZ:
+        raise EvidenceError(
+            f"the sound of {sound.clock} claims {sound.native_hz:g} samples a second; its header is damaged"
+        )
+    if sound.native_length < sound.native_hz or sound.rms < SILENT_RMS:
+        what = "is silent" if sound.native_length >= sound.native_hz else "is shorter than a second"
         raise EvidenceError(f"the sound of {sound.clock} {what}; check that its microphone was recording")
-    ratio = Fraction(WORK_HZ, round(sound.rate_hz)).limit_denominator(640)
-    if ratio != 1:
-        x = signal.resample_poly(x, ratio.numerator, ratio.denominator).astype(np.float32)
-    return Sound(x, sound.rate_hz * ratio.numerator / ratio.denominator, sound.t0_ns, sound.clock)
+    return sound
+
+
+def spooled(path: Path, clock: str | None = None) -> Wave:
+    """The sound of a media file, in a scratch file.
+
+    Raises:
+        SessionError: not a media file, or without audio.
+    """
+    return _spool(demux.sound_blocks(path, clock))
+
+
+def recorded(session: Session, device: Device) -> Wave:
+    """What a device recorded, in a scratch file, with its samples' times on the device's clock.
+
+    Raises:
+        SessionError: the device has no audio stream, or the file cannot be read.
+    """
+    streams = device.of_kind("audio")
+    if not streams:
+        raise SessionError(f"{device.name} recorded no sound")
+    wave = spooled(session.path(device.file), device.clock)
+    return replace(wave, native_hz=streams[0].rate_hz, t0_ns=streams[0].t0_ns) if device.kind == "kit" else wave
+
+
+def _spool(blocks: Iterator[Sound]) -> Wave:
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the wave
+    begin = block = next(blocks)
+    length, energy = 0, 0.0
+    while True:
+        x = _sane(block.x)
+        energy += float(np.dot(x, x))
+        length += len(x)
+        file.write(x.astype(np.float16).tobytes())
+        following = next(blocks, None)
+        if following is None:
+            return _wave(file, length, energy, begin)
+        block = following
+
+
+def _sane(x: np.ndarray) -> np.ndarray:
+    x = np.asarray(x, np.float32)
+    if x.size and not np.abs(x).max() <= LOUDEST:  # true for NaN too
+        x = np.nan_to_num(x, nan=0.0, posinf=0.0, neginf=0.0)
+        return np.where(np.abs(x) <= LOUDEST, x, np.float32(0.0))
+    return x
+
+
+def _wave(native: np.ndarray | IO[bytes], length: int, energy: float, sound: Sound) -> Wave:
+    ratio = Fraction(WORK_HZ, max(round(sound.rate_hz), 1)).limit_denominator(640)
+    rms = float(np.sqrt(energy / max(length, 1)))
+    return Wave(native, length, sound.rate_hz, ratio, sound.t0_ns, sound.clock, rms)
 
 
 def peak(x: np.ndarray, index: int) -> float:

@@ -13,10 +13,12 @@ import pytest
 from planted_session import DEVICES, recorded, write_session
 from planted_sounds import RATE
 
+from firmware_host.clockmap import ClockMap
 from firmware_host.errors import EvidenceError, SessionError
 from recorder.session import Session, open_session
 from sync import alignment as saved
-from sync.align import align, truth_curves_ms, truth_errors_ms
+from sync import correlate
+from sync.align import METHODS, align, truth_curves_ms, truth_errors_ms
 from sync.run import align_session
 
 
@@ -84,13 +86,41 @@ def test_a_device_without_evidence_is_named_and_the_others_go_on(scene, tmp_path
     assert any("head" in w for w in found.warnings)
 
 
-def test_lost_samples_refuse_the_device_and_are_not_averaged_in(scene, tmp_path):
+def test_lost_samples_give_a_map_of_two_pieces(scene, tmp_path):
     head = recorded(scene, "head")
     cut = np.concatenate([head[: 15 * RATE], head[15 * RATE + RATE // 10 :]])
     sounds = {"room": recorded(scene, "room"), "body": recorded(scene, "body"), "head": cut}
-    found = align(write_session(tmp_path / "s", sounds, tmp_path), "room")
-    assert [m.source for m in found.maps] == ["body"]
-    assert "samples were lost" in found.refused[0].reason
+    session = write_session(tmp_path / "s", sounds, tmp_path)
+    found = align(session, "room")
+    assert any("head and room: samples were lost" in w for w in found.warnings)
+    body, head = (found.to_reference(n) for n in ("body", "head"))
+    assert len(body.pieces) == 1
+    first, second = head.pieces
+    assert first.stop_ns == second.start_ns == pytest.approx(15e9, abs=1e9)
+    worlds = {
+        m["source"]: ClockMap.from_json(m) for m in json.loads((session.root / "truth.json").read_text())["clock_maps"]
+    }
+    for t_s, lost_s in ((2, 0.0), (13, 0.0), (17, 0.1), (36, 0.1)):
+        true_ns = worlds["room"].inverse(worlds["head"].forward(round((t_s + lost_s) * 1e9)))
+        assert head.forward(round(t_s * 1e9)) == pytest.approx(true_ns, abs=2e6)
+
+
+def test_one_false_pairing_is_named_and_has_no_effect(session, monkeypatch):
+    """Three devices, and one correlation that is wrong: the others decide."""
+
+    def lying(source, target):
+        pairing = correlate.match(source, target)
+        if {source.clock, target.clock} != {"body", "head"}:
+            return pairing
+        return replace(pairing, matches=tuple(replace(m, offset_ns=m.offset_ns + 80_000_000) for m in pairing.matches))
+
+    honest = align(session, "room")
+    monkeypatch.setitem(METHODS, "audio", lying)
+    found = align(session, "room")
+    assert any("body and head: their audio is excluded" in w for w in found.warnings)
+    for name in ("body", "head"):
+        t_ns = found.to_reference(name).pieces[0].start_ns
+        assert found.to_reference(name).forward(t_ns) == pytest.approx(honest.to_reference(name).forward(t_ns), abs=3e5)
 
 
 def test_evidence_that_contradicts_itself_refuses_the_device(scene, tmp_path):

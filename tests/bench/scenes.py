@@ -1,0 +1,283 @@
+"""Pairs of recordings with a known truth: who speaks where, what each microphone hears of it, and on what clock.
+
+Sources stand or walk in a room; each microphone hears every source over the true length of its path, through early
+reflections (mirrored sources) and a diffuse tail, with an equaliser and a noise of its own. Its clock has a
+drift, and its recorder may have lost samples. All of it follows from the seed.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from scipy import ndimage, signal
+
+from recorder.tone import tone
+
+RATE = 16_000
+SOUND_M_S = 343.0
+LEAD_S = 25.0
+ROOM_M = np.array([5.2, 4.1, 2.5])
+WORDS = (
+    "take the cup from this table and open door wash plates water run into kitchen window read another book call phone "
+    "walk over chair light lamp please where is my coat under bed I think we should cook rice with onion tomorrow morning "
+    "yes maybe later bring nine seven eleven glasses careful hot pan behind you garden children laugh about it"
+).split()
+VOICES = ("en-us+m3", "en-gb+f2", "en-us+f4", "en-gb+m7")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One pair.
+
+    Attributes:
+        content: ``speech``, ``music``, ``home`` or ``tones`` (a quiet room with start and end tones).
+        snr_db: sound over noise at each microphone.
+        room: ``dry`` or ``echo``.
+        apart: ``body`` (20 cm) or ``room`` (1.5 m).
+        moving: whether the talkers walk.
+        codec: suffix of the second recording: ``wav``, ``m4a`` or ``mp3``.
+        ppm: drift of the second clock.
+        lost_s: how long a stretch the second recorder lost.
+        minutes: length.
+        seed: everything else.
+    """
+
+    content: str = "speech"
+    snr_db: float = 10.0
+    room: str = "dry"
+    apart: str = "body"
+    moving: bool = False
+    codec: str = "wav"
+    ppm: float = 20.0
+    lost_s: float = 0.0
+    minutes: float = 1.0
+    seed: int = 0
+
+    @property
+    def apart_m(self) -> float:
+        """Distance of the two microphones."""
+        return {"body": 0.2, "room": 1.5}[self.apart]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """``t_reference = offset_s + t * (1 + ppm * 1e-6)``, `t` the other's time with its lost stretch put back."""
+
+    offset_s: float
+    ppm: float
+    lost_at_s: float
+    lost_s: float
+
+    def reference_s(self, other_s: np.ndarray) -> np.ndarray:
+        """Times of the other recording to times of the reference, seconds."""
+        whole = other_s + np.where(other_s >= self.lost_at_s, self.lost_s, 0.0)
+        return self.offset_s + whole * (1 + self.ppm * 1e-6)
+
+
+def make(case: Case) -> tuple[np.ndarray, np.ndarray, Truth]:
+    """(reference, other, truth): two float32 sounds at `RATE`."""
+    rng = np.random.default_rng([case.seed, 77])
+    seconds = 60.0 * case.minutes
+    offset_s = float(rng.uniform(-1, 1) * min(20.0, seconds / 4))
+    lost_at_s = float(rng.uniform(0.1, 0.9) * seconds) if case.lost_s else 0.0
+    truth = Truth(offset_s, case.ppm, lost_at_s, case.lost_s)
+    microphones = _microphones(rng, case)
+    sounds = [np.zeros(int(seconds * RATE), np.float32) for _ in range(2)]
+    for track, path in _sources(rng, case, seconds + 2 * LEAD_S):
+        for k, (start_s, ppm) in enumerate(((0.0, 0.0), (offset_s, case.ppm))):
+            sounds[k] += _at(track, path, microphones[k], start_s, ppm, len(sounds[k]), case, rng)
+    loud = 100 if case.content == "tones" else 70
+    heard = [_microphone(x, case.snr_db, loud, rng) for x in sounds]
+    if case.lost_s:
+        first = round(lost_at_s * RATE)
+        heard[1] = np.delete(heard[1], slice(first, first + round(case.lost_s * RATE)))
+    return heard[0], heard[1], truth
+
+
+def write(case: Case, folder: Path) -> tuple[Path, Path, Truth]:
+    """The pair as files: a FLAC at 48 kHz as a kit's, and the other in its codec at 48 kHz."""
+    reference, other, truth = make(case)
+    paths = []
+    for name, x, suffix in (("reference", reference, "flac"), ("other", other, case.codec)):
+        plain = folder / f"{name}.16k.wav"
+        soundfile.write(plain, x, RATE, subtype="PCM_16")
+        path = folder / f"{name}.{suffix}"
+        rate = ["-b:a", "96k"] if suffix in ("m4a", "mp3") else []
+        command = ["ffmpeg", "-v", "error", "-y", "-i", str(plain), "-ar", "48000", *rate, str(path)]
+        subprocess.run(command, check=True, timeout=300)
+        plain.unlink()
+        paths.append(path)
+    return paths[0], paths[1], truth
+
+
+def _microphones(rng: np.random.Generator, case: Case) -> list[np.ndarray]:
+    middle = np.array([2.4, 2.0, 1.4]) + rng.uniform(-0.3, 0.3, 3)
+    way = rng.normal(size=3) * [1, 1, 0.3]
+    way *= case.apart_m / 2 / np.linalg.norm(way)
+    return [middle - way, middle + way]
+
+
+def _sources(rng: np.random.Generator, case: Case, seconds: float) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(samples from -LEAD_S on, places): places is (K, 3), one every two seconds, or one that stays."""
+    n = int(seconds * RATE)
+    if case.content == "speech":
+        tracks = _talk(rng, n, 3)
+    elif case.content == "music":
+        tracks = [_music(rng, n), 0.5 * _talk(rng, n, 1)[0]] if case.moving else [_music(rng, n)]
+    elif case.content == "home":
+        tracks = [_home(rng, n) for _ in range(4)]
+    else:
+        quiet = 0.003 * _home(rng, n)
+        for kind, at_s in (("start", LEAD_S + 22.0), ("end", seconds - LEAD_S - 24.0)):
+            first = int(at_s * RATE)
+            quiet[first : first + RATE] += signal.resample_poly(tone(kind), 1, 3)[:RATE]
+        tracks = [quiet]
+    return [(t, _places(rng, seconds, case.moving and case.content != "tones")) for t in tracks]
+
+
+def _places(rng: np.random.Generator, seconds: float, moving: bool) -> np.ndarray:
+    """Somewhere in the room, or a walk through it at up to 0.7 m a second."""
+    low, high = np.array([0.4, 0.4, 1.1]), ROOM_M - [0.4, 0.4, 0.8]
+    if not moving:
+        return rng.uniform(low, high)[None]
+    steps = rng.uniform(low, high, (int(seconds / 6) + 3, 3))
+    walk = ndimage.zoom(steps, (3, 1), order=1)
+    return np.asarray(ndimage.uniform_filter1d(walk, 3, axis=0))
+
+
+def _at(
+    track: np.ndarray,
+    places: np.ndarray,
+    microphone: np.ndarray,
+    start_s: float,
+    ppm: float,
+    count: int,
+    case: Case,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """What one microphone hears of one source."""
+    distance = np.linalg.norm(places - microphone, axis=1)
+    out = np.empty(count, np.float32)
+    block = 30 * RATE
+    for first in range(0, count, block):
+        t = start_s + np.arange(first, min(first + block, count)) / RATE * (1 + ppm * 1e-6)
+        way = np.interp(t + LEAD_S, 2.0 * np.arange(len(distance)), distance)
+        at = (t + LEAD_S - way / SOUND_M_S) * RATE
+        low = max(int(at[0]) - 16, 0)
+        piece = track[low : int(at[-1]) + 16]
+        out[first : first + len(t)] = ndimage.map_coordinates(piece, [at - low], order=3) / np.maximum(way, 0.3)
+    if case.room == "dry":
+        return out
+    return signal.oaconvolve(out, _response(rng, places[0], microphone))[:count].astype(np.float32)
+
+
+def _response(rng: np.random.Generator, source: np.ndarray, microphone: np.ndarray, t60_s: float = 0.45) -> np.ndarray:
+    """Direct sound at 0, mirrored sources of the shoebox room after it, and a diffuse tail."""
+    reach, absorbed = 3, 0.72
+    direct = np.linalg.norm(source - microphone)
+    h = np.zeros(int(t60_s * RATE))
+    cells = np.arange(-reach, reach + 1)
+    for p in np.ndindex(2, 2, 2):
+        mirror = (1 - 2 * np.array(p)) * source
+        for cell in np.stack(np.meshgrid(cells, cells, cells), -1).reshape(-1, 3):
+            far = np.linalg.norm(mirror + 2 * cell * ROOM_M - microphone)
+            bounces = int(np.sum(np.abs(2 * cell - p)))
+            k = round((far - direct) / SOUND_M_S * RATE)
+            if 0 <= k < len(h) and (bounces or k == 0):
+                h[k] += absorbed**bounces * direct / far
+    t = np.arange(len(h)) / RATE
+    tail = rng.normal(size=len(h)) * np.exp(-6.9 * t / t60_s) * np.minimum(t / 0.03, 1)
+    return h + 0.02 * direct * tail
+
+
+def _microphone(x: np.ndarray, snr_db: float, loud: int, rng: np.random.Generator) -> np.ndarray:
+    """Equaliser, and a noise of its own below the `loud`-th percentile of its seconds; level."""
+    low = signal.butter(2, rng.uniform(70, 200), "high", fs=RATE, output="sos")
+    high = signal.butter(1, rng.uniform(4500, 7500), fs=RATE, output="sos")
+    x = signal.sosfilt(high, signal.sosfilt(low, x))
+    b, a = signal.iirpeak(rng.uniform(800, 4000), rng.uniform(1, 4), fs=RATE)
+    x = x + rng.uniform(-0.4, 1.0) * signal.lfilter(b, a, x)
+    block = x[: len(x) // RATE * RATE].reshape(-1, RATE)
+    level = float(np.sqrt(np.percentile(np.mean(block**2, axis=1), loud)))
+    noise = signal.lfilter([1.0], [1.0, -rng.uniform(0.5, 0.9)], rng.standard_normal(len(x)).astype(np.float32))
+    x = x + noise * (level / noise.std() * 10 ** (-snr_db / 20))
+    return (rng.uniform(0.15, 0.5) * x / np.abs(x).max()).astype(np.float32)
+
+
+def _talk(rng: np.random.Generator, n: int, talkers: int) -> list[np.ndarray]:
+    """Talkers who take turns."""
+    tracks = [np.zeros(n, np.float32) for _ in range(talkers)]
+    voices = [_voice(rng, n // talkers + 30 * RATE, VOICES[k % len(VOICES)]) for k in range(talkers)]
+    used, at, who = [0] * talkers, 0, 0
+    while at < n:
+        length = min(int(rng.uniform(2, 9) * RATE), n - at)
+        piece = np.take(voices[who], np.arange(used[who], used[who] + length), mode="wrap")
+        edge = np.minimum(1.0, np.minimum(np.arange(length), np.arange(length)[::-1]) / (0.02 * RATE))
+        tracks[who][at : at + length] += (piece * edge).astype(np.float32)
+        used[who] += length
+        at += length + int(rng.uniform(0.1, 1.0) * RATE)
+        who = int(rng.integers(talkers))
+    return tracks
+
+
+def _voice(rng: np.random.Generator, n: int, voice: str) -> np.ndarray:
+    """At least `n` samples of speech: espeak-ng, or synthesised syllables where it is not installed."""
+    words = random.Random(int(rng.integers(2**31)))
+    pitch, speed = int(rng.integers(25, 75)), int(rng.integers(130, 190))
+    if shutil.which("espeak-ng") is None:
+        return _syllables(rng, n)
+    count = int(n / RATE * speed / 60 * 1.5) + 40
+    text = " ".join(words.choice(WORDS) + words.choice(["", "", "", "", ",", "."]) for _ in range(count))
+    command = ["espeak-ng", "-v", voice, "-p", str(pitch), "-s", str(speed), "--stdout", "--stdin"]
+    found = subprocess.run(command, input=text.encode(), capture_output=True, check=True, timeout=300).stdout
+    x = np.frombuffer(found[44:], np.int16).astype(np.float32) / 32768
+    return signal.resample_poly(x, 320, 441).astype(np.float32)
+
+
+def _syllables(rng: np.random.Generator, n: int) -> np.ndarray:
+    out, at = np.zeros(n, np.float32), 0
+    while at < n - RATE:
+        length = int(rng.uniform(0.08, 0.3) * RATE)
+        t = np.arange(length) / RATE
+        wave = signal.sawtooth(2 * np.pi * np.cumsum(rng.uniform(90, 260) * (1 + rng.uniform(-1, 1) * t)) / RATE)
+        wave = wave if rng.random() < 0.7 else rng.standard_normal(length)
+        for centre in rng.uniform([300, 900, 2200], [900, 2200, 5000]):
+            wave = wave + 3 * signal.lfilter(*signal.iirpeak(centre, 6, fs=RATE), wave)
+        out[at : at + length] += (0.1 * wave * np.hanning(length)).astype(np.float32)
+        at += length + int(rng.exponential(0.06) * RATE)
+    return out
+
+
+def _music(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Chords and melody with harmonics, and a drum now and then off the beat."""
+    out = np.zeros(n + 2 * RATE, np.float32)
+    beat, at = float(rng.uniform(0.35, 0.55)), 0.0
+    while at < n / RATE:
+        first, length = int(at * RATE), int(rng.uniform(0.4, 1.4) * RATE)
+        t = np.arange(length) / RATE
+        for _ in range(int(rng.integers(1, 4))):
+            base = 110 * 2 ** (rng.integers(0, 36) / 12)
+            for harmonic in range(1, 7):
+                wave = np.sin(2 * np.pi * harmonic * base * t) * np.exp(-rng.uniform(2, 5) * t)
+                out[first : first + length] += (0.1 / harmonic * wave).astype(np.float32)
+        if rng.random() < 0.6:
+            out[first : first + 2000] += (0.2 * rng.normal(size=2000) * np.exp(-np.arange(2000) / 400)).astype(np.float32)
+        at += beat * float(rng.choice([0.5, 1.0, 1.0, 2.0])) * float(rng.uniform(0.97, 1.03))
+    return out[:n]
+
+
+def _home(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Contacts, steps, a tap that runs for a while: noise in bursts of many lengths and colours."""
+    out = np.zeros(n + 8 * RATE, np.float32)
+    for first in rng.integers(0, n, int(n / RATE * 0.7)):
+        length = int(RATE * rng.choice([0.03, 0.1, 0.3, 1.0, 5.0], p=[0.4, 0.3, 0.2, 0.07, 0.03]))
+        b, a = signal.iirpeak(rng.uniform(200, 5000), rng.uniform(1.5, 6), fs=RATE)
+        burst = signal.lfilter(b, a, rng.standard_normal(length)) * np.exp(-3 * np.arange(length) / length)
+        out[first : first + length] += (rng.uniform(0.02, 0.3) * burst).astype(np.float32)
+    return out[:n]
