@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import offset, recording
+from tests.bench import acquisition, offset, recording
 
-BENCHES = {"offset": offset.main, "recording": recording.main}
+BENCHES = {"acquisition": acquisition.main, "offset": offset.main, "recording": recording.main}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or BENCHES:

@@ -37,7 +37,7 @@ _ERRNO = {Flag.NACK: errno.EREMOTEIO, Flag.TIMEOUT: errno.ETIMEDOUT}
 def peer(name, clock):
     """Somebody's driver module, its time being `clock`. In CI a missing one fails the test; elsewhere it skips."""
     try:
-        module = _imported(name)
+        module = imported(name)
     except ModuleNotFoundError as error:
         sentence = f"{error}; pip install --no-deps -c constraints.txt -r tests/firmware_host/peers/requirements.txt"
         if os.environ.get("CI") == "true":
@@ -47,12 +47,13 @@ def peer(name, clock):
     return module
 
 
-def _imported(name):
+def imported(name):
+    """Somebody's driver module as it is."""
     lent = {module: _module(module, names) for module, names in _LENT.items() if module not in sys.modules}
     with patch.dict(sys.modules, lent):
         module = importlib.import_module(name)
-        imported = dict(sys.modules)
-    sys.modules.update({k: v for k, v in imported.items() if k not in lent})
+        loaded = dict(sys.modules)
+    sys.modules.update({k: v for k, v in loaded.items() if k not in lent})
     return module
 
 
