@@ -203,6 +203,9 @@ def _skipped(frame: av.AudioFrame, t0_ns: int, rate: int, filled: int) -> int:
 def read_sound(session: Session, device: Device) -> Sound:
     """The sound a device recorded, with its samples' times on the device's clock.
 
+    A kit's sound comes without its constant part: I2S microphones have one of several per cent of full scale, which the
+    file keeps as it was. Samples of exactly 0 were lost, and stay 0.
+
     Raises:
         SessionError: the device has no audio stream, or the file cannot be read.
     """
@@ -212,7 +215,14 @@ def read_sound(session: Session, device: Device) -> Sound:
     sound = read_sound_file(session.path(device.file), device.clock)
     if device.kind != "kit":
         return sound
-    return Sound(sound.x, streams[0].rate_hz, streams[0].t0_ns, device.clock)
+    return Sound(without_constant(sound.x), streams[0].rate_hz, streams[0].t0_ns, device.clock)
+
+
+def without_constant(x: np.ndarray) -> np.ndarray:
+    """(N,) float32 less the mean of its samples that are not exactly 0; those that are stay so."""
+    heard = x != 0
+    mean = x.mean(where=heard, dtype=np.float64) if heard.any() else 0.0
+    return np.where(heard, x - np.float32(mean), np.float32(0)).astype(np.float32)
 
 
 def frame_times_ns(session: Session, device: Device) -> np.ndarray:

@@ -222,4 +222,18 @@ def table(session: Session, report: SessionReport) -> list[str]:
             deviation = stream.deviation_ms
             line += f"{deviation['mean_abs']:24.3f}{deviation['p999']:8.3f}{deviation['max']:8.3f}"
         lines.append(line)
-    return lines
+    receipts = [_receipt(kit, counters) for kit, counters in report.counters.items()]
+    return lines + [receipt for receipt in receipts if receipt]
+
+
+def _receipt(kit: str, counters: Any) -> str | None:
+    """What became of a camera's pictures; None where the camera gave no receipt."""
+    if not isinstance(counters, dict) or "camera.made" not in counters:
+        return None
+    made, encoded = counters["camera.made"], counters.get("camera.encoded", 0)
+    written, before = counters.get("camera.frames", 0), counters.get("camera.passed_over", 0)
+    lost = made - written - before
+    return (
+        f"{kit} camera: {made} pictures made, {encoded} encoded, {written} in the file, {before} passed over before it "
+        f"began, {max(0, lost)} lost"
+    )

@@ -9,7 +9,7 @@ from firmware_host.clock import tick_ns
 from firmware_host.spec import Channel, Flag, Reading, TrackSpec
 from recorder.camera import H264Encoder
 from recorder.demux import frame_times_ns, read_rows, read_sound
-from recorder.inspect import inspect_session
+from recorder.inspect import inspect_session, table
 from recorder.log import read_log
 from recorder.microphone import SoundBlock
 from recorder.mux import EncodedFrame
@@ -129,3 +129,39 @@ def test_a_reading_that_comes_after_its_tick_was_packed_is_counted(tmp_path: Pat
     writer.close()
     timing = read_rows(tmp_path / "k.mkv", ["light.timing"])["light.timing"]
     assert timing[6].tolist() == [0, 0, Flag.LOST]
+
+
+def test_the_constant_of_a_microphone_stays_in_the_file_and_is_taken_off_in_reading(tmp_path: Path):
+    layout = KitLayout("kit-01", (), sound_hz=48_000)
+    writer = KitWriter(layout, tmp_path / "kit-01.mkv", tmp_path / "kit-01.log.jsonl", T0)
+    wave = np.rint(400_000 + 50_000 * np.sin(np.arange(96_000) * 0.1)).astype(np.int32)
+    wave[30_000:40_000] = 0  # lost
+    for first in range(0, 96_000, 960):
+        writer.sound(SoundBlock(first, wave[first : first + 960], T0 + first * 10**9 // 48_000))
+    fit = writer.close()
+    kit = Device("kit-01", "kit", "third", "kit-01", "kit-01.mkv", writer.streams(fit))
+    session = Session(tmp_path, "s", (kit,), sealed=True)
+    assert read_rows(tmp_path / "kit-01.mkv", ["microphone"])["microphone"][:, 0].tolist() == wave.tolist()
+    x = read_sound(session, kit).x
+    assert abs(x[x != 0].mean()) < 1e-4
+    assert not x[30_000:40_000].any(), "silence has no constant to take off"
+    assert np.abs(x).max() == pytest.approx(50_000 / 2**23, rel=0.01)
+
+
+def test_inspect_says_what_became_of_the_cameras_pictures(tmp_path: Path):
+    session = record(tmp_path)
+    session.counters["kit-01"] |= {"camera.made": 262, "camera.encoded": 260, "camera.passed_over": 20}
+    lines = table(session, inspect_session(session))
+    assert lines[-1].startswith("kit-01 camera: 262 pictures made, 260 encoded, 240 in the file, 20 passed over")
+    assert lines[-1].endswith("2 lost")
+
+
+def test_a_keyframe_without_headers_does_not_begin_the_file(tmp_path: Path):
+    writer = KitWriter(LAYOUT, tmp_path / "k.mkv", tmp_path / "k.jsonl", T0)
+    encoded = frames(61)
+    bare = EncodedFrame(b"\0\0\0\1\x65" + encoded[0].data[-200:], encoded[0].t_ns, keyframe=True)
+    for frame in [bare, *encoded[1:]]:
+        writer.video(frame)
+    writer.close()
+    assert writer.counters["camera.passed_over"] == 30
+    assert len(read_rows(tmp_path / "k.mkv", ["camera.timing"])["camera.timing"]) == 31
