@@ -14,6 +14,7 @@ COMMANDS = {
     "record": ("recorder.cli:record", "Record a session, or simulate one."),
     "inspect": ("recorder.cli:inspect", "Say what a session holds, and what it lost."),
     "recover": ("recorder.cli:recover", "Make an interrupted session whole."),
+    "doctor": ("recorder.doctor.cli:doctor", "Say whether this machine can record, and what to do."),
     "tone": ("sync.cli:tone", "Write the start or end tone as a WAV file."),
     "serve": ("recorder.kit_cli:serve", "Serve a status page and an API for this kit."),
     "service": ("recorder.kit_cli:service", "Run `serve` whenever this machine does."),
