@@ -19,7 +19,7 @@ import numpy as np
 
 from firmware_host.clockmap import ClockMap
 from firmware_host.errors import SessionError
-from recorder.demux import frame_times_ns, read_rows, read_sound
+from recorder.demux import picture_times_ns, read_rows, read_sound
 from recorder.session import open_session
 
 ALLOWED_S = 1.0
@@ -100,7 +100,8 @@ def lateness(folder: Path, recorded_s: float) -> dict[str, float]:
         except SessionError:  # not one block of it
             late[f"{kit.name}/microphone"] = until_s
         if kit.of_kind("video"):
-            times = frame_times_ns(session, kit)
+            rows = read_rows(session.path(kit.file), ["camera.timing"]).get("camera.timing", np.empty(0))
+            times = picture_times_ns(kit.stream("camera").t0_ns, rows) if len(rows) else []
             late[f"{kit.name}/camera"] = until_s - (int(times[-1]) - t0_ns) / 1e9 if len(times) else until_s
     return late
 
