@@ -33,6 +33,7 @@ CHUNK = 1 << 20
 SOONEST_S = 3.0
 """The nearest moment that can be agreed on: the sensors' start-up, and the way to the slowest kit."""
 FETCHED = ".fetched"
+BUSY = ("waiting", "recording", "stopping")
 
 Result = TypeVar("Result")
 
@@ -179,6 +180,9 @@ def start(
     if all(s["session"] == session and s["state"] in ("waiting", "recording") for _, s in present):
         began = {k.name: s["started_ns"] or s["wall_ns"] for k, s in present}
         return Started(session, min(began.values()), began, clocks, tuple(absent))
+    busy = [f"kit {k.name} is {s['state']} '{s['session']}'; stop it first" for k, s in present if s["state"] in BUSY]
+    if busy:  # nothing was touched, so nothing is given back: a recording that runs goes on
+        raise RefusedError("; ".join(busy))
     try:
         _raise_first(each(here, lambda k: _armed(k, allow_missing)))
         at_ns = time.time_ns() + round(max(after_s, SOONEST_S) * SECOND_NS)

@@ -1,0 +1,207 @@
+"""Several kits as one: begun together or not at all, fetched whole or not at all."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("uvicorn")
+
+import uvicorn
+from fake_recorder import recorder
+
+from firmware_host.errors import PortError, SessionError
+from recorder.gather import gather
+from recorder.group import Kit, each, fetch, start, statuses, stop
+from recorder.protocol import write_rows
+from recorder.serve.app import make_app
+from recorder.serve.guard import Access, own_names
+from recorder.serve.host import Host
+from recorder.serve.keeper import Keeper
+from recorder.serve.limits import LimitedProtocol
+from recorder.serve.server import Settings, listen
+from recorder.session import Device, Session, Stream, open_session
+
+TOKEN = "correct-horse-battery"
+
+
+class Running:
+    """A kit that serves on a port of its own, with a recorder that answers at once."""
+
+    def __init__(self, root: Path, name: str, kind: str = "quick") -> None:
+        root.mkdir()
+        self.keeper = Keeper(root, kind)  # type: ignore[arg-type]
+        line = listen(Settings(root, name, port=0))
+        app = make_app(self.keeper, Access(TOKEN, private=True), Host(root), kit=name, names=own_names())
+        config = uvicorn.Config(app, http=LimitedProtocol, ws="none", lifespan="off", log_level="error")
+        self.server = uvicorn.Server(config)
+        self.thread = threading.Thread(target=self.server.run, args=([line],), daemon=True)
+        self.thread.start()
+        self.kit = Kit(name, f"127.0.0.1:{line.getsockname()[1]}", TOKEN)
+
+    def close(self) -> None:
+        self.server.should_exit = True
+        self.thread.join(10)
+        self.keeper.close()
+
+
+@pytest.fixture
+def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator:
+    monkeypatch.setattr("recorder.serve.keeper.child", recorder)
+    running: list[Running] = []
+
+    def serving(name: str, kind: str = "quick") -> Kit:
+        running.append(Running(tmp_path / name, name, kind))
+        return running[-1].kit
+
+    yield serving
+    for each_one in running:
+        each_one.close()
+
+
+def states(kits: list[Kit]) -> list[str]:
+    return [s["state"] for s in statuses(kits) if isinstance(s, dict)]
+
+
+def test_all_begin_at_the_moment_that_was_agreed_on_and_end_together(serve):
+    kits = [serve("kit-01"), serve("kit-02")]
+    began = start(kits, "dinner", {"activity": "eat_dinner"}, sounds=True)
+    assert set(began.began_ns) == {"kit-01", "kit-02"}
+    assert began.at_ns > time.time_ns() - 60_000_000_000
+    deadline = time.monotonic() + 10
+    while states(kits) != ["recording", "recording"]:
+        assert time.monotonic() < deadline
+    again = start(kits, "dinner", {"activity": "eat_dinner"}, sounds=True)
+    assert again.began_ns == began.began_ns, "an order whose answer was lost can be given again"
+    with pytest.raises(PortError, match="kit-01"):
+        start(kits, "supper", {})
+    assert states(kits) == ["recording", "recording"], "who is refused must not end what runs"
+    assert stop(kits) == {"kit-01": "dinner", "kit-02": "dinner"}
+
+
+def test_a_kit_that_cannot_be_reached_is_named_and_nothing_begins(serve):
+    here, gone = serve("kit-01"), Kit("kit-09", "127.0.0.1:9", TOKEN)
+    with pytest.raises(PortError, match="kit-09"):
+        start([here, gone], "dinner", {})
+    assert states([here]) == ["idle"]
+    began = start([here, gone], "dinner", {}, allow_missing=True)
+    assert list(began.began_ns) == ["kit-01"]
+    assert "kit-09" in began.left_out[0]
+
+
+def test_a_stream_that_is_missing_is_named_and_every_kit_is_given_back(serve):
+    kits = [serve("kit-01"), serve("kit-02", "deaf")]
+    with pytest.raises(PortError, match="kit-02 gets nothing from bno055"):
+        start(kits, "dinner", {})
+    deadline = time.monotonic() + 10
+    while states(kits) != ["idle", "idle"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_kit_whose_recorder_fails_is_named(serve):
+    with pytest.raises(PortError, match="kit-02 cannot be armed"):
+        start([serve("kit-01"), serve("kit-02", "crash")], "dinner", {})
+
+
+def test_a_wrong_token_is_refused_by_name(serve):
+    kit = serve("kit-01")
+    with pytest.raises(PortError, match=r"kit-01.*token"):
+        start([Kit("kit-01", kit.address, "wrong")], "dinner", {})
+
+
+def planted(root: Path, name: str, clock_ns: int, event_ns: int, sealed: bool = True) -> Path:
+    """A session of one kit whose clock is `clock_ns` behind wall time."""
+    root.mkdir(parents=True)
+    stream = Stream("bme680.field", "sensor", 0, 60.0)
+    device = Device(name, "kit", "third", name, f"{name}.mkv", (stream,), log=f"{name}.log.jsonl")
+    (root / device.file).write_bytes(name.encode() * 1000)
+    entries = [{"type": "clock", "monotonic_ns": t, "realtime_ns": t + clock_ns, "raw_ns": t} for t in range(3)]
+    (root / f"{name}.log.jsonl").write_text("".join(json.dumps(e) + "\n" for e in entries))
+    (root / "labels").mkdir()
+    write_rows(
+        root / "labels" / "recorded.csv",
+        [
+            ("activity", 5, 9, "eat_dinner", "p01", "110101"),
+            ("event", event_ns, event_ns, f"bell of {root.name}", "", ""),
+        ],
+    )
+    session = Session(
+        root, root.name, (device,), participants=("p01",), activity="eat_dinner", sealed=sealed,
+        counters={name: {"ticks": 60}}, receipt={"devices": {name: {"ticks": 60}}},
+    )  # fmt: skip
+    session.save()
+    return root
+
+
+def test_a_fetch_is_resumed_verified_and_gathered(serve, tmp_path: Path):
+    kits = [serve("kit-01"), serve("kit-02")]
+    for kit in kits:
+        planted(tmp_path / kit.name / "dinner", kit.name, 10**9, 7)
+    part = tmp_path / "dinner" / ".fetched" / "kit-01" / ".kit-01.mkv.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"kit-01" * 300)  # an earlier try came so far
+    said: list[str] = []
+    fetch(kits, "dinner", tmp_path / "dinner", said.append)
+    session = open_session(tmp_path / "dinner")
+    assert [d.name for d in session.devices] == ["kit-01", "kit-02"]
+    for kit in kits:
+        assert (tmp_path / "dinner" / f"{kit.name}.mkv").read_bytes() == kit.name.encode() * 1000
+    assert not (tmp_path / "dinner" / ".fetched").exists()
+    with pytest.raises(SessionError, match="already holds"):
+        fetch(kits, "dinner", tmp_path / "dinner")
+
+
+def test_a_part_that_is_not_the_beginning_of_the_file_is_found_by_its_hash(serve, tmp_path: Path):
+    kit = serve("kit-01")
+    planted(tmp_path / "kit-01" / "dinner", "kit-01", 10**9, 7)
+    part = tmp_path / "dinner" / ".fetched" / "kit-01" / ".kit-01.mkv.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"another file" * 20)
+    with pytest.raises(SessionError, match="other than it left"):
+        fetch([kit], "dinner", tmp_path / "dinner")
+    fetch([kit], "dinner", tmp_path / "dinner")
+    assert open_session(tmp_path / "dinner").sealed
+
+
+def test_a_session_that_a_kit_does_not_have_is_named(serve, tmp_path: Path):
+    kits = [serve("kit-01"), serve("kit-02")]
+    planted(tmp_path / "kit-01" / "dinner", "kit-01", 10**9, 7)
+    with pytest.raises(PortError, match="kit-02: there is no session"):
+        fetch(kits, "dinner", tmp_path / "dinner")
+
+
+def test_two_kits_of_one_name_get_apart_and_their_events_come_to_the_reference_clock(tmp_path: Path):
+    first = planted(tmp_path / "a", "kit-01", clock_ns=1_000, event_ns=50)
+    second = planted(tmp_path / "b", "kit-01", clock_ns=1_400, event_ns=50)
+    gathered = gather(tmp_path / "both", [first, second])
+    assert gathered.renamed == {"b/kit-01": "kit-01-2"}
+    session = open_session(tmp_path / "both")
+    other = session.device("kit-01-2")
+    assert (other.clock, other.file, other.log) == ("kit-01-2", "kit-01-2.mkv", "kit-01-2.log.jsonl")
+    assert session.counters["kit-01-2"] == session.receipt["devices"]["kit-01-2"] == {"ticks": 60}
+    assert session.path(other.file).read_bytes() == (second / "kit-01.mkv").read_bytes()
+    from ingest.labels import read_labels
+
+    labels = {(r["value"], r["t0_ns"]) for r in read_labels(session.path("labels"), "both")}
+    assert labels == {("eat_dinner", 5), ("bell of a", 50), ("bell of b", 450)}
+
+
+def test_an_interrupted_session_is_not_gathered_before_it_is_recovered(tmp_path: Path):
+    first = planted(tmp_path / "a", "kit-01", 0, 5)
+    with pytest.raises(SessionError, match="syncctl recover"):
+        gather(tmp_path / "both", [first, planted(tmp_path / "b", "kit-02", 0, 5, sealed=False)])
+    assert not (tmp_path / "both").exists()
+
+
+def test_what_one_kit_raises_does_not_hide_what_another_says():
+    def work(kit: Kit) -> str:
+        if kit.name == "b":
+            raise PortError("b is away")
+        return kit.name
+
+    told = each([Kit(n, "x:1") for n in "abc"], work)
+    assert [str(t) for t in told] == ["a", "b is away", "c"]
