@@ -55,7 +55,7 @@ ROOM_KIT = KitConfig(
         SensorConfig("bno055", "bno055", "uart-0"),
     ),
 )
-"""All seven at their default rates: six on one I2C bus, and the BNO055, which stretches clocks, on a line of its own."""
+"""All seven at their default rates: six on one I2C bus; the BNO055, which stretches clocks, on a line of its own."""
 
 BODY_KIT = KitConfig(
     lanes=tuple(LaneConfig(f"uart-{i}", "uart", f"/dev/ttyUSB{i}") for i in range(len(BODY_SEGMENTS))),
