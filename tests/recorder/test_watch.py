@@ -81,18 +81,28 @@ def test_it_is_tried_less_and_less_often():
 
 
 def test_after_a_recovery_the_next_stall_is_answered_as_quickly_as_the_first():
-    device = Broken(fails=3)
+    device = Broken(fails=5)
     watch, told = watched(device)
-    now = 0
+    tries, now = [], 0
+
+    def wait_for_a_try() -> None:
+        nonlocal now
+        before = device.starts
+        while device.starts == before:
+            now += SECOND // 10
+            watch.check(now)
+        tries.append(now)
+
     while len(device.sinks) < 2:
-        now += SECOND // 10
-        watch.check(now)
+        wait_for_a_try()
+    assert (tries[-1] - tries[-2]) / SECOND > 15, "by now the tries are far apart"
     device.sinks[-1](Item(now))
-    silent_from, starts = now, device.starts
-    while device.starts == starts:
-        now += SECOND // 10
-        watch.check(now)
-    assert (now - silent_from) / SECOND == pytest.approx(2.0, abs=0.3)
+    device.fails = 1
+    back = now
+    wait_for_a_try()
+    wait_for_a_try()
+    assert (tries[-2] - back) / SECOND == pytest.approx(2.0, abs=0.3)
+    assert (tries[-1] - tries[-2]) / SECOND == pytest.approx(3.0, abs=0.3)
     assert [n.kind for n in told if isinstance(n, Notice)].count("stalled") == 2
 
 
