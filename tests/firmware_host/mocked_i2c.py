@@ -20,7 +20,9 @@ from kitworld import START_NS, T0_NS, world_of
 
 from firmware_host.clock import SECOND_NS, FakeClock
 from firmware_host.errors import PortError
+from firmware_host.link import I2CLink
 from firmware_host.ports import BusFault, I2CBus
+from firmware_host.probe import identify
 from firmware_host.process import InlineAcquisition
 from firmware_host.schedule import plan
 from firmware_host.sensors import SENSORS
@@ -217,6 +219,14 @@ def twins(bench):
     return {"equal": equal, "flags": recording.flags(), "apart": images[0].isdisjoint(images[1])}
 
 
+def scan(bench):
+    """Who is where, by a look at every address of the bus."""
+    bench.record(SEVEN, 1)
+    bus = I2CBus("/dev/i2c-1")
+    found = {address: identify(I2CLink(bus, address), address) for address in range(0x08, 0x78)}
+    return {f"{address:#04x}": model for address, model in found.items() if model}
+
+
 def two_reads_at_once():
     """What the Pi's kernel says to two read messages in a call. Ours never asks; the mock must be as strict."""
     with smbus2.SMBus("/dev/i2c-1") as bus:
@@ -229,7 +239,7 @@ def two_reads_at_once():
 
 def main():
     bench = Bench(Path(sys.argv[1]))
-    document = {f.__name__: f(bench) for f in (whole, troubled, held, twins)}
+    document = {f.__name__: f(bench) for f in (whole, troubled, held, twins, scan)}
     bus = I2CBus("/dev/i2c-1")
     document |= {
         "absent_chip": said(lambda: bus.write_read(0x10, b"\0", 1)),

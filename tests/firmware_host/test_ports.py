@@ -92,9 +92,34 @@ def line(imu):
         yield port
 
 
+class Slowed:
+    """A line and its clock on which time passes slowly: the other end is a thread on what may be a busy machine."""
+
+    SHARE = 12
+
+    def __init__(self, line):
+        self._clock = MonotonicClock()
+        self._line = line
+        self.write, self.reset_input = line.write, line.reset_input
+
+    def read(self, timeout_ns):
+        return self._line.read(timeout_ns * self.SHARE)
+
+    def now_ns(self):
+        return self._clock.now_ns() // self.SHARE
+
+    def sleep_until_ns(self, deadline_ns):
+        self._clock.sleep_until_ns(deadline_ns * self.SHARE)
+
+
+def slow_link(line):
+    slowed = Slowed(line)
+    return UartLink(slowed, slowed)
+
+
 @pytest.fixture
 def link(line):
-    return UartLink(line, MonotonicClock())
+    return slow_link(line)
 
 
 def test_pyserial_reads_and_writes_registers(link):
@@ -139,11 +164,11 @@ def test_a_late_reply_does_not_become_the_next_answer(imu, line, link):
     assert link(fetch(0x00, 2)) == b"\xa0\xfb"
 
 
-def test_a_silent_line_times_out_within_a_slot(imu, link):
+def test_a_silent_line_times_out_within_a_slot(imu, line, link):
     imu.mute = True
     before = MonotonicClock().now_ns()
     with pytest.raises(BusFault) as fault:
-        link(fetch(0x00, 1))
+        UartLink(line, MonotonicClock())(fetch(0x00, 1))
     assert fault.value.flag is Flag.TIMEOUT
     assert MonotonicClock().now_ns() - before >= 12_000_000
     imu.mute = False
@@ -161,7 +186,7 @@ def test_a_line_that_comes_back_is_opened_again(imu, tmp_path):
     device = tmp_path / "ttyUSB0"
     device.symlink_to(imu.device)
     with closing(SerialLine(str(device), 115_200)) as port:
-        link = UartLink(port, MonotonicClock())
+        link = slow_link(port)
         assert link(fetch(0x00, 1)) == b"\xa0"
         imu.unplug()
         device.unlink()
@@ -373,6 +398,10 @@ def test_smbus2_a_held_bus_is_timeouts_and_all_resume_within_two_of_their_slots(
 
 def test_smbus2_keeps_two_equal_chips_apart_with_a_mux(mocked):
     assert mocked["twins"] == {"equal": True, "flags": {"twin2": {"FRESH": 20}, "twin5": {"FRESH": 20}}, "apart": True}
+
+
+def test_smbus2_a_scan_finds_each_where_it_is_and_nobody_elsewhere(mocked):
+    assert mocked["scan"] == {f"{spec.addresses[0]:#04x}": model for model, spec in SENSORS.items()}
 
 
 def test_smbus2_says_who_is_missing(mocked):
