@@ -20,9 +20,12 @@ DEFAULT_SIMULATED_S = 60.0
 @click.option("--duration", "duration_s", type=click.FloatRange(min=1), help="Seconds; without it until Ctrl-C.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the simulated home.")
 @click.option("--size", default="640x360", show_default=True, help="Pictures of the simulated cameras, WIDTHxHEIGHT.")
-@click.option("--activity", help="What is done.")
+@click.option("--activity", help="What is done; its instruction is shown.")
+@click.option("--instruction", help="What to show instead.")
+@click.option("--atus", help="Code of the activity in the American Time Use Survey.")
 @click.option("--participant", help="Who does it.")
 @click.option("--place", help="Where.")
+@click.option("--tone", "tones", is_flag=True, help="Sound the start and end tones.")
 @click.option("--dry-run", is_flag=True, help="Print the plan of the buses and stop.")
 @json_option
 def record(folder: Path, **options: Any) -> None:
@@ -35,6 +38,7 @@ def record(folder: Path, **options: Any) -> None:
       syncctl record sessions/first --simulate --duration 60
       syncctl record sessions/train-01 --simulate --fast --duration 20 --seed 1 --participant p02
       syncctl record sessions/kitchen --config docs/kit.toml --dry-run
+      syncctl record sessions/bed --config kit.toml --activity make_bed --participant p01 --place bedroom --tone
     """
     as_json = options.pop("as_json")
     simulate, fast, config = options.pop("simulate"), options.pop("fast"), options.pop("config")
@@ -50,16 +54,18 @@ def record(folder: Path, **options: Any) -> None:
     from recorder.recover import recover_all
 
     recover_all(folder.absolute().parent, note, but=folder)
-    if simulate:
+    what, tones = _activity(options), options.pop("tones")
+    if simulate:  # the simulated home has a speaker and labels of its own
         duration_s = options.pop("duration_s") or DEFAULT_SIMULATED_S
         from recorder.home import record_home
 
         done = record_home(folder, duration_s=duration_s, fast=fast, width=width, height=height, **options)
     else:
-        from recorder.run import record_kit
+        from recorder.activities import Task
+        from recorder.conducted import record_task
 
-        options.pop("seed")
-        done = record_kit(folder, config, **options)
+        task = Task(what, options["participant"], options["place"], tones, options["duration_s"])
+        done = record_task(folder, config, task)
     for text in done.notes:
         note(f"note: {text}")
     emit(as_json, done.document(), done.lines())
@@ -102,6 +108,18 @@ def recover(folder: Path, as_json: bool) -> None:
 
     recovery = make_whole(folder)
     emit(as_json, recovery.document(), recovery.lines())
+
+
+def _activity(options: dict[str, Any]) -> Any:
+    """The activity that was asked for, its instruction shown; None where none was."""
+    from recorder.activities import activity
+
+    instruction, atus, name = options.pop("instruction"), options.pop("atus"), options["activity"]
+    if not name:
+        return None
+    what = activity(name, instruction=instruction, atus=atus)
+    note(what.instruction)
+    return what
 
 
 def _plan_table(simulate: bool, config: Path) -> list[str]:

@@ -83,13 +83,15 @@ class Protocol:
 class Conductor:
     """Does what the protocol says, and writes down what happened. `step` belongs to the thread that writes."""
 
-    def __init__(self, task: Task, t0_ns: int, speaker: Speaker | None = None) -> None:
+    def __init__(
+        self, task: Task, t0_ns: int, speaker: Speaker | None = None, asked: threading.Event | None = None
+    ) -> None:
         self.stop = threading.Event()
         """Set when the recording is to end now."""
-        self.asked = threading.Event()
+        self.asked = asked or threading.Event()
         """Set by whoever wants the end; the end tone comes first."""
         tones = task.tones and speaker is not None
-        self._task, self._speaker = task, speaker
+        self.task, self._speaker = task, speaker
         self._protocol = Protocol(t0_ns, tones=tones, duration_s=task.duration_s)
         self._log: queue.SimpleQueue[tuple[str, dict[str, object]]] = queue.SimpleQueue()
         if task.activity is not None:

@@ -7,12 +7,11 @@ recording. Orders come and reports go over one pipe. When the pipe ends, the ser
 from __future__ import annotations
 
 import queue
-import shutil
 import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -20,10 +19,10 @@ from firmware_host.clock import SECOND_NS
 from firmware_host.errors import SyncctlError
 from firmware_host.process import WARM_UP_NS, Acquisition
 from recorder.arm import Armed, arm
-from recorder.observed import observed
-from recorder.protocol import Conductor, Speaker, write_labels
+from recorder.conducted import record_conducted, session_of
+from recorder.protocol import Conductor, Speaker
 from recorder.record import LiveKit
-from recorder.run import Done, new_session, record_all, seal
+from recorder.run import Done
 from recorder.serve.orders import Start
 from recorder.status import LiveStatus, Snapshot
 
@@ -160,18 +159,9 @@ class _Worker:
         self._conductor = conductor
         if self._ended.is_set():
             conductor.stop.set()
-        activity = task.activity.name if task.activity else None
-        session = new_session(order.folder, [task.participant] if task.participant else [], task.place, activity)
+        session = session_of(order.folder, task)
         self._outbox.put("started", {"t0_ns": kit.t0_ns, "wall_ns": kit.t0_ns + _wall_minus_monotonic_ns()})
-        done = seal(session, record_all(session, [kit], {}, conductor.stop, observed(conductor, self._tell)))
-        recorded = done.session.device(kit.layout.name)
-        if not done.session.receipt["devices"][kit.layout.name]["ticks"]:
-            shutil.rmtree(order.folder)  # stopped before its first moment: there is nothing to keep
-            return done
-        ticks: Mapping[str, Any] = done.session.receipt["devices"][recorded.name]
-        end_ns = kit.t0_ns + int(ticks["ticks"]) * SECOND_NS // 60
-        write_labels(order.folder, order.folder / str(recorded.log), kit.t0_ns, end_ns)
-        return done
+        return record_conducted(session, kit, conductor, self._tell)
 
     def _previews(self, armed: Armed) -> None:
         """Pictures for whoever looks, at their own slow pace and only while somebody does."""
