@@ -127,7 +127,8 @@ def _kit_stream(session: Session, device: Device, stream: Stream, rows: dict[str
     base = _named(device, stream)
     if stream.kind == "audio":
         try:
-            duration_s = demux.read_sound(session, device).duration_s
+            samples = sum(len(block.x) for block in demux.sound_blocks(session.path(device.file)))
+            duration_s = samples / stream.rate_hz
         except SessionError:  # not one whole block of it; the rest of the kit is still to be told
             duration_s = 0.0
         return StreamReport(**base, duration_s=round(duration_s, 3))
@@ -191,7 +192,8 @@ def _imported(session: Session, device: Device, stream: Stream) -> StreamReport:
     path = session.path(device.file)
     base = _named(device, stream)
     if stream.kind == "audio":
-        return StreamReport(**base, duration_s=round(demux.read_sound_file(path).duration_s, 3))
+        seconds = sum(block.duration_s for block in demux.sound_blocks(path))
+        return StreamReport(**base, duration_s=round(seconds, 3))
     if stream.kind == "video":
         return StreamReport(**base, duration_s=round(len(demux.container_frame_times_ns(path)) / stream.rate_hz, 3))
     with session.path(device.gaze or "").open(encoding="utf-8") as lines:

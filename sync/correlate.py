@@ -39,6 +39,8 @@ MIN_USED = 3
 MIN_SHARE, FEW_SHARE = 0.2, 0.08
 """Windows used over windows tried: of any pair; of one that the onsets vouch for and whose peaks do not contradict."""
 MIN_OF_CLEAR = 0.7
+MIN_RIVAL_SHARE = 0.25
+RIVAL_NS = 10e6
 MAX_RIVAL = 0.65
 """Peaks along another line over those of the best: more is a loop."""
 DOUBTLESS_WINDOWS, DOUBTLESS_STANDING = 5, 12.0
@@ -188,16 +190,15 @@ class _Search:
 
     def _rivalry(self, best: Fit, other: Line) -> float:
         """Height of the peaks along another line over that of the best line's, in the best line's own windows."""
-        u_ns = best.windows.u_ns[best.used]
-        if len(u_ns) > 2 * TRIAL_WINDOWS:
-            u_ns = u_ns[np.linspace(0, len(u_ns) - 1, 2 * TRIAL_WINDOWS).astype(int)]
-        expected_ns = best.line.lag(u_ns)
-        if not len(u_ns) or np.min(np.abs(other.lag(u_ns) - expected_ns)) < onsets.DISTINCT_NS:
-            return 0.0
-        heard = phat.windows(self.a, self.b, other, u_ns, best.windows.length)
-        rival = heard.standing >= phat.MIN_STANDING
-        own = best.windows.height[np.isin(best.windows.u_ns, u_ns)]
-        return float(np.sum(heard.height[rival]) / np.sum(own))
+        rows = np.flatnonzero(
+            best.used & (np.abs(other.lag(best.windows.u_ns) - best.windows.lag_ns) > onsets.DISTINCT_NS)
+        )
+        if len(rows) < MIN_RIVAL_SHARE * best.used.sum() or not len(rows):
+            return 0.0  # the same line, or one that the windows of another stretch lie on
+        rows = rows[np.unique(np.linspace(0, len(rows) - 1, 2 * TRIAL_WINDOWS).astype(int))]
+        heard = phat.windows(self.a, self.b, other, best.windows.u_ns[rows], best.windows.length)
+        rival = (heard.standing >= phat.MIN_STANDING) & (np.abs(heard.lag_ns - best.windows.lag_ns[rows]) > RIVAL_NS)
+        return float(np.sum(heard.height[rival]) / np.sum(best.windows.height[rows]))
 
     def _length(self, line: Line, wanted: int) -> int:
         """Samples of a window: `wanted`, or the power of two of which three fit into the common time."""

@@ -26,7 +26,7 @@ BANDS = 16
 LOW_HZ, HIGH_HZ = 120.0, 3_600.0
 CRUDE_HZ = 8_000
 WINDOW_S = 0.032
-PER_BLOCK = 1024
+PER_BLOCK = 256
 MEMORY_S = 0.5
 CHUNK_S, MAX_CHUNKS = 10.0, 32
 CLIP = 12.0
@@ -134,7 +134,8 @@ def picture(sound: Wave, hz: float) -> Picture:
         piece = sound.raw(int(index[0]) * step, (int(index[-1] - index[0]) + size) * step)
         crude = piece.reshape(-1, step) @ np.full(step, 1 / step, np.float32)
         frames = np.lib.stride_tricks.sliding_window_view(crude, size)[index - index[0]] * taper
-        power[start : start + len(index)] = np.square(np.abs(fft.rfft(frames, axis=1))) @ member
+        spectrum = fft.rfft(frames, axis=1)
+        power[start : start + len(index)] = (spectrum.real**2 + spectrum.imag**2) @ member
     power += 1e-3 * np.median(power, axis=0) + 1e-10
     np.log(power, out=power)
     memory = max(round(MEMORY_S * hz), 2)

@@ -9,8 +9,8 @@ second). Each loop has a process of its own, one after the other:
 * ``deadline``: our drivers and absolute deadlines, but in threads of the encoder's process, without priority.
 
 Deviation is from the ideal grid: reading k of a sensor is due at ``t0 + k * period``. A slot that was skipped is
-missed, and so is a reading that had not begun when the time was up. `SECONDS=600` in the environment makes it ten minutes.
-Steal is what the machine's owner took from it meanwhile: no code is punctual through that.
+missed, and so is a reading that had not begun when the time was up. `SECONDS=600` in the environment makes it ten
+minutes. Steal is what the machine's owner took from it meanwhile: no code is punctual through that.
 """
 
 from __future__ import annotations

@@ -1,102 +1,224 @@
-"""Offset and drift of two recordings, beside whole-signal GCC-PHAT: what one would write in ten lines.
+"""Offset and drift of two recordings, against a planted truth and beside what pip installs.
 
-Planted pairs: the same noisy room heard by two devices whose clocks differ by an offset and a skew. The error is that
-of the mapped time, at the start and at the end of the recording. Unrelated pairs must be refused; GCC-PHAT has no way
-to.
+Three parts. The *cover* is pairs of files in which every two values of any two factors (content, noise, room, distance,
+walking, codec, drift, loss, length) meet at least once. The *calibration* is many short pairs, to see whether sigma is
+true. *Strangers* are pairs that share nothing, or too much (loops, machines): all must be refused.
+
+`python -m tests.bench offset` runs all and needs the peers (`python -m tests.bench.peers DIR` installs them);
+`--quick` runs a part of each in about two minutes. Rows are printed as they come.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+import tempfile
 import time
-from functools import partial
+from itertools import combinations
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from firmware_host.errors import EvidenceError
 from recorder.series import Sound
 from sync.offset import measure
+from tests.bench import peers
+from tests.bench.scenes import RATE, Case, Truth, make, strangers, write
 
-RATE = 16_000
-CASES = [(60, 0.0, 10.0), (60, 40.0, 0.0), (600, 20.0, 0.0), (600, 100.0, -5.0)]
-"""(seconds, skew in ppm, SNR in dB)."""
+LEVELS: dict[str, tuple[Any, ...]] = {
+    "content": ("speech", "music", "home", "tones"),
+    "snr_db": (20.0, 0.0, -10.0),
+    "room": ("dry", "echo"),
+    "apart": ("body", "room"),
+    "moving": (False, True),
+    "codec": ("wav", "m4a", "mp3"),
+    "ppm": (0.0, 20.0, 100.0, 500.0),
+    "lost_s": (0.0, 0.02, 0.3, 5.0),
+    "minutes": (1.0, 10.0),
+}
+HOURS = (
+    Case("home", 0.0, "dry", "body", False, "m4a", 500.0, 0.3, 60.0, 7),
+    Case("music", 10.0, "echo", "room", False, "mp3", 20.0, 0.0, 60.0, 8),
+)
+"""The two of 60 minutes stand beside the cover: pairs of *their* length with every other value would be 16."""
+CALIBRATED, UNRELATED = 240, 320
+LIMIT_S = 120.0
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Run and print."""
-    print(f"{'':20}{'syncctl':>12}{'':20}{'GCC-PHAT':>12}")
-    print("    s   ppm    dB " + "   start ms   end ms   CPU s" * 2 + "   CPU ratio")
-    for case, (seconds, ppm, snr_db) in enumerate(CASES):
-        rng = np.random.default_rng(case)
-        offset_s = float(rng.uniform(-3, 3))
-        other, reference = pair(rng, seconds, offset_s, ppm, snr_db)
-        ours, ours_s = timed(partial(syncctl, other, reference))
-        phat, phat_s = timed(partial(gcc_phat, other.x, reference.x))
-        true = np.array([offset_s, offset_s + seconds * ppm * 1e-6])
-        found = f"{'refused':>20}"
-        if ours is not None:
-            found = cells(ours[0] + np.array([0, seconds * ours[1] * 1e-6]) - true)
-        row = f"{found}{ours_s:8.2f}{cells(phat - true)}{phat_s:8.2f}{ours_s / phat_s:12.1f}"
-        print(f"{seconds:5}{ppm:6.0f}{snr_db:6.0f} {row}", flush=True)
-    refused = sum(syncctl(*strangers(seed)) is None for seed in range(10))
-    print(f"unrelated pairs refused: {refused} of 10 (GCC-PHAT answers every one)")
+    quick = "--quick" in (sys.argv if arguments is None else arguments)
+    cases = [*cover(), *HOURS]
+    print(f"cover: {len(cases)} pairs; errors in ms at the start, the middle and the end of OTHER; steps in s")
+    rows = [row for case in (cases[:6] if quick else cases) for row in _shown(case)]
+    summary(rows)
+    calibration(24 if quick else CALIBRATED)
+    alarms(24 if quick else UNRELATED)
 
 
-def pair(rng: np.random.Generator, seconds: int, offset_s: float, ppm: float, snr_db: float) -> tuple[Sound, Sound]:
-    """(other, reference): ``t_reference = offset + t_other * (1 + skew)``."""
-    lead = 4 * RATE
-    room = home_noise(rng, seconds * RATE + 2 * lead)
-    t_other = np.arange(seconds * RATE) / RATE
-    at = (offset_s + t_other * (1 + ppm * 1e-6)) * RATE + lead
-    heard = np.interp(at, np.arange(len(room)), room)
-    noise = 10 ** (-snr_db / 20) * room.std()
-    other = heard + rng.normal(0, noise, len(heard))
-    reference = room[lead : lead + seconds * RATE] + rng.normal(0, noise, seconds * RATE)
-    return Sound(other.astype(np.float32), RATE, 0, "other"), Sound(reference.astype(np.float32), RATE, 0, "reference")
+def cover() -> list[Case]:
+    """Pairs of every two values of any two factors, found greedily and always the same."""
+    rng = np.random.default_rng(5)
+    names = list(LEVELS)
+    missing = {(a, i, b, j) for a, b in combinations(names, 2) for i in LEVELS[a] for j in LEVELS[b]}
+    cases: list[Case] = []
+    while missing:
+        tried = [{n: v[rng.integers(len(v))] for n, v in LEVELS.items()} for _ in range(300)]
+        for row in tried:
+            row["minutes"] = 10.0 if row["minutes"] == 10.0 and rng.random() < 0.5 else row["minutes"]
+        best = max(tried, key=lambda row: len(_pairs(row) & missing))
+        missing -= _pairs(best)
+        cases.append(Case(**best, seed=100 + len(cases)))
+    return cases
 
 
-def strangers(seed: int) -> tuple[Sound, Sound]:
-    """Two recordings of different rooms."""
-    rng = np.random.default_rng([seed, 7])
-    first, second = (home_noise(rng, 60 * RATE).astype(np.float32) for _ in range(2))
-    return Sound(first, RATE, 0, "a"), Sound(second, RATE, 0, "b")
+def _pairs(row: dict[str, Any]) -> set[tuple[str, Any, str, Any]]:
+    return {(a, row[a], b, row[b]) for a, b in combinations(row, 2)}
 
 
-def home_noise(rng: np.random.Generator, n: int) -> np.ndarray:
-    """Bursts of band-limited noise at irregular times over a quiet floor: contacts, steps, voices."""
-    x = rng.normal(0, 0.01, n)
-    for start in np.sort(rng.integers(0, n - RATE, n // RATE * 3)):
-        length = int(rng.integers(RATE // 20, RATE // 2))
-        smooth = int(rng.integers(1, 8))
-        burst = np.convolve(rng.normal(0, 1, length), np.ones(smooth) / smooth, "same")
-        x[start : start + length] += rng.uniform(0.05, 0.4) * burst * np.exp(-np.arange(length) / (0.3 * length))
-    return x
+def _shown(case: Case) -> list[dict[str, Any]]:
+    """Every tool on one pair of files."""
+    with tempfile.TemporaryDirectory() as folder:
+        reference, other, truth = write(case, Path(folder))
+        duration_s = 60.0 * case.minutes - case.lost_s
+        rows = [_row("syncctl", case, truth, duration_s, _ours(reference, other, case.apart_m))]
+        for name in peers.PEERS:
+            found = peers.run(name, reference, other, LIMIT_S)
+            rows.append(_row(name, case, truth, duration_s, found))
+    for row in rows:
+        print(json.dumps(row), flush=True)
+    return rows
 
 
-def syncctl(other: Sound, reference: Sound) -> tuple[float, float] | None:
-    """(offset in s, skew in ppm), None where refused."""
-    try:
-        found = measure(other, reference, apart_m=0.0)
-    except EvidenceError:
-        return None
-    return found["offset_s"], found["skew_ppm"]
+def _ours(reference: Path, other: Path, apart_m: float) -> dict[str, Any]:
+    command = [sys.executable, "-m", "syncctl", "offset", str(reference), str(other), "--apart", str(apart_m), "--json"]
+    found = measured(command, 600.0)
+    return {**found, **(json.loads(found.pop("out")) if found["out"] else {"verdict": "failed", "pieces": []})}
 
 
-def gcc_phat(other: np.ndarray, reference: np.ndarray) -> float:
-    """One lag for the whole recording, s."""
-    n = 1 << (len(other) + len(reference)).bit_length()
-    cross = np.fft.rfft(reference, n) * np.conj(np.fft.rfft(other, n))
-    r = np.fft.irfft(cross / (np.abs(cross) + 1e-12), n)
-    lag = int(np.abs(r).argmax())
-    return (lag - n if lag > n // 2 else lag) / RATE
+def measured(command: list[str], limit_s: float) -> dict[str, Any]:
+    """What a command printed, and its CPU seconds, wall seconds and peak memory."""
+    begun = time.monotonic()
+    with tempfile.TemporaryFile() as out:
+        child = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL)
+        while True:
+            pid, _, used = os.wait4(child.pid, os.WNOHANG)
+            if pid:
+                break
+            if time.monotonic() - begun > limit_s:
+                child.kill()
+                _, _, used = os.wait4(child.pid, 0)
+                return {
+                    "out": "",
+                    "verdict": "too slow",
+                    "cpu_s": used.ru_utime + used.ru_stime,
+                    "mb": used.ru_maxrss / 1024,
+                }
+            time.sleep(0.02)
+        child.returncode = 0
+        out.seek(0)
+        text = out.read().decode(errors="replace")
+    return {
+        "out": text,
+        "cpu_s": round(used.ru_utime + used.ru_stime, 2),
+        "wall_s": round(time.monotonic() - begun, 2),
+        "mb": round(used.ru_maxrss / 1024),
+    }
 
 
-def timed(run):
-    """The result and the CPU seconds it took."""
-    begun = time.process_time()
-    result = run()
-    return result, time.process_time() - begun
+def _row(tool: str, case: Case, truth: Truth, duration_s: float, found: dict[str, Any]) -> dict[str, Any]:
+    row = {"tool": tool, "case": _name(case), "verdict": found.get("verdict", "ok")}
+    row |= {k: found.get(k) for k in ("cpu_s", "wall_s", "mb", "score")}
+    if not found.get("pieces"):
+        return row
+    t = np.linspace(0, duration_s, 201)
+    error = 1e3 * (mapped(found["pieces"], t) - truth.reference_s(t))
+    clear = np.abs(t - truth.lost_at_s) > 1.0 if truth.lost_s else np.ones(len(t), bool)
+    row |= {"start": error[0], "middle": error[100], "end": error[-1], "worst": float(np.abs(error[clear]).max())}
+    row |= {"sigma": 1e3 * (found.get("sigma_s") or 0.0)}
+    if truth.lost_s:
+        row |= {"lost_at": truth.lost_at_s, "steps": [p["start_s"] for p in found["pieces"][1:]]}
+    return {k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}
 
 
-def cells(error_s: np.ndarray) -> str:
-    """Two errors in ms."""
-    return f"{1e3 * error_s[0]:11.3f}{1e3 * error_s[1]:9.3f}"
+def mapped(pieces: list[dict[str, float]], t: np.ndarray) -> np.ndarray:
+    """Times of the other recording on the reference's clock by the pieces that `syncctl offset` gives, s."""
+    out = np.empty(len(t))
+    for p in pieces:
+        here = t >= p["start_s"] - 1e-6
+        out[here] = p["offset_s"] + t[here] * (1 + p["skew_ppm"] * 1e-6)
+    return out
+
+
+def _name(case: Case) -> str:
+    walk = " walking" if case.moving else ""
+    lost = f" lost {case.lost_s:g} s" if case.lost_s else ""
+    return (
+        f"{case.content} {case.snr_db:+.0f} dB {case.room} {case.apart}{walk} {case.codec} {case.ppm:g} ppm{lost} "
+        f"{case.minutes:g} min"
+    )
+
+
+def summary(rows: list[dict[str, Any]]) -> None:
+    """One line a tool: how many answered, how far off, what it cost."""
+    print("\ntool                  pairs  answered  <5 ms  <15 ms  >50 ms   median worst ms  CPU s  peak MB")
+    for tool in ("syncctl", *peers.PEERS):
+        own = [r for r in rows if r["tool"] == tool]
+        worst = np.array([r["worst"] for r in own if "worst" in r])
+        if not own or not len(worst):
+            print(f"{tool:20}{len(own):7}{0:10}")
+            continue
+        counts = "".join(f"{n:8}" for n in (np.sum(worst < 5), np.sum(worst < 15), np.sum(worst > 50)))
+        cost = f"{sum(r['cpu_s'] or 0 for r in own):8.0f}{max(r['mb'] or 0 for r in own):9.0f}"
+        print(f"{tool:20}{len(own):7}{len(worst):10}{counts}{np.median(worst):17.2f}{cost}")
+
+
+def calibration(count: int) -> None:
+    """Share of errors within one, two and three sigma, over short pairs of all kinds."""
+    rng = np.random.default_rng(11)
+    found: dict[str, list[tuple[float, float]]] = {"ok": [], "coarse": [], "refused": []}
+    for seed in range(count):
+        pick = {n: v[rng.integers(len(v))] for n, v in LEVELS.items()}
+        case = Case(**{**pick, "lost_s": 0.0, "minutes": 1.0, "codec": "wav", "seed": 1000 + seed})
+        reference, other, truth = make(case)
+        try:
+            result = measure(Sound(other, RATE, 0, "other"), Sound(reference, RATE, 0, "reference"), case.apart_m)
+        except EvidenceError:
+            found["refused"].append((0.0, 0.0))
+            continue
+        t = np.linspace(0, len(other) / RATE, 101)
+        error = np.abs(mapped(result["pieces"], t) - truth.reference_s(t)).max()
+        found[result["verdict"]].append((1e3 * float(error), 1e3 * result["sigma_s"]))
+        if error > 3 * result["sigma_s"]:
+            print(f"beyond 3 sigma: {_name(case)} seed {case.seed}: {1e3 * error:.1f} ms, {result['evidence']}")
+    print(f"\ncalibration over {count} pairs of one minute: largest error over the recording against sigma")
+    for verdict, pairs in found.items():
+        error, sigma = np.array(pairs).reshape(-1, 2).T
+        if verdict == "refused" or not len(error):
+            print(f"  {verdict}: {len(error)}")
+            continue
+        within = ", ".join(f"{100 * np.mean(error < k * sigma):.0f} % within {k}" for k in (1, 2, 3))
+        print(
+            f"  {verdict}: {len(error)}; {within} sigma; median error {np.median(error):.2f} ms, median sigma "
+            f"{np.median(sigma):.2f} ms"
+        )
+
+
+def alarms(count: int) -> None:
+    """Pairs that must be refused."""
+    accepted: list[str] = []
+    tried: dict[str, int] = {}
+    for seed in range(count):
+        kind, one, other = strangers(seed)
+        tried[kind] = tried.get(kind, 0) + 1
+        try:
+            result = measure(Sound(other, RATE, 0, "other"), Sound(one, RATE, 0, "reference"), 1.0)
+            accepted.append(f"{kind} seed {seed}: {result['verdict']} {result['evidence']}")
+        except EvidenceError:
+            continue
+    print(f"\npairs that must be refused: {tried}; accepted: {len(accepted)}")
+    for line in accepted:
+        print(f"  {line}")

@@ -23,11 +23,13 @@ RATE = 16_000
 SOUND_M_S = 343.0
 LEAD_S = 25.0
 ROOM_M = np.array([5.2, 4.1, 2.5])
-WORDS = (
-    "take the cup from this table and open door wash plates water run into kitchen window read another book call phone "
-    "walk over chair light lamp please where is my coat under bed I think we should cook rice with onion tomorrow morning "
-    "yes maybe later bring nine seven eleven glasses careful hot pan behind you garden children laugh about it"
-).split()
+SCRIPT = (
+    "take the cup from this table and open door wash plates water run into kitchen window read another book call "
+    "phone walk over chair light lamp please where is my coat under bed I think we should cook rice with onion "
+    "tomorrow morning yes maybe later bring nine seven eleven glasses careful hot pan behind you garden children "
+    "laugh about it"
+)
+WORDS = SCRIPT.split()
 VOICES = ("en-us+m3", "en-gb+f2", "en-us+f4", "en-gb+m7")
 
 
@@ -267,7 +269,9 @@ def _music(rng: np.random.Generator, n: int) -> np.ndarray:
                 wave = np.sin(2 * np.pi * harmonic * base * t) * np.exp(-rng.uniform(2, 5) * t)
                 out[first : first + length] += (0.1 / harmonic * wave).astype(np.float32)
         if rng.random() < 0.6:
-            out[first : first + 2000] += (0.2 * rng.normal(size=2000) * np.exp(-np.arange(2000) / 400)).astype(np.float32)
+            out[first : first + 2000] += (0.2 * rng.normal(size=2000) * np.exp(-np.arange(2000) / 400)).astype(
+                np.float32
+            )
         at += beat * float(rng.choice([0.5, 1.0, 1.0, 2.0])) * float(rng.uniform(0.97, 1.03))
     return out[:n]
 
@@ -281,3 +285,38 @@ def _home(rng: np.random.Generator, n: int) -> np.ndarray:
         burst = signal.lfilter(b, a, rng.standard_normal(length)) * np.exp(-3 * np.arange(length) / length)
         out[first : first + length] += (rng.uniform(0.02, 0.3) * burst).astype(np.float32)
     return out[:n]
+
+
+def strangers(seed: int) -> tuple[str, np.ndarray, np.ndarray]:
+    """A pair that must be refused: (kind, one, other)."""
+    rng = np.random.default_rng([seed, 3])
+    kinds = ("unrelated", "same room later", "loop", "periodic", "silence", "pure tones", "music and music")
+    kind = kinds[seed % len(kinds)] if seed % 2 else "unrelated"
+    n = int(rng.integers(30, 61)) * RATE
+    content = ("speech", "home", "music")[int(rng.integers(3))]
+    if kind in ("unrelated", "same room later", "music and music"):
+        content = "music" if kind == "music and music" else content
+        first = make(Case(content, 20.0, "echo", seed=5000 + seed))[0]
+        second = make(Case(content, 20.0, "echo", seed=9000 + seed))[0]
+        if kind == "same room later":  # the fridge and the mains are the same, the people are not
+            t = np.arange(len(first)) / RATE
+            hum = sum(np.sin(2 * np.pi * 50 * k * t + k) / k for k in (1, 2, 3, 5))
+            first, second = first + 0.01 * hum, second + 0.01 * np.roll(hum, int(rng.integers(RATE)))
+        return kind, first, second
+    t = np.arange(n) / RATE
+    if kind == "loop":
+        bar = _music(rng, int(rng.uniform(2, 6) * RATE))
+        x = np.resize(bar, n + 10 * RATE)
+    elif kind == "periodic":
+        x = np.resize(np.concatenate([[1.0], np.zeros(int(rng.uniform(0.2, 1.5) * RATE))]), n + 10 * RATE)
+    elif kind == "pure tones":
+        x = np.sin(2 * np.pi * rng.uniform(100, 2000) * np.arange(n + 10 * RATE) / RATE)
+    else:
+        return (
+            kind,
+            _microphone(1e-6 * rng.normal(size=n), -40.0, 70, rng),
+            _microphone(1e-6 * rng.normal(size=n), -40.0, 70, rng),
+        )
+    cut = int(rng.integers(1, 10 * RATE))
+    pair = [_microphone(np.asarray(x[k : k + len(t)], np.float32), 20.0, 70, rng) for k in (0, cut)]
+    return kind, pair[0], pair[1]
