@@ -1,0 +1,81 @@
+"""A film, as the methods of movement need it: times, small grey pictures, and what is known of the shutter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from recorder.demux import container_frame_times_ns, frame_times_ns, video_frames
+from recorder.session import Device, Session
+
+EXPOSED = 1 / 3
+"""Share of a frame's time that a shutter of unknown speed is open, and a quarter of it either way: from a bright window
+to a room at night."""
+EXPOSED_SIGMA = 1 / 4
+
+
+@dataclass(frozen=True)
+class Filmed:
+    """The pictures of one camera.
+
+    Attributes:
+        clock: name of the clock of `t_ns`.
+        t_ns: (F,) int64, one a frame, ascending, ns.
+        pictures: gives the frames in that order, (H, W) uint8, scaled to the width asked for.
+        first_row: whether `t_ns` say when the first row's exposure began (what libcamera and most cameras stamp), or,
+            False, when the middle row was at the middle of its exposure.
+        exposure_ns: how long a row is exposed; None where it is not known. Only of use with `first_row`.
+        sigma_ns: standard deviation of how far all of `t_ns` may be off together.
+    """
+
+    clock: str
+    t_ns: np.ndarray
+    pictures: Callable[[int], Iterator[np.ndarray]]
+    first_row: bool = True
+    exposure_ns: float | None = None
+    sigma_ns: float = 0.0
+
+    @property
+    def frame_ns(self) -> float:
+        """The usual time from one frame to the next, ns."""
+        return float(np.median(np.diff(self.t_ns))) if len(self.t_ns) > 1 else float("inf")
+
+    def exposed(self) -> tuple[float, float]:
+        """From the beginning of a row's exposure to its middle, ns, and the standard deviation of that."""
+        if not self.first_row:
+            return 0.0, self.sigma_ns
+        if self.exposure_ns is not None:
+            return self.exposure_ns / 2, self.sigma_ns
+        return EXPOSED * self.frame_ns / 2, float(np.hypot(EXPOSED_SIGMA * self.frame_ns / 2, self.sigma_ns))
+
+
+def film(path: Path, clock: str | None = None) -> Filmed:
+    """A video file on a clock of its own: container times, of the first row.
+
+    Raises:
+        SessionError: not a media file, or without picture.
+    """
+    return Filmed(clock or path.stem, container_frame_times_ns(path), partial(_pictures, path))
+
+
+def filmed(session: Session, device: Device) -> Filmed:
+    """What the camera of a session's device saw. Where its latency was measured with claps, that is taken off.
+
+    Raises:
+        SessionError: the device has no video, or its file cannot be read.
+    """
+    t_ns = frame_times_ns(session, device)
+    pictures = partial(_pictures, session.path(device.file))
+    latency_ns = device.of_kind("video")[0].latency_ns
+    if latency_ns is None:
+        return Filmed(device.clock, t_ns, pictures)
+    sigma_ns = float(device.of_kind("video")[0].latency_sigma_ns or 0)
+    return Filmed(device.clock, t_ns - latency_ns, pictures, first_row=False, sigma_ns=sigma_ns)
+
+
+def _pictures(path: Path, width: int) -> Iterator[np.ndarray]:
+    return (picture for _, _, picture in video_frames(path, width=width))

@@ -1,0 +1,112 @@
+"""How something turned, whoever noticed it: a gyroscope, an orientation that was differentiated, or a camera.
+
+A gyroscope answers with the rate at one moment; a camera with the mean rate from one frame to the next. So every rate
+says how long it is the mean over, and before two of them are compared the shorter is averaged over the longer
+(`mean_over`), by the difference of its integral. That keeps the comparison free of lag at any frame rate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+SECOND_NS = 1_000_000_000
+LONGEST_GAP = 5.0
+"""Samples further apart than this many usual intervals have a hole between them, which is not interpolated."""
+
+
+@dataclass(frozen=True)
+class Turning:
+    """Angular velocity of one rigid body.
+
+    Attributes:
+        clock: name of the clock of `t_ns`.
+        t_ns: (N,) int64, the middle of what each rate is the mean over, ns, ascending.
+        rate_rad_s: (N, 3) float64, right-handed about the body's own axes; NaN where it is not known.
+        width_ns: what each rate is the mean over, ns; 0 for a gyroscope.
+        late: errors that all its times share: name and standard deviation in ns of how much later a time is noted
+            than it was (age of a sample in its chip, unknown exposure of a camera).
+        shear_rad_s: (N, 3) float64, of a camera: by how much the bottom row turned faster than the top row, for rows
+            are read one after the other. None for anything else.
+        first_row: of a camera: whether `t_ns` are of the first row of its pictures, and not of the middle one.
+    """
+
+    clock: str
+    t_ns: np.ndarray
+    rate_rad_s: np.ndarray
+    width_ns: int = 0
+    late: tuple[tuple[str, float], ...] = ()
+    shear_rad_s: np.ndarray | None = None
+    first_row: bool = False
+
+    def __post_init__(self) -> None:
+        n = len(self.t_ns)
+        if self.rate_rad_s.shape != (n, 3):
+            raise ValueError(f"turning of {n} times has rates of shape {self.rate_rad_s.shape}")
+
+    @property
+    def every_ns(self) -> float:
+        """The usual time between two rates, ns."""
+        return float(np.median(np.diff(self.t_ns))) if len(self.t_ns) > 1 else float("inf")
+
+    def mean_over(self, t_ns: np.ndarray, width_ns: int) -> np.ndarray:
+        """The mean rate over intervals around other times: (M, 3) float64, NaN where it is not known there.
+
+        Args:
+            t_ns: (M,) float64 or int64, middles of the intervals, ns on `clock`.
+            width_ns: their length; what is already a mean over `self.width_ns` is averaged over the rest.
+        """
+        known = np.flatnonzero(np.isfinite(self.rate_rad_s).all(axis=1))
+        if len(known) < 2:
+            return np.full((len(t_ns), 3), np.nan)
+        at = (self.t_ns[known] - self.t_ns[0]).astype(np.float64)
+        rate, asked = self.rate_rad_s[known], np.asarray(t_ns - self.t_ns[0], np.float64)
+        half = max(float(width_ns - self.width_ns), 0.0) / 2
+        if half:
+            mean = (_integral(at, rate, asked + half) - _integral(at, rate, asked - half)) / (2 * half)
+        else:
+            mean = np.column_stack([np.interp(asked, at, rate[:, k]) for k in range(3)])
+        before = np.searchsorted(at, asked - half, "right") - 1
+        after = np.searchsorted(at, asked + half)
+        inside = (before >= 0) & (after < len(at))
+        holes = np.concatenate([[0], np.cumsum(np.diff(at) > LONGEST_GAP * self.every_ns)])
+        mean[~inside] = np.nan
+        mean[inside & (holes[after.clip(max=len(at) - 1)] != holes[before.clip(0)])] = np.nan
+        return mean
+
+
+def _integral(at: np.ndarray, rate: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """Integral of a piecewise linear rate from its first sample to each time asked: (M, 3)."""
+    steps = np.diff(at)[:, None] * (rate[1:] + rate[:-1]) / 2
+    whole = np.concatenate([np.zeros((1, 3)), np.cumsum(steps, axis=0)])
+    k = np.clip(np.searchsorted(at, asked, "right") - 1, 0, len(at) - 2)
+    into = asked - at[k]
+    slope = (rate[k + 1] - rate[k]) / (at[k + 1] - at[k])[:, None]
+    return np.asarray(whole[k] + rate[k] * into[:, None] + slope * into[:, None] ** 2 / 2)
+
+
+def from_orientation(
+    clock: str, t_ns: np.ndarray, wxyz: np.ndarray, late: tuple[tuple[str, float], ...] = ()
+) -> Turning:
+    """The turning of a body whose orientation is known: world <- body, as the BNO055's fusion gives it.
+
+    Args:
+        t_ns: (N,) int64, ascending.
+        wxyz: (N, 4) float, quaternions of any length but 0; rows that are not finite or 0 are left out.
+        late: as of `Turning`.
+
+    Returns:
+        N - 1 rates at most, each the mean over the time between two orientations, about the body's axes.
+    """
+    good = np.isfinite(wxyz).all(axis=1) & (np.abs(wxyz).max(axis=1, initial=0.0) > 0)
+    t_ns, wxyz = t_ns[good], wxyz[good]
+    if len(t_ns) < 2:
+        return Turning(clock, np.zeros(0, np.int64), np.zeros((0, 3)), 0, late)
+    turned = Rotation.from_quat(wxyz, scalar_first=True)
+    steps = np.diff(t_ns)
+    rate = (turned[:-1].inv() * turned[1:]).as_rotvec() / (np.maximum(steps, 1) * 1e-9)[:, None]
+    usual = float(np.median(steps))
+    rate[steps > LONGEST_GAP * usual] = np.nan
+    return Turning(clock, t_ns[:-1] + steps // 2, rate, round(usual), late)
