@@ -77,7 +77,8 @@ def measure_clap(session: Path, device: str | None = None, distance_m: float = 0
     opened = open_session(session)
     kit = opened.device(device) if device else _with_both(opened)
     path = opened.path(kit.file)
-    times_ns = frame_times_ns(opened, kit)
+    known_ns = kit.of_kind("video")[0].latency_ns or 0  # the answer is the whole latency, not what is left of it
+    times_ns = frame_times_ns(opened, kit) + known_ns
     brightness = np.array([bands(picture) for _, _, picture in video_frames(path, width=WIDTH)])
     n = min(len(times_ns), len(brightness))
     clicks = click_times_ns(read_sound(opened, kit)) - round(distance_m / SPEED_OF_SOUND_M_S * 1e9)

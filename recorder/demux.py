@@ -226,7 +226,9 @@ def without_constant(x: np.ndarray) -> np.ndarray:
 
 
 def frame_times_ns(session: Session, device: Device) -> np.ndarray:
-    """When each video frame was taken: (N,) int64 ns on the device's clock.
+    """When each video frame was taken: (N,) int64 ns on the device's clock, by which its sound is timed too.
+
+    What the camera stamps later than the microphone (`recorder.clap`) is taken off where it was measured.
 
     Raises:
         SessionError: the device has no video stream.
@@ -241,7 +243,7 @@ def frame_times_ns(session: Session, device: Device) -> np.ndarray:
     rows = read_rows(path, [name]).get(name)
     if rows is None:
         raise SessionError(f"{path} has no track '{name}', so its frames have no times")
-    return picture_times_ns(streams[0].t0_ns, rows)
+    return picture_times_ns(streams[0].t0_ns - (streams[0].latency_ns or 0), rows)
 
 
 def picture_times_ns(t0_ns: int, rows: np.ndarray) -> np.ndarray:

@@ -30,6 +30,7 @@ class Filmed:
             False, when the middle row was at the middle of its exposure.
         exposure_ns: how long a row is exposed; None where it is not known. Only of use with `first_row`.
         sigma_ns: standard deviation of how far all of `t_ns` may be off together.
+        focal: focal length in picture widths. It need not be exact: what is compared is free to be larger or smaller.
     """
 
     clock: str
@@ -38,6 +39,7 @@ class Filmed:
     first_row: bool = True
     exposure_ns: float | None = None
     sigma_ns: float = 0.0
+    focal: float = 0.8
 
     @property
     def frame_ns(self) -> float:
@@ -63,18 +65,17 @@ def film(path: Path, clock: str | None = None) -> Filmed:
 
 
 def filmed(session: Session, device: Device) -> Filmed:
-    """What the camera of a session's device saw. Where its latency was measured with claps, that is taken off.
+    """What the camera of a session's device saw. Where its latency was measured with claps, its times are without it.
 
     Raises:
         SessionError: the device has no video, or its file cannot be read.
     """
     t_ns = frame_times_ns(session, device)
     pictures = partial(_pictures, session.path(device.file))
-    latency_ns = device.of_kind("video")[0].latency_ns
-    if latency_ns is None:
+    if device.of_kind("video")[0].latency_ns is None:
         return Filmed(device.clock, t_ns, pictures)
     sigma_ns = float(device.of_kind("video")[0].latency_sigma_ns or 0)
-    return Filmed(device.clock, t_ns - latency_ns, pictures, first_row=False, sigma_ns=sigma_ns)
+    return Filmed(device.clock, t_ns, pictures, first_row=False, sigma_ns=sigma_ns)
 
 
 def _pictures(path: Path, width: int) -> Iterator[np.ndarray]:

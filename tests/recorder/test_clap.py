@@ -1,5 +1,6 @@
 """Claps of a camera with a rolling shutter, whose latency is known."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,10 @@ import pytest
 from firmware_host.errors import EvidenceError
 from recorder.camera import H264Encoder
 from recorder.clap import BANDS, click_times_ns, estimate, measure_clap
+from recorder.demux import frame_times_ns
 from recorder.microphone import SoundBlock
 from recorder.series import Sound
-from recorder.session import Device, Session
+from recorder.session import Device, Session, open_session
 from recorder.writer import KitLayout, KitWriter
 
 MS = 1_000_000
@@ -128,3 +130,8 @@ def test_a_session_is_measured_as_it_was_recorded(tmp_path: Path):
     assert result.latency_ns / MS == pytest.approx(31, abs=2.5)
     assert 0 < result.sigma_ns < 2.5 * MS
     assert result.claps == 9
+    camera = replace(kit.of_kind("video")[0], latency_ns=20_000_000, latency_sigma_ns=1_000_000)
+    told = replace(kit, streams=(camera, *kit.streams[1:]))
+    Session(tmp_path, "s", (told,), sealed=True).save()
+    assert np.all(frame_times_ns(open_session(tmp_path), kit) - frame_times_ns(open_session(tmp_path), told) == 20 * MS)
+    assert measure_clap(tmp_path, distance_m=2.0) == result  # the whole latency, whatever was believed before
