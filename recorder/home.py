@@ -190,6 +190,7 @@ def _live_kit(prepared: Prepared, name: str, clocks: dict[str, ClockMap], folder
         acquisition=AcquisitionProcess(plan, ports, partial(MappedClock, MonotonicClock(), to_host)),
         camera=PlayedCamera(prepared, to_world, clock) if name == "kit-01" else None,
         microphone=PlayedMicrophone(prepared.blocks(name, t0_ns), clock),
+        clocks=lambda: prepared.plan.wall(name, to_world, clock.now_ns()),
     )
 
 
@@ -205,6 +206,7 @@ def _played_kit(prepared: Prepared, name: str, clocks: dict[str, ClockMap], fold
         t0_ns=t0_ns,
         acquisition=InlineAcquisition(plan, ports, clock),
         blocks=prepared.blocks(name, t0_ns),
+        clocks=lambda: prepared.plan.wall(name, to_world, clock.now_ns()),
     )
     if name == "kit-01":
         encoder = H264Encoder(prepared.plan.world.width, prepared.plan.world.height, FPS, BIT_RATE)

@@ -9,11 +9,13 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from recorder.wall import WallReading
 
 FLUSH_EVERY_S = 0.5
 
@@ -38,14 +40,9 @@ class KitLog:
         with self._noting():
             self._file.write(json.dumps({"type": kind, **fields}, separators=(",", ":")) + "\n")
 
-    def clocks(self) -> None:
-        """Append the three clocks read together, so that any of them can be had from any other later."""
-        self.write(
-            "clock",
-            monotonic_ns=time.clock_gettime_ns(time.CLOCK_MONOTONIC),
-            realtime_ns=time.clock_gettime_ns(time.CLOCK_REALTIME),
-            raw_ns=time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW),
-        )
+    def clocks(self, reading: WallReading) -> None:
+        """Append the clocks of one moment, so that any of them can be had from any other later."""
+        self.write("clock", **asdict(reading))
 
     def flush(self) -> None:
         """Hand what was written to the kernel."""

@@ -17,12 +17,13 @@ from typing import Any
 
 from firmware_host.clock import TICK_HZ, Clock, tick_at, tick_ns
 from firmware_host.process import Acquisition, AcquisitionReport, InlineAcquisition
-from recorder import profiles
+from recorder import profiles, wall
 from recorder.camera import Camera, FrameReceipt
 from recorder.config import DiskConfig
 from recorder.microphone import Microphone, SoundBlock
 from recorder.mux import EncodedFrame
 from recorder.session import Device, Session
+from recorder.wall import WallReading
 from recorder.watch import Notice, Watched
 from recorder.writer import KitLayout, KitWriter
 
@@ -59,6 +60,7 @@ class LiveKit:
     bit_rate: int = 2_000_000
     profiles: Path | None = None
     """Where to keep what its sensors have learnt about themselves; None for nowhere."""
+    clocks: Callable[[], WallReading] = wall.read
 
 
 @dataclass
@@ -71,6 +73,7 @@ class PlayedKit:
     acquisition: InlineAcquisition
     frames: Iterator[EncodedFrame] = field(default_factory=lambda: iter(()))
     blocks: Iterator[SoundBlock] = field(default_factory=lambda: iter(()))
+    clocks: Callable[[], WallReading] = wall.read
 
 
 @dataclass
@@ -106,7 +109,8 @@ def kit_device(writer: KitWriter, kit: LiveKit | PlayedKit, **known: Any) -> Dev
 def open_writer(session: Session, kit: LiveKit | PlayedKit) -> KitWriter:
     """The writer of a kit's file and log in the session folder."""
     name = kit.layout.name
-    return KitWriter(kit.layout, session.path(f"{name}.mkv"), session.path(f"{name}.log.jsonl"), kit.t0_ns)
+    media, log = session.path(f"{name}.mkv"), session.path(f"{name}.log.jsonl")
+    return KitWriter(kit.layout, media, log, kit.t0_ns, kit.clocks)
 
 
 def record_live(

@@ -27,6 +27,7 @@ from recorder.camera import yuv420
 from recorder.microphone import BLOCK, SoundBlock
 from recorder.mux import write_mp4
 from recorder.session import Device, Stream
+from recorder.wall import WallReading
 from recorder.world import World, WorldPlan
 
 FPS = 30
@@ -35,6 +36,10 @@ STIMULUS_HZ = 200
 GAZE_HZ = 100
 SOUND_BITS = 18
 """Significant bits of an I2S microphone such as the SPH0645, in samples of 24."""
+WALL_EPOCH_NS = 1_767_225_600 * SECOND_NS
+"""World time 0 by the kits' wall clocks: the beginning of 2026."""
+WALL_BOUND_NS, WALL_ERROR_NS = 3_000_000, 100_000
+"""What chrony says of a wall clock that it keeps over a house's network: at most, and by its own estimate."""
 WEARER_KITS = ("kit-02", "head", "eye")
 HEAD, SCENE, GAZE = "head.mp4", "eye/scene.mp4", "eye/gaze.csv"
 
@@ -48,12 +53,19 @@ class HomePlan:
             recording starts.
         start_ns: device -> when its recording begins, ns of world time.
         sample_ppm: kit -> how much faster than nominal its microphone samples, against the kit's clock.
+        wall_error_ns: kit -> how much its wall clock is fast, and does not know.
     """
 
     world: WorldPlan
     clocks: dict[str, ClockMap]
     start_ns: dict[str, int]
     sample_ppm: dict[str, float]
+    wall_error_ns: dict[str, int]
+
+    def wall(self, kit: str, to_world: ClockMap, t_ns: int) -> WallReading:
+        """What a kit on one network with the others would read at `t_ns` of its clock, which `to_world` maps."""
+        realtime_ns = WALL_EPOCH_NS + to_world.forward(t_ns) + self.wall_error_ns[kit]
+        return WallReading(t_ns, realtime_ns, t_ns, 0, "chrony", WALL_BOUND_NS, WALL_ERROR_NS)
 
     @property
     def stop_ns(self) -> int:
@@ -77,7 +89,8 @@ def plan_home(world: WorldPlan) -> HomePlan:
         for name in WEARER_KITS
     }
     sample_ppm = {kit: round(rng.uniform(-60, 60), 3) for kit in ("kit-01", "kit-02")}
-    return HomePlan(world, clocks, start, sample_ppm)
+    wall_error_ns = {kit: round(rng.normal(0, WALL_BOUND_NS / 3)) for kit in ("kit-01", "kit-02")}
+    return HomePlan(world, clocks, start, sample_ppm, wall_error_ns)
 
 
 @dataclass(frozen=True)

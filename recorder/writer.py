@@ -7,7 +7,7 @@ came, live or simulated, and is the same code for both.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 
 from firmware_host.clock import TICK_HZ, tick_ns
 from firmware_host.spec import Flag, Reading, TrackSpec
+from recorder import wall
 from recorder.annexb import parameter_sets
 from recorder.camera import FrameReceipt
 from recorder.log import KitLog
@@ -25,6 +26,7 @@ from recorder.pack import TIMING_CHANNELS, SensorPacker, frame_row
 from recorder.samplerate import RateFit
 from recorder.session import Stream
 from recorder.timeline import SoundTimeline
+from recorder.wall import WallReading
 from recorder.watch import Notice
 
 GAP_FRAMES = 1.5
@@ -80,12 +82,15 @@ class KitLayout:
 class KitWriter:
     """One kit's file and log."""
 
-    def __init__(self, layout: KitLayout, media: Path, log: Path, t0_ns: int) -> None:
-        """`t0_ns` is tick 0, and time 0 of the file, on the kit's clock."""
+    def __init__(
+        self, layout: KitLayout, media: Path, log: Path, t0_ns: int, clocks: Callable[[], WallReading] = wall.read
+    ) -> None:
+        """`t0_ns` is tick 0, and time 0 of the file, on the kit's clock, which `clocks` reads beside the wall clock."""
         self.layout = layout
         self.t0_ns = t0_ns
         self.counters: Counter[str] = Counter()
         self._media = media
+        self._clocks = clocks
         self._log = KitLog(log)
         self._mux: MatroskaWriter | None = None
         self._packers = [SensorPacker(s.name, s.tracks, t0_ns, s.due) for s in layout.sensors]
@@ -287,7 +292,7 @@ class KitWriter:
         self._hear(waiting)
 
     def _each_second(self) -> None:
-        self._log.clocks()
+        self._log.clocks(self._clocks())
         if self._first_block is None:
             return
         pairs = self._timeline.rate.pairs()
