@@ -58,33 +58,45 @@ class Turning:
             t_ns: (M,) float64 or int64, middles of the intervals, ns on `clock`.
             width_ns: their length; what is already a mean over `self.width_ns` is averaged over the rest.
         """
-        known = np.flatnonzero(np.isfinite(self.rate_rad_s).all(axis=1))
-        if len(known) < 2:
-            return np.full((len(t_ns), 3), np.nan)
-        at = (self.t_ns[known] - self.t_ns[0]).astype(np.float64)
-        rate, asked = self.rate_rad_s[known], np.asarray(t_ns - self.t_ns[0], np.float64)
-        half = max(float(width_ns - self.width_ns), 0.0) / 2
-        if half:
-            mean = (_integral(at, rate, asked + half) - _integral(at, rate, asked - half)) / (2 * half)
-        else:
-            mean = np.column_stack([np.interp(asked, at, rate[:, k]) for k in range(3)])
-        before = np.searchsorted(at, asked - half, "right") - 1
-        after = np.searchsorted(at, asked + half)
-        inside = (before >= 0) & (after < len(at))
-        holes = np.concatenate([[0], np.cumsum(np.diff(at) > LONGEST_GAP * self.every_ns)])
-        mean[~inside] = np.nan
-        mean[inside & (holes[after.clip(max=len(at) - 1)] != holes[before.clip(0)])] = np.nan
-        return mean
+        return mean_over(self.t_ns, self.rate_rad_s, t_ns, max(width_ns - self.width_ns, 0))
 
 
-def _integral(at: np.ndarray, rate: np.ndarray, asked: np.ndarray) -> np.ndarray:
-    """Integral of a piecewise linear rate from its first sample to each time asked: (M, 3)."""
-    steps = np.diff(at)[:, None] * (rate[1:] + rate[:-1]) / 2
-    whole = np.concatenate([np.zeros((1, 3)), np.cumsum(steps, axis=0)])
+def mean_over(t_ns: np.ndarray, x: np.ndarray, asked_ns: np.ndarray, width_ns: float) -> np.ndarray:
+    """The mean of a sampled signal, taken as straight between its samples, over intervals around other times.
+
+    Args:
+        t_ns: (N,) int64, ascending. x: (N, C) float64, NaN where it is not known.
+        asked_ns: (M,), middles of the intervals. width_ns: their length; 0 gives the value there.
+
+    Returns:
+        (M, C) float64, NaN for what reaches beyond the samples or into a hole.
+    """
+    known = np.flatnonzero(np.isfinite(x).all(axis=1))
+    if len(known) < 2:
+        return np.full((len(asked_ns), x.shape[1]), np.nan)
+    at = (t_ns[known] - t_ns[0]).astype(np.float64)
+    x, asked, half = x[known], np.asarray(asked_ns - t_ns[0], np.float64), width_ns / 2
+    if half:
+        mean = (_integral(at, x, asked + half) - _integral(at, x, asked - half)) / (2 * half)
+    else:
+        mean = np.column_stack([np.interp(asked, at, column) for column in x.T])
+    before = np.searchsorted(at, asked - half, "right") - 1
+    after = np.searchsorted(at, asked + half)
+    inside = (before >= 0) & (after < len(at))
+    holes = np.concatenate([[0], np.cumsum(np.diff(at) > LONGEST_GAP * np.median(np.diff(t_ns)))])
+    mean[~inside] = np.nan
+    mean[inside & (holes[after.clip(max=len(at) - 1)] != holes[before.clip(0)])] = np.nan
+    return mean
+
+
+def _integral(at: np.ndarray, x: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """Integral of a piecewise linear signal from its first sample to each time asked: (M, C)."""
+    steps = np.diff(at)[:, None] * (x[1:] + x[:-1]) / 2
+    whole = np.concatenate([np.zeros((1, x.shape[1])), np.cumsum(steps, axis=0)])
     k = np.clip(np.searchsorted(at, asked, "right") - 1, 0, len(at) - 2)
     into = asked - at[k]
-    slope = (rate[k + 1] - rate[k]) / (at[k + 1] - at[k])[:, None]
-    return np.asarray(whole[k] + rate[k] * into[:, None] + slope * into[:, None] ** 2 / 2)
+    slope = (x[k + 1] - x[k]) / (at[k + 1] - at[k])[:, None]
+    return np.asarray(whole[k] + x[k] * into[:, None] + slope * into[:, None] ** 2 / 2)
 
 
 def from_orientation(
