@@ -9,16 +9,21 @@ so it knows nothing of tones or correlations, and a new method changes nothing h
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from firmware_host.clockmap import ClockMap
 from firmware_host.errors import EvidenceError, SessionError
 from recorder import durable
 from recorder.series import Sound
+from recorder.wall import WallReading
 from sync.waveform import Wave
+
+if TYPE_CHECKING:
+    from sync.motion.filmed import Filmed
+    from sync.motion.turning import Turning
 
 VERSION = 1
 FILE = "alignment.json"
@@ -29,19 +34,25 @@ MAX_SKEW_PPM = 500.0
 
 @dataclass(frozen=True)
 class Recording:
-    """What one device has to offer as evidence.
+    """What the devices of one clock have to offer as evidence. What is large is read when a method asks for it.
 
     Attributes:
         clock: name of its clock.
         sound: its microphone, None where it has none.
         wearer: who wears it, None for a fixed device.
         tone_distance_m: noted distance from the tones' speaker to its microphone.
+        wall: what a kit noted of its wall clock, by time; empty for anything else.
+        turned: part of the body, or name of the sensor -> reads how it turned. Raises SessionError.
+        filmed: part of the body that a camera is on, or name of its device -> opens what it saw. Raises SessionError.
     """
 
     clock: str
     sound: Sound | Wave | None
     wearer: str | None = None
     tone_distance_m: float | None = None
+    wall: tuple[WallReading, ...] = ()
+    turned: Mapping[str, Callable[[], Turning]] = field(default_factory=dict)
+    filmed: Mapping[str, Callable[[], Filmed]] = field(default_factory=dict)
 
     def heard(self) -> Sound | Wave:
         """Its sound.
