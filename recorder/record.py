@@ -138,7 +138,7 @@ def record_live(
                 failed = True
                 writer.event("failure", part="acquisition", text=kit.acquisition.failure)
             now_ns = kit.clock.now_ns()
-            for device in devices:
+            for device in devices if now_ns >= kit.t0_ns else ():  # played devices give nothing before
                 device.check(now_ns)
             now = tick_at(kit.t0_ns, now_ns)
             writer.advance(min(now - READING_LAG_TICKS, ticks or now))

@@ -52,10 +52,11 @@ ROOM_KIT = KitConfig(
     sensors=(
         *(SensorConfig(model, model, "i2c-1") for model in ("bme680", "amg8833", "tsl2591", "ak9753")),
         *(SensorConfig(model, model, "i2c-1") for model in ("mlx90393", "isl29125")),
-        SensorConfig("bno055", "bno055", "uart-0"),
+        SensorConfig("bno055", "bno055", "uart-0", options={"raw": True}),
     ),
 )
-"""All seven at their default rates: six on one I2C bus; the BNO055, which stretches clocks, on a line of its own."""
+"""All seven at their default rates: six on one I2C bus; the BNO055, which stretches clocks, on a line of its own,
+where there is room for all that it measures."""
 
 BODY_KIT = KitConfig(
     lanes=tuple(LaneConfig(f"uart-{i}", "uart", f"/dev/ttyUSB{i}") for i in range(len(BODY_SEGMENTS))),

@@ -40,6 +40,9 @@ class Running:
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run, args=([line],), daemon=True)
         self.thread.start()
+        deadline = time.monotonic() + 10
+        while not self.server.started:  # until then the port refuses
+            assert time.monotonic() < deadline
         self.kit = Kit(name, f"127.0.0.1:{line.getsockname()[1]}", TOKEN)
 
     def close(self) -> None:

@@ -249,6 +249,10 @@ def rows_from_chip_log(session: Session, kit: str) -> dict[str, np.ndarray]:
 
 def parsed(register: int, data: bytes) -> dict[str, np.ndarray]:
     """Datasheet layouts of the chips' data registers, but for the TSL2591's."""
+    if register == 0x08 and len(data) == 46:  # BNO055: what its sensors measure, Euler angles, and the fusion
+        words = np.frombuffer(data[:18], "<i2").astype(np.int32).reshape(3, 1, 3)
+        measured = {"acceleration": words[0], "magnetic": words[1], "rotation": words[2]}
+        return parsed(0x20, data[24:]) | measured
     if register == 0x20 and len(data) == 22:  # BNO055: quaternion, linear acceleration, gravity, ...
         words = np.frombuffer(data[:20], "<i2").astype(np.int32)
         temperature, calibration = int.from_bytes(data[20:21], signed=True), data[21]

@@ -129,6 +129,16 @@ def test_a_camera_that_gives_no_frame_costs_only_the_picture(tmp_path: Path):
     assert any(e["type"] == "missing" for e in read_log(tmp_path / "kit-01.log.jsonl"))
 
 
+def test_a_device_has_until_tick_0_and_longer_to_give_something(tmp_path: Path):
+    early = SteppingClock(T0 - 30 * 10**9)
+    camera = Dying(encoded(4), early, 10**18, 10**18)
+    live, writer = kit(tmp_path, camera=camera)
+    live.clock = early
+    recorded = record_live(live, writer, threading.Event(), ticks=120, on_tick=lambda _: camera.play())
+    assert recorded.counters["camera.frames"] >= 60
+    assert not [e for e in read_log(tmp_path / "kit-01.log.jsonl") if e["type"] == "stalled"]
+
+
 def test_a_killed_acquisition_process_is_noted_and_the_picture_goes_on(tmp_path: Path):
     live, writer = kit(tmp_path, camera=Playing(frames(60)), acquisition=Acquisition(fails_at=60))
     recorded = record_live(live, writer, threading.Event(), ticks=120)

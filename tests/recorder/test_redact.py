@@ -62,10 +62,10 @@ def test_no_picture_of_the_stretch_is_left_and_every_other_is_as_it_was(one_kit:
 
 def test_no_sample_of_the_stretch_is_left_and_every_other_is_as_it_was(one_kit: Path, redacted: Path):
     before, after = open_session(one_kit), open_session(redacted)
-    was, now = (demux.read_sound(s, s.device("kit-01")) for s in (before, after))
+    was, now = (demux.read_sound_file(s.path("kit-01.mkv")) for s in (before, after))  # constant and all
     assert len(was.x) == len(now.x)
     t0_ns = next(s.t0_ns for s in before.device("kit-01").streams if s.kind == "sensor")
-    at_s = (was.times_ns(np.arange(len(was.x))) - t0_ns) / 1e9
+    at_s = (demux.read_sound(before, before.device("kit-01")).times_ns(np.arange(len(was.x))) - t0_ns) / 1e9
     inside = (at_s >= FROM_S) & (at_s < TO_S)
     assert not now.x[inside].any()
     assert np.abs(was.x[inside]).max() > 0
