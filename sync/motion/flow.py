@@ -52,7 +52,7 @@ def camera_turning(filmed: Filmed) -> Turning:
         if steps[k] <= DROPPED * filmed.frame_ns:
             rates[k] = turn(*flow, filmed.focal * WIDTH) / (steps[k] * 1e-9)
     to_middle_ns, sigma_ns = filmed.exposed()
-    late = ((f"exposure of {filmed.clock}'s camera", -sigma_ns),) if sigma_ns else ()
+    late = ((f"exposure of {filmed.clock}'s camera", sigma_ns),) if sigma_ns else ()
     middles = t_ns[:-1] + steps // 2 + round(to_middle_ns) if len(t_ns) else t_ns
     width_ns = round(filmed.frame_ns) if len(steps) else 0
     return Turning(filmed.clock, middles, rates[:, :3], width_ns, late, rates[:, 3:], filmed.first_row)

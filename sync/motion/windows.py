@@ -27,6 +27,7 @@ CORRELATED = 3.0
 TOLERANCE_NS = 12e6
 """What a window may be off the line beside its own sigma: pictures that travel, a moment in which the mount slips."""
 SKEW_SIGMA = 100e-6
+"""Standard deviation of a clock's drift before any evidence."""
 HUBER = 1.5
 ROUNDS = 10
 MIN_SIGMA_NS = 0.2e6
@@ -118,8 +119,8 @@ def line_through(found: Windows, guess: ClockMap) -> tuple[ClockMap, np.ndarray,
     """The line that most clear windows lie on.
 
     Returns:
-        `guess` moved and turned onto them; (W,) bool, the windows that lie on it; and how much more than their own sigmas
-        the windows scatter, 1 or more.
+        `guess` moved and turned onto them; (W,) bool, the windows that lie on it; and how much more than their own
+        sigmas the windows scatter, 1 or more.
     """
     index = np.flatnonzero(found.clear)
     origin_ns = int(found.t_ns[index].mean()) if len(index) else guess.pieces[0].origin_ns
@@ -133,7 +134,7 @@ def line_through(found: Windows, guess: ClockMap) -> tuple[ClockMap, np.ndarray,
     basis, scatter = np.column_stack([np.ones(len(own)), u[on]]), 1.0
     for _ in range(ROUNDS):
         rows = np.vstack([basis * (weight / own)[:, None], [0.0, 1 / (SKEW_SIGMA * scatter)]])
-        wanted = np.append(found.shift_ns[on] * weight / own, 0.0)
+        wanted = np.append(found.shift_ns[on] * weight / own, -guess.pieces[0].skew_ppm * 1e-6 / (SKEW_SIGMA * scatter))
         scale = 1 / np.linalg.norm(rows, axis=0)
         solution = scale * np.linalg.lstsq(rows * scale, wanted, rcond=None)[0]
         left = np.abs(found.shift_ns[on] - basis @ solution) / own

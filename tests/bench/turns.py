@@ -2,12 +2,13 @@
 known truth.
 
 The scene is a cylinder of texture, far away. Each row is drawn with the orientation of its own time (rolling shutter),
-as the mean over its exposure (blur), with noise, and the film is compressed. The gyroscope is mounted askew, has a bias,
-noise and a clock of its own. Nothing here knows the code that is tried with it.
+as the mean over its exposure (blur), with noise, and the film is compressed. The gyroscope is mounted askew, has a
+bias, noise and a clock of its own. Nothing here knows the code that is tried with it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -68,35 +69,37 @@ class Head:
     def __init__(self, scene: Scene) -> None:
         rng = np.random.default_rng(scene.seed)
         self.t = np.arange(-2.0, scene.seconds + 2.0, 1 / FINE_HZ)
-        yaw, pitch, roll = self._angles(scene.movement, rng)
-        self._turned = Rotation.from_euler("YXZ", np.column_stack([yaw, pitch, roll]))
-
-    def _angles(self, movement: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        n, t = len(self.t), self.t
-        if movement == "still":
-            return (np.zeros(n),) * 3
-        if movement == "nodding":
-            swing = np.sin(2 * np.pi * 1.1 * t)
-            return 0.02 * swing, 0.2 * swing, 0.01 * swing
-        if movement == "burst":
-            bump = np.exp(-0.5 * ((t - t.mean()) / 0.15) ** 2)
-            return 0.3 * bump, 0.1 * bump, 0.0 * bump
-        strength = 0.15 if movement == "gentle" else 1.0
-        awake = np.clip(0.7 + 1.5 * _wander(n, 0.15, rng), 0.1, 2.0)
-        quick = [awake * (_wander(n, 1.6, rng) + 0.5 * _wander(n, 3.5, rng)) for _ in range(3)]
-        slow = [_wander(n, 0.25, rng) for _ in range(3)]
-        sizes = ((0.5, 0.10), (0.15, 0.07), (0.08, 0.05))
-        yaw, pitch, roll = (strength * (a * s + b * q) for (a, b), s, q in zip(sizes, slow, quick, strict=True))
-        return yaw, pitch, roll
+        self._angles = _angles(scene.movement, self.t, rng)
 
     def orientation(self, t_s: np.ndarray) -> Rotation:
         """World <- camera at (N,) times, s."""
-        return self._turned[np.clip(np.rint((t_s - self.t[0]) * FINE_HZ).astype(int), 0, len(self.t) - 1)]
+        angles = [np.interp(t_s, self.t, angle) for angle in self._angles]
+        return Rotation.from_euler("YXZ", np.column_stack(angles))
 
     def rate_rad_s(self, t_s: np.ndarray) -> np.ndarray:
         """(N, 3) angular velocity about the camera's axes."""
-        step = 2 / FINE_HZ
+        step = 4 / FINE_HZ
         return (self.orientation(t_s - step / 2).inv() * self.orientation(t_s + step / 2)).as_rotvec() / step
+
+
+def _angles(movement: str, t: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Yaw, pitch and roll at times, rad."""
+    n = len(t)
+    if movement == "still":
+        return (np.zeros(n),) * 3
+    if movement == "nodding":
+        swing = np.sin(2 * np.pi * 1.1 * t)
+        return 0.02 * swing, 0.2 * swing, 0.01 * swing
+    if movement == "burst":
+        bump = np.exp(-0.5 * ((t - t.mean()) / 0.15) ** 2)
+        return 0.3 * bump, 0.1 * bump, 0.0 * bump
+    strength = 0.15 if movement == "gentle" else 1.0
+    awake = np.clip(0.7 + 1.5 * _wander(n, 0.15, rng), 0.1, 2.0)
+    quick = [awake * (_wander(n, 1.6, rng) + 0.5 * _wander(n, 3.5, rng)) for _ in range(3)]
+    slow = [_wander(n, 0.25, rng) for _ in range(3)]
+    sizes = ((0.5, 0.10), (0.15, 0.07), (0.08, 0.05))
+    yaw, pitch, roll = (strength * (a * s + b * q) for (a, b), s, q in zip(sizes, slow, quick, strict=True))
+    return yaw, pitch, roll
 
 
 def _wander(n: int, hz: float, rng: np.random.Generator) -> np.ndarray:
@@ -131,13 +134,13 @@ def write_film(scene: Scene, path: Path) -> None:
         container.mux(stream.encode())
 
 
-def pictures(scene: Scene):
+def pictures(scene: Scene) -> Iterator[np.ndarray]:
     """(H, W) uint8, one a frame."""
     head, texture = Head(scene), panorama(scene.seed)
     rng = np.random.default_rng(scene.seed + 2)
     w, h = scene.size
     x, y = np.meshgrid((np.arange(w) - (w - 1) / 2) / scene.focal_px, (np.arange(h) - (h - 1) / 2) / scene.focal_px)
-    rays = np.stack([x, y, np.ones_like(x)], axis=2).astype(np.float32)
+    rays = np.stack([x, y, np.ones_like(x)], axis=1).astype(np.float32)
     exposures = max(1, min(5, round(scene.exposure_s / 0.0025)))
     for t in scene.t_s:
         light = np.zeros((h, w), np.float32)
@@ -153,8 +156,7 @@ def _drawn(head: Head, texture: np.ndarray, rays: np.ndarray, t_s: float, readou
     matrix = head.orientation(t_s + knots * readout_s).as_matrix().reshape(KNOTS, 9)
     share = np.arange(h) / h
     rows = np.column_stack([np.interp(share, knots, column) for column in matrix.T]).astype(np.float32)
-    seen = np.einsum("hij,hwj->hwi", rows.reshape(h, 3, 3), rays)
-    x, y, z = np.ascontiguousarray(np.moveaxis(seen, 2, 0))
+    x, y, z = np.ascontiguousarray(np.moveaxis(rows.reshape(h, 3, 3) @ rays, 1, 0))
     across, angle = cv2.cartToPolar(z, x)
     height, width = texture.shape
     u = (angle / (2 * np.pi) * width).astype(np.float32)
