@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from tests.soak import cuts, kills
+from tests.soak import acquisition, cuts, kills, recording
 
-SOAKS = {"cuts": cuts.main, "kills": kills.main}
+SOAKS = {"acquisition": acquisition.main, "cuts": cuts.main, "kills": kills.main, "recording": recording.main}
 
 if __name__ == "__main__":
     failed = 0
