@@ -15,6 +15,7 @@ from io import RawIOBase
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import BinaryIO
+from zipfile import BadZipFile
 
 import av
 import av.error
@@ -238,12 +239,22 @@ def frame_times_ns(session: Session, device: Device) -> np.ndarray:
         raise SessionError(f"{device.name} recorded no video")
     path = session.path(device.file)
     if device.kind != "kit":
-        return container_frame_times_ns(path)
+        told = device.settings.get(streams[0].name, {}).get("frame_times")
+        return _told_times_ns(session.path(told)) if told else container_frame_times_ns(path)
     name = f"{streams[0].name}.timing"
     rows = read_rows(path, [name]).get(name)
     if rows is None:
         raise SessionError(f"{path} has no track '{name}', so its frames have no times")
     return picture_times_ns(streams[0].t0_ns - (streams[0].latency_ns or 0), rows)
+
+
+def _told_times_ns(path: Path) -> np.ndarray:
+    """Frame times that an importer found beside the film, which its container does not know."""
+    try:
+        with np.load(path, allow_pickle=False) as table:
+            return np.asarray(table["t_ns"], np.int64)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise SessionError(f"{path} cannot be read ({error}); add the recording again") from error
 
 
 def picture_times_ns(t0_ns: int, rows: np.ndarray) -> np.ndarray:

@@ -107,29 +107,37 @@ def tone(kind: str, out: Path, as_json: bool) -> None:
 @click.command()
 @click.argument("directory", metavar="SESSION", type=click.Path(path_type=Path))
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--as", "kind", required=True, metavar="gopro|media", help="What kind of file it is.")
+@click.option("--as", "kind", metavar="KIND", help="gopro, tobii, neon, xdf or media; by default what FILE looks like.")
 @click.option("--name", help="Name of the device; by default the file's.")
 @click.option("--role", help="ego, third, body, eye or other; a GoPro is ego.")
 @click.option("--wearer", help="Participant who wore it.")
 @click.option("--tone-distance", type=float, metavar="METRES", help="From the tones' speaker to its microphone.")
+@click.option("--times", type=click.Path(path_type=Path), metavar="CSV", help="Table with the time of each picture.")
 @click.option("--link", is_flag=True, help="Link the file and do not copy it.")
 @json_option
 def add(directory: Path, file: Path, as_json: bool, tone_distance: float | None, **options: Any) -> None:
     """Bring FILE into SESSION as it came: never encoded again.
 
-    A session folder that does not exist is made.
+    A session folder that does not exist is made. FILE is a film or sound, an XDF recording, or the folder that a Pupil
+    Neon or Tobii Pro Glasses 2 or 3 wrote (Tobii: untested on real recordings).
 
     \b
-    Example:
-      syncctl add sessions/first GX010042.MP4 --as gopro --name head --wearer p01
+    Examples:
+      syncctl add sessions/first GX010042.MP4 --name head --wearer p01
+      syncctl add sessions/first 2025-10-17_17-53-08 --as neon --name eye --wearer p01
+      syncctl add sessions/first webcam.avi --times webcam.csv --name desk
     """
     from dataclasses import asdict
 
-    from sync.add import add_file
+    from recorder.terminal import note
+    from sync.add import SETTINGS, add_file
 
     device = add_file(directory, file, options.pop("kind"), tone_distance_m=tone_distance, **options)
-    streams = ", ".join(f"{s.name} {s.rate_hz:.6g} Hz" for s in device.streams)
-    emit(as_json, {"device": asdict(device)}, [f"added {device.name} ({device.kind}, {device.role}): {streams}"])
+    about = device.settings[SETTINGS]
+    for sentence in about.get("notes", ()):
+        note(f"note: {sentence}")
+    streams = ", ".join(f"{s.name} {s.rate_hz:.6g} Hz" if s.rate_hz else s.name for s in device.streams)
+    emit(as_json, {"device": asdict(device)}, [f"added {device.name} ({about['as']}, {device.role}): {streams}"])
 
 
 @click.command()
