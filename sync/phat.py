@@ -94,6 +94,18 @@ def windows(source: Wave, target: Wave, line: Line, u_ns: np.ndarray, length: in
     return Windows(np.asarray(u_ns), lag, standing, runner_up, np.clip(height / full, 0, 1), length)
 
 
+def correlations(source: Wave, target: Wave, line: Line, u_ns: np.ndarray, length: int, reach_s: float) -> np.ndarray:
+    """(N, 2K + 1) of the windows around `u_ns`: lags of -K to K samples against the line, in standard deviations."""
+    taper, band = _shapes(length, target.rate_hz)
+    reach = min(round(reach_s * target.rate_hz), length // 4 - 1)
+    rows = []
+    for u in u_ns:
+        first = round((u + float(line.lag(u))) * 1e-9 * target.rate_hz) - length // 2
+        r = _correlation(source, target, line, first, taper, band)
+        rows.append(r[length // 4 - reach : length // 4 + reach + 1] / (noise_level(r) + 1e-12))
+    return np.array(rows)
+
+
 def peak_shape(source: Wave, target: Wave, line: Line, u_ns: float, length: int) -> tuple[np.ndarray, np.ndarray]:
     """One window's correlation, for a picture: lags against the line in ns, and its height in [-1, 1]."""
     taper, band = _shapes(length, target.rate_hz)

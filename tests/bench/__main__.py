@@ -1,4 +1,4 @@
-"""`python -m tests.bench [NAME ...]`: run the benchmarks, all or those named."""
+"""`python -m tests.bench [NAME ...] [--quick]`: run the benchmarks, all or those named."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from tests.bench import acquisition, offset, recording
 BENCHES = {"acquisition": acquisition.main, "offset": offset.main, "recording": recording.main}
 
 if __name__ == "__main__":
-    for name in sys.argv[1:] or BENCHES:
+    for name in [a for a in sys.argv[1:] if not a.startswith("-")] or BENCHES:
         print(f"\n== {name}")
         BENCHES[name]()

@@ -82,8 +82,8 @@ class Truth:
         return self.offset_s + whole * (1 + self.ppm * 1e-6)
 
 
-def make(case: Case) -> tuple[np.ndarray, np.ndarray, Truth]:
-    """(reference, other, truth): two float32 sounds at `RATE`."""
+def make(case: Case, both: bool = True) -> tuple[np.ndarray, np.ndarray, Truth]:
+    """(reference, other, truth): two float32 sounds at `RATE`; without `both` only the reference, for what pairs it."""
     rng = np.random.default_rng([case.seed, 77])
     seconds = 60.0 * case.minutes
     offset_s = float(rng.uniform(-1, 1) * min(20.0, seconds / 4))
@@ -92,10 +92,12 @@ def make(case: Case) -> tuple[np.ndarray, np.ndarray, Truth]:
     microphones = _microphones(rng, case)
     sounds = [np.zeros(int(seconds * RATE), np.float32) for _ in range(2)]
     for track, path in _sources(rng, case, seconds + 2 * LEAD_S):
-        for k, (start_s, ppm) in enumerate(((0.0, 0.0), (offset_s, case.ppm))):
+        for k, (start_s, ppm) in enumerate(((0.0, 0.0), (offset_s, case.ppm))[: 1 + both]):
             sounds[k] += _at(track, path, microphones[k], start_s, ppm, len(sounds[k]), case, rng)
     loud = 100 if case.content == "tones" else 70
-    heard = [_microphone(x, case.snr_db, loud, rng) for x in sounds]
+    heard = [_microphone(x, case.snr_db, loud, rng) for x in sounds[: 1 + both]]
+    if not both:
+        return heard[0], heard[0][:0], truth
     if case.lost_s:
         first = round(lost_at_s * RATE)
         heard[1] = np.delete(heard[1], slice(first, first + round(case.lost_s * RATE)))
@@ -185,14 +187,14 @@ def _response(rng: np.random.Generator, source: np.ndarray, microphone: np.ndarr
     direct = np.linalg.norm(source - microphone)
     h = np.zeros(int(t60_s * RATE))
     cells = np.arange(-reach, reach + 1)
+    cells = np.stack(np.meshgrid(cells, cells, cells), -1).reshape(-1, 3)
     for p in np.ndindex(2, 2, 2):
         mirror = (1 - 2 * np.array(p)) * source
-        for cell in np.stack(np.meshgrid(cells, cells, cells), -1).reshape(-1, 3):
-            far = np.linalg.norm(mirror + 2 * cell * ROOM_M - microphone)
-            bounces = int(np.sum(np.abs(2 * cell - p)))
-            k = round((far - direct) / SOUND_M_S * RATE)
-            if 0 <= k < len(h) and (bounces or k == 0):
-                h[k] += absorbed**bounces * direct / far
+        far = np.linalg.norm(mirror + 2 * cells * ROOM_M - microphone, axis=1)
+        bounces = np.abs(2 * cells - p).sum(axis=1)
+        k = np.rint((far - direct) / SOUND_M_S * RATE).astype(int)
+        heard = (k >= 0) & (k < len(h)) & ((bounces > 0) | (k == 0))
+        np.add.at(h, k[heard], absorbed ** bounces[heard] * direct / far[heard])
     t = np.arange(len(h)) / RATE
     tail = rng.normal(size=len(h)) * np.exp(-6.9 * t / t60_s) * np.minimum(t / 0.03, 1)
     return h + 0.02 * direct * tail
@@ -265,9 +267,11 @@ def _music(rng: np.random.Generator, n: int) -> np.ndarray:
         t = np.arange(length) / RATE
         for _ in range(int(rng.integers(1, 4))):
             base = 110 * 2 ** (rng.integers(0, 36) / 12)
+            ground = np.exp((2j * np.pi * base - rng.uniform(1, 3)) * t).astype(np.complex64)
+            wave = ground.copy()
             for harmonic in range(1, 7):
-                wave = np.sin(2 * np.pi * harmonic * base * t) * np.exp(-rng.uniform(2, 5) * t)
-                out[first : first + length] += (0.1 / harmonic * wave).astype(np.float32)
+                out[first : first + length] += np.float32(0.1 / harmonic) * wave.imag
+                wave *= ground
         if rng.random() < 0.6:
             out[first : first + 2000] += (0.2 * rng.normal(size=2000) * np.exp(-np.arange(2000) / 400)).astype(
                 np.float32
@@ -296,8 +300,7 @@ def strangers(seed: int) -> tuple[str, np.ndarray, np.ndarray]:
     content = ("speech", "home", "music")[int(rng.integers(3))]
     if kind in ("unrelated", "same room later", "music and music"):
         content = "music" if kind == "music and music" else content
-        first = make(Case(content, 20.0, "echo", seed=5000 + seed))[0]
-        second = make(Case(content, 20.0, "echo", seed=9000 + seed))[0]
+        first, second = (make(Case(content, 20.0, "echo", seed=k + seed), both=False)[0] for k in (5000, 9000))
         if kind == "same room later":  # the fridge and the mains are the same, the people are not
             t = np.arange(len(first)) / RATE
             hum = sum(np.sin(2 * np.pi * 50 * k * t + k) / k for k in (1, 2, 3, 5))
