@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -101,8 +102,13 @@ def serve(settings: Settings, make_kit: Callable[[], Any], line: socket.socket) 
         timeout_graceful_shutdown=2,
         h11_max_incomplete_event_size=MAX_HEAD,
     )
-    with suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[line])
+    _Server(config).run(sockets=[line])
+
+
+class _Server(uvicorn.Server):
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """End in order, however often it is asked: a second Ctrl-C would have uvicorn drop all, sealing included."""
+        self.should_exit = True
 
 
 class _Around:
