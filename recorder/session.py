@@ -82,6 +82,8 @@ class Device:
         settings: per sensor, what its conversion to SI needs (calibration, gain).
         tone_distance_m: distance from the speaker that sounds the tones to this device's microphone;
             None where nobody noted it.
+        intrinsics: its camera's lens as `sync.gaze.lens.Lens` writes it, with how it was measured; None where
+            nobody calibrated it.
     """
 
     name: str
@@ -96,6 +98,7 @@ class Device:
     wearer: str | None = None
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     tone_distance_m: float | None = None
+    intrinsics: dict[str, Any] | None = None
 
     def stream(self, name: str) -> Stream:
         """The stream called `name`.
