@@ -82,22 +82,31 @@ def tones(file: Path, as_json: bool) -> None:
 
 @click.command()
 @click.argument("kind", type=click.Choice(["start", "end"]))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="WAV file to write.")
+@click.option("--out", type=click.Path(path_type=Path), help="WAV file to write instead of playing it.")
+@click.option("--speaker", metavar="DEVICE", help="PortAudio's name of the loudspeaker; by default the default one.")
 @json_option
-def tone(kind: str, out: Path, as_json: bool) -> None:
-    """Write the start or end tone as a WAV file: 48 kHz, mono, nothing before it.
+def tone(kind: str, out: Path | None, speaker: str | None, as_json: bool) -> None:
+    """Play the start or end tone, or write it as a WAV file: 48 kHz, mono, nothing before it.
 
-    Play it through a loudspeaker near the microphones, once when all devices record and once before they stop.
+    Sound it near the microphones, once when all devices record and once before they stop.
 
     \b
-    Example:
-      syncctl tone start --out start.wav
+    Examples:
+      syncctl tone start
+      syncctl tone end --out end.wav
     """
+    from recorder.tone import TONE_S
+    from recorder.tone import tone as waveform
+
+    if out is None:
+        from recorder.microphone import SoundDeviceSpeaker
+
+        SoundDeviceSpeaker(speaker).sound(kind)
+        emit(as_json, {"kind": kind, "duration_s": TONE_S}, [f"played the {kind} tone"])
+        return
     import soundfile
 
     from recorder.durable import replacing
-    from recorder.tone import TONE_S
-    from recorder.tone import tone as waveform
 
     with replacing(out) as scratch:
         soundfile.write(scratch, waveform(kind), 48_000, subtype="PCM_16")

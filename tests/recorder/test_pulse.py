@@ -13,6 +13,7 @@ import soundfile
 
 from recorder.demux import read_sound
 from recorder.session import open_session
+from sync.tones import find
 
 REPOSITORY = Path(__file__).parents[2]
 TONE_HZ, TONE_S = 1234.5, 2.0
@@ -33,6 +34,8 @@ def sound_server(tmp_path: Path, tool) -> Iterator[dict[str, str]]:
     (home / ".asoundrc").write_text(
         f'pcm.virtual {{ type pulse server "unix:{socket}" device "room.monitor" '
         'hint { show on description "what is played" } }\n'
+        f'pcm.loudspeaker {{ type pulse server "unix:{socket}" device "room" '
+        'hint { show on description "plays into the room" } }\n'
     )
     environment = {**os.environ, "HOME": str(home), "XDG_RUNTIME_DIR": str(home), "PULSE_SERVER": f"unix:{socket}"}
     environment |= {"PULSE_RUNTIME_PATH": str(home), "PYTHONPATH": str(REPOSITORY)}
@@ -72,6 +75,18 @@ def test_a_tone_played_into_the_room_is_found_in_the_recording(tmp_path: Path, s
     assert np.median(found_hz) == pytest.approx(TONE_HZ, abs=0.5), "at the rate it says"
     assert np.median(np.abs(tone)) == pytest.approx(0.5 / np.sqrt(2), abs=0.01), "as loud as it was"
     assert 4.5 < sound.duration_s < 6.7, "blocks of the first second look older than they are, and may be passed over"
+
+
+def test_our_own_tone_sounds_and_is_heard(tmp_path: Path, sound_server: dict[str, str]):
+    command = [sys.executable, Path(__file__).with_name("hear.py"), tmp_path, "virtual", "7.5"]
+    hearing = subprocess.Popen(command, env=sound_server, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert hearing.stdout.readline() == "begun\n", hearing.stderr.read()
+    time.sleep(2.5)
+    sounding = [sys.executable, "-m", "syncctl", "tone", "end", "--speaker", "loudspeaker"]
+    subprocess.run(sounding, env=sound_server, check=True, capture_output=True)
+    assert hearing.wait(60) == 0, hearing.stderr.read()
+    session = open_session(tmp_path)
+    assert [t.kind for t in find(read_sound(session, session.device("kit-01")))] == ["end"]
 
 
 def _pitch_hz(x: np.ndarray) -> float:
