@@ -20,6 +20,7 @@ from zipfile import BadZipFile
 import av
 import av.error
 import numpy as np
+from av.stream import Discard
 
 from firmware_host.errors import SessionError
 from firmware_host.spec import Flag
@@ -270,6 +271,28 @@ def container_frame_times_ns(path: Path) -> np.ndarray:
         stream = container.streams.video[0]
         times = [t for p in container.demux(stream) if not p.is_discard and (t := _pts_ns(p)) is not None]
     return np.sort(np.array(times, np.int64))
+
+
+def data_packets(path: Path, begins: bytes) -> list[tuple[int, int, bytes]]:
+    """The packets of that data track of a media file whose packets begin with `begins`; nothing else is read.
+
+    Returns:
+        by time: (container time in ns, duration in ns, bytes); empty where no track is one.
+    """
+    with opened(path) as container:
+        data = container.streams.data
+        for stream in container.streams:
+            stream.discard = Discard.default if stream in data else Discard.all
+        tracks: dict[int, list[tuple[int, int, bytes]]] = {s.index: [] for s in data}
+        try:
+            for packet in container.demux(list(data)) if data else ():
+                if packet.size and (t_ns := _pts_ns(packet)) is not None and packet.time_base is not None:
+                    long_ns = (packet.duration or 0) * packet.time_base.numerator * SECOND_NS
+                    entry = (t_ns, long_ns // packet.time_base.denominator, bytes(packet))
+                    tracks[packet.stream.index].append(entry)
+        except av.error.FFmpegError:
+            pass  # a cut file: what came before the cut is whole
+    return next((t for t in tracks.values() if t and t[0][2].startswith(begins)), [])
 
 
 def video_frames(
