@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +12,9 @@ from recorder import demux
 from recorder.session import Device, Session
 from recorder.terminal import progress
 from sync.alignment import Alignment, GazeMap
-from sync.gaze import VERDICTS, WIDTH, Row, carry, read_gaze, write_rows
+from sync.gaze.films import Film, carried, find_rig
+from sync.gaze.lens import Lens
+from sync.gaze.table import VERDICTS, Row, read_gaze, write_rows
 
 EVERY = 5
 
@@ -29,50 +30,61 @@ def map_gaze(session: Session, alignment: Alignment) -> Alignment:
     """Write ``gaze_<ego>.csv`` for every pair whose clocks are aligned, and note it in the alignment."""
     maps, warnings = [], list(alignment.warnings)
     for eye, ego in gaze_pairs(session):
+        who = f"gaze of {eye.name} on {ego.name}"
         try:
-            rows = rows_for(session, alignment, eye, ego)
+            rows, doubts = rows_for(session, alignment, eye, ego)
         except (EvidenceError, SessionError) as error:
-            warnings.append(f"gaze of {eye.name} on {ego.name}: {error}")
+            warnings.append(f"{who}: {error}")
             continue
         name = f"gaze_{ego.name}.csv"
         write_rows(session.path(name), rows)
         count = Counter(r.verdict for r in rows)
         maps.append(GazeMap(eye.name, ego.name, name, {v: count[v] for v in VERDICTS}))
         if count["refused"] > len(rows) / 2:
-            warnings.append(f"gaze of {eye.name} on {ego.name}: more than half of the frames were refused")
+            doubts = [*doubts, "more than half of the frames were refused"]
+        warnings += [f"{who}: {doubt}" for doubt in doubts]
     return replace(alignment, gaze=tuple(maps), warnings=tuple(warnings))
 
 
-def rows_for(session: Session, alignment: Alignment, eye: Device, ego: Device) -> list[Row]:
-    """One row for every `EVERY`-th frame of the ego camera, `t_ns` on the ego camera's clock."""
-    to_reference = alignment.to_reference(ego.clock)
-    from_reference = alignment.to_reference(eye.clock)
+def rows_for(session: Session, alignment: Alignment, eye: Device, ego: Device) -> tuple[list[Row], list[str]]:
+    """One row for every `EVERY`-th frame of the ego camera, `t_ns` on the ego camera's clock, and what to warn of.
+
+    Raises:
+        EvidenceError: a clock was not aligned.
+        SessionError: a film or the gaze table cannot be read.
+    """
     if eye.gaze is None:
         raise SessionError(f"{eye.name} has no gaze table")
-    ego_ns = demux.frame_times_ns(session, ego)
-    eye_ns = from_reference.inverse(to_reference.forward(ego_ns))
-    scene_ns = demux.frame_times_ns(session, eye)
-    with progress(f"gaze on {ego.name}", total=len(ego_ns[::EVERY])) as done:
-        rows = carry(
-            _timed(session, eye, scene_ns, 1),
-            _timed(session, ego, eye_ns, EVERY),
-            read_gaze(session.path(eye.gaze)),
-            _size(eye),
-            _size(ego),
-            done=done,
-        )
-    return [replace(row, t_ns=int(t)) for row, t in zip(rows, ego_ns[::EVERY], strict=False)]
+    to_reference = alignment.to_reference(ego.clock)
+    from_reference = alignment.to_reference(eye.clock)
+    gaze = read_gaze(session.path(eye.gaze))
+    head, scene = _film(session, ego), _film(session, eye)
+    ego_ns = head.t_ns
+    head = replace(head, t_ns=from_reference.inverse(to_reference.forward(ego_ns)))
+    doubts = []
+    if gaze.disordered:
+        doubts.append(f"the gaze table goes back in time {gaze.disordered} times; its rows were sorted")
+    with progress(f"gaze on {ego.name}", total=1.1 * len(ego_ns)) as done:
+        try:
+            rig = find_rig(scene, head, lambda share: done(share * 0.1 * len(ego_ns)))
+        except EvidenceError as error:
+            rig = None
+            doubts.append(f"by one homography, which is off by parallax for near things: {error}")
+        rows = list(carried(scene, head, gaze, rig, EVERY, done))
+    own = dict(zip(head.t_ns.tolist(), ego_ns.tolist(), strict=True))
+    return [replace(row, t_ns=own[row.t_ns]) for row in rows], doubts
 
 
-def _timed(session: Session, device: Device, t_ns: np.ndarray, every: int) -> Iterator[tuple[int, np.ndarray]]:
-    width = min(WIDTH, _size(device)[0])
-    for index, _, image in demux.video_frames(session.path(device.file), width=width, every=every):
-        if index < len(t_ns):
-            yield int(t_ns[index]), image
-
-
-def _size(device: Device) -> tuple[int, int]:
+def _film(session: Session, device: Device) -> Film:
+    """A device's film; `t_ns` on its own clock."""
+    path = session.path(device.file)
+    t_ns, pts_ns = demux.frame_times_ns(session, device), demux.container_frame_times_ns(path)
+    count = min(len(t_ns), len(pts_ns))
     size = device.of_kind("video")[0].size
     if size is None:
         raise SessionError(f"{device.name}: the manifest does not say how large its pictures are")
-    return size
+    if not count:
+        raise SessionError(f"{path} holds no pictures")
+    _, first = np.unique(pts_ns[:count], return_index=True)
+    lens = Lens.from_json(device.intrinsics, device.name) if device.intrinsics else None
+    return Film(path, pts_ns[first], t_ns[first], size, lens)

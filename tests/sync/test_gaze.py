@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from firmware_host.errors import SessionError
-from sync.gaze import Gaze, Row, carry, match_features, read_gaze, read_rows, transfer, write_rows
+from sync.gaze import Gaze, Row, plane, read_gaze, read_rows, write_rows
+from sync.gaze.carry import carry
+from sync.gaze.features import detect, matched
 
 SIZE = (640, 360)
 STEP_NS = 33_000_000
@@ -38,29 +40,35 @@ def steady(point: tuple[float, float], count: int = 20) -> Gaze:
     return Gaze(np.arange(count) * STEP_NS, np.tile(np.array(point, float), (count, 1)))
 
 
+def rows_of(scene, head, gaze, scene_size=SIZE, head_size=SIZE):
+    return list(carry(scene, head, gaze, scene_size, head_size, tracker_deg=0.0))
+
+
 def test_a_known_warp_carries_the_gaze(warp):
     picture = texture(1)
     point = np.array([300.0, 170.0])
-    xy, sigma, near = transfer(*match_features(picture, moved(picture, warp)), point)
+    a, b = detect(picture), detect(moved(picture, warp))
+    i, j = matched(a, b)
+    xy, covariance = plane.transfer(a.xy[i], b.xy[j], point)
     assert np.linalg.norm(xy - through(warp, point)) < 0.5
-    assert near >= 6
-    assert sigma < 8
+    assert np.sqrt(np.linalg.eigvalsh(covariance)).max() < 2
 
 
 def test_rows_are_in_pixels_of_the_full_pictures(warp):
     """The pictures are halves of what the cameras took; gaze comes and goes in full pixels."""
     picture = texture(2)
-    rows = carry([(0, picture)], [(0, moved(picture, warp))], steady((500.0, 300.0)), (1280, 720), (1280, 720))
+    rows = rows_of([(0, picture)], [(0, moved(picture, warp))], steady((500.0, 300.0)), (1280, 720), (1280, 720))
     expected = 2 * (through(warp, np.array([(500 + 0.5) / 2 - 0.5, (300 + 0.5) / 2 - 0.5])) + 0.5) - 0.5
     assert (rows[0].x_px, rows[0].y_px) == pytest.approx(expected, abs=1.0)
-    assert rows[0].verdict == "ok"
+    assert rows[0].verdict == "homography"
+    assert rows[0].minor_px <= rows[0].sigma_px < 6
 
 
 def test_pictures_without_features_or_of_another_place_are_refused():
     blank = np.full(SIZE[::-1], 90, np.uint8)
     frames = [(0, texture(3)), (STEP_NS, texture(4))]
-    for scene, reference in (([(0, blank)], [(0, blank)]), (frames[:1], [(0, texture(5))])):
-        (row,) = carry(scene, reference, steady((320, 180)), SIZE, SIZE)
+    for scene, head in (([(0, blank)], [(0, blank)]), (frames[:1], [(0, texture(5))])):
+        (row,) = rows_of(scene, head, steady((320, 180)))
         assert row == Row(0, None, None, None, "refused")
 
 
@@ -69,21 +77,21 @@ def test_gaze_that_is_missing_stays_missing(warp):
     gaze = steady((320, 180))
     gaze.xy_px[3:8] = np.nan
     scene = [(k * STEP_NS, picture) for k in range(12)]
-    rows = carry(scene, [(k * STEP_NS, moved(picture, warp)) for k in range(12)], gaze, SIZE, SIZE)
-    assert [r.verdict for r in rows] == ["ok"] * 3 + ["missing"] * 5 + ["ok"] * 4
+    rows = rows_of(scene, [(k * STEP_NS, moved(picture, warp)) for k in range(12)], gaze)
+    assert [r.verdict for r in rows] == ["homography"] * 3 + ["missing"] * 5 + ["homography"] * 4
 
 
 def test_gaze_outside_the_other_picture_is_refused():
     picture = texture(7)
     shift = np.array([[1.0, 0, 250], [0, 1.0, 0], [0, 0, 1.0]])
-    (row,) = carry([(0, picture)], [(0, moved(picture, shift))], steady((600.0, 180.0)), SIZE, SIZE)
+    (row,) = rows_of([(0, picture)], [(0, moved(picture, shift))], steady((600.0, 180.0)))
     assert row.verdict == "refused"
 
 
 def test_a_frame_without_a_scene_frame_near_it_is_refused():
     picture = texture(8)
-    rows = carry([(0, picture)], [(0, picture), (400_000_000, picture)], steady((320, 180)), SIZE, SIZE)
-    assert [r.verdict for r in rows] == ["ok", "refused"]
+    rows = rows_of([(0, picture)], [(0, picture), (400_000_000, picture)], steady((320, 180)))
+    assert [r.verdict for r in rows] == ["homography", "refused"]
 
 
 def test_gaze_is_interpolated_but_not_across_a_blink():
@@ -96,10 +104,10 @@ def test_gaze_is_interpolated_but_not_across_a_blink():
 
 
 def test_tables_keep_nanoseconds_and_gaps(tmp_path):
-    rows = [Row(1_000_000_000_000_000_123, 1.25, 2.5, 4.0, "ok"), Row(2, None, None, None, "missing")]
+    rows = [Row(1_000_000_000_000_000_123, 1.25, 2.5, 4.0, "ok", 2.0, -89.5), Row(2, None, None, None, "missing")]
     write_rows(tmp_path / "g.csv", rows)
     assert read_rows(tmp_path / "g.csv") == rows
-    assert (tmp_path / "g.csv").read_text().splitlines()[0] == "t_s,x_px,y_px,sigma_px,verdict"
+    assert (tmp_path / "g.csv").read_text().splitlines()[0] == "t_s,x_px,y_px,sigma_px,verdict,minor_px,angle_deg"
 
 
 def test_a_gaze_table_is_read_in_order_of_time(tmp_path):

@@ -1,0 +1,166 @@
+"""How far away is what is looked at: along the gaze's line in the head camera, which place is it?
+
+Two witnesses. Matches near the gaze lie at depths of their own; what is looked at is probably as far as one of them,
+the nearer the likelier. And the picture around the gaze itself, laid along the line, fits best at the right place. Both
+are densities over the line; their product is the answer, and its spread is the error along the line. Where they
+leave two places, the spread says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from sync.gaze.rig import NEAREST, Rig
+
+FARTHEST = -0.03
+STEPS = 260
+REACH_PX = 55.0
+"""A match this far from the gaze (in a picture 960 wide) says less than half of what one at the gaze does."""
+SLOPE = 0.12
+"""How much deeper a surface may be a pixel aside, as a share of its inverse depth a hundred pixels."""
+ANYWHERE = 0.06
+"""Weight of no match being right, in matches."""
+HALF = 12
+"""Half the width of the picture that is laid along the line, px."""
+INDEPENDENT_PX = 40.0
+"""Pixels that are worth one independent grey value: neighbours are alike."""
+DISTRUST = 0.02
+ASIDE = 2
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A place in the head camera: (2,) px, (2, 2) covariance px^2, and inverse depth."""
+
+    xy: np.ndarray
+    covariance: np.ndarray
+    inverse: float
+
+
+def place(
+    rig: Rig,
+    point: np.ndarray,
+    scene_xy: np.ndarray,
+    head_xy: np.ndarray,
+    pictures: tuple[np.ndarray, np.ndarray],
+    shift: np.ndarray,
+) -> Spot | None:
+    """Carry one gaze point over.
+
+    Args:
+        rig: lenses for pictures of this size.
+        point: (2,) gaze, px of the scene camera at the head frame's time.
+        scene_xy: (N, 2) px, matches that the rig allows, at that time.
+        head_xy: (N, 2) px.
+        pictures: gray, of the scene camera and of the head camera.
+        shift: (2,) px, from the gaze at that time to where the same thing is in the scene picture.
+
+    Returns:
+        None where the gaze's line is not in the head camera's view.
+    """
+    grid = np.linspace(FARTHEST, NEAREST, STEPS)
+    line = rig.seen(np.repeat(point[None], STEPS, axis=0), grid)
+    if not np.isfinite(line).all():
+        return None
+    s = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
+    if s[-1] < 2:
+        return None
+    own, left = rig.inverse_depth(scene_xy, head_xy)
+    distance = np.linalg.norm(scene_xy - point, axis=1)
+    prior = _from_matches(grid, s, own, distance, rig)
+    even = np.arange(0, s[-1], 1.0)
+    prior = np.interp(even, s, prior)
+    path = np.column_stack([np.interp(even, s, line[:, k]) for k in (0, 1)])
+    inverse = np.interp(even, s, grid)
+    fit = _from_picture(rig, point, pictures, shift, path, float(inverse[np.argmax(prior)]))
+    density = prior / prior.sum()
+    if fit is not None:
+        chance = np.exp(fit - fit.max())
+        density = density * ((1 - DISTRUST) * chance / chance.sum() + DISTRUST / len(even))
+        density /= density.sum()
+    smooth = np.convolve(density, [0.25, 0.5, 0.25], "same")
+    k = int(np.argmax(smooth))
+    near = slice(max(k - 2, 0), k + 3)
+    at = float(np.sum(even[near] * smooth[near]) / np.sum(smooth[near]))
+    spread = float(np.sum(density * (even - at) ** 2))
+    along = path[min(k + 1, len(path) - 1)] - path[max(k - 1, 0)]
+    along /= np.linalg.norm(along)
+    xy = np.array([np.interp(at, even, path[:, n]) for n in (0, 1)])
+    aside, noise = _aside(left, distance, along, rig)
+    across = np.array([-along[1], along[0]])
+    covariance = (spread + 0.15) * np.outer(along, along) + noise * np.outer(across, across)
+    return Spot(xy + aside * across, covariance, float(np.interp(at, even, inverse)))
+
+
+def _from_matches(grid: np.ndarray, s: np.ndarray, own: np.ndarray, distance: np.ndarray, rig: Rig) -> np.ndarray:
+    """(STEPS,) density over the line by the depths of the matches, unscaled."""
+    px = rig.head.size[0] / 960
+    weight = 1 / (1 + (distance / (REACH_PX * px)) ** 2) ** 2
+    best = np.argsort(weight)[-40:]
+    at, weight, distance = np.interp(own[best], grid, s), weight[best], distance[best]
+    per = np.interp(own[best], grid[1:], np.diff(s) / np.diff(grid))
+    wide = np.hypot(1.2 * max(rig.noise_px, 0.3), SLOPE * np.maximum(own[best], 0.01) * per * distance / (100 * px))
+    z = (s[:, None] - at) / wide
+    kernels = np.exp(-0.5 * z * z) / wide
+    return kernels @ weight + ANYWHERE / s[-1]
+
+
+def _from_picture(
+    rig: Rig,
+    point: np.ndarray,
+    pictures: tuple[np.ndarray, np.ndarray],
+    shift: np.ndarray,
+    path: np.ndarray,
+    inverse: float,
+) -> np.ndarray | None:
+    """(len(path),) log-likelihood of each place by how well the picture around the gaze fits there."""
+    along = path[-1] - path[0]
+    along = along / np.linalg.norm(along)
+    across = np.array([-along[1], along[0]])
+    steps = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    corner, right, down = rig.seen(point + steps, np.full(3, inverse))
+    turn = np.linalg.inv(np.column_stack([right - corner, down - corner])) @ np.column_stack([along, across])
+    u, v = np.meshgrid(np.arange(-HALF, HALF + 1), np.arange(-HALF, HALF + 1))
+    middle = point + shift
+    own = middle[:, None, None] + turn[:, :1, None] * u + turn[:, 1:, None] * v
+    scene, head = pictures
+    if not _inside(own, scene):
+        return None
+    patch = cv2.remap(scene, own[0].astype(np.float32), own[1].astype(np.float32), cv2.INTER_LINEAR)
+    if patch.std() < 1.0:
+        return None
+    ends = path[0] - along * np.arange(HALF, 0, -1)[:, None], path[-1] + along * np.arange(1, HALF + 1)[:, None]
+    spine = np.concatenate([ends[0], path, ends[1]])
+    rows = np.arange(-HALF - ASIDE, HALF + ASIDE + 1)
+    strip = spine[None] + rows[:, None, None] * across
+    seen = cv2.remap(
+        head, strip[..., 0].astype(np.float32), strip[..., 1].astype(np.float32), cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+    )  # fmt: skip
+    alike = np.nan_to_num(cv2.matchTemplate(seen, patch, cv2.TM_CCOEFF_NORMED).max(axis=0), nan=0.0)
+    count = patch.size / INDEPENDENT_PX
+    return -0.5 * count * np.log(1 - np.clip(alike, 0.0, 0.985) ** 2)
+
+
+def _inside(xy: np.ndarray, image: np.ndarray) -> bool:
+    return bool(xy.min() >= 0 and xy[0].max() <= image.shape[1] - 1 and xy[1].max() <= image.shape[0] - 1)
+
+
+def _aside(left: np.ndarray, distance: np.ndarray, along: np.ndarray, rig: Rig) -> tuple[float, float]:
+    """How far matches near the gaze are off their lines, sideways, and the variance of that for one point: px, px^2.
+
+    What the rig does not know (slip of a helmet, a clock's last milliseconds, a lens that bends otherwise) is alike
+    for neighbours, and is taken off.
+    """
+    px = rig.head.size[0] / 960
+    off = left @ [-along[1], along[0]]
+    weight = 1 / (1 + (distance / (2 * REACH_PX * px)) ** 2) ** 2
+    total = float(weight.sum())
+    noise = max(rig.noise_px, 0.3 * px)
+    prior = 1.0
+    mean = float(np.sum(weight * off) / (total + prior))
+    spread = float((np.sum(weight * (off - mean) ** 2) + prior * noise**2) / (total + prior))
+    return mean, spread * (1.0 / (total + prior) + 0.25)
