@@ -135,7 +135,7 @@ function renderSensors(sensors) {
     const late = sensor.age_s === null || sensor.age_s > 2 / sensor.rate_hz + 1;
     const put = (query, value) => { const at = row.querySelector(query); if (at.textContent !== value) at.textContent = value; };
     row.classList.toggle("bad", late);
-    put(".value", sensor.value === null ? "–" : `${sensor.value} ${unit(sensor.unit)}`);
+    put(".value", sensor.value === null ? "–" : `${rounded(sensor.value)} ${unit(sensor.unit)}`);
     put(".what", `${sensor.channel || sensor.model} · ${sensor.rate_hz} Hz${sensor.missed ? ` · ${sensor.missed} missed` : ""}`);
     put(".age", sensor.age_s === null ? "no value yet" : late ? `${sensor.age_s.toFixed(0)} s old · ${sensor.flag.toLowerCase()}` : "fresh");
     spark(row.querySelector("svg"), sensor.spark);
@@ -145,6 +145,7 @@ function renderSensors(sensors) {
   if (heat) renderHeat(heat.heat);
 }
 
+const rounded = (v) => v.toFixed(Math.abs(v) < 100 ? 2 : Math.abs(v) < 1000 ? 1 : 0);
 const unit = (name) => ({ degC: "°C", "m/s^2": "m/s²", ohm: "Ω", uT: "µT", 1: "" })[name] ?? name;
 
 function spark(svg, values) {

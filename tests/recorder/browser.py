@@ -5,6 +5,7 @@ import json
 import subprocess
 import time
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,7 +27,8 @@ class Browser:
         port = self._port(profile / "DevToolsActivePort")
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=10) as answer:
             tab = next(t for t in json.load(answer) if t["type"] == "page")
-        self._line = connect(tab["webSocketDebuggerUrl"], max_size=None)
+        self._open = ExitStack()
+        self._line = self._open.enter_context(connect(tab["webSocketDebuggerUrl"], max_size=None))
         self._number = 0
         self.requests: list[str] = []
         self.errors: list[str] = []
@@ -37,7 +39,7 @@ class Browser:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._line.close()
+        self._open.close()
         self._process.terminate()
         self._process.wait(10)
 

@@ -3,6 +3,17 @@
 import time
 from multiprocessing.connection import Connection
 
+LIVE = {
+    **{"bytes_written": 4096, "elapsed_s": 1.0, "frames": 30, "missed": 0, "has_camera": True, "has_microphone": True},
+    **{"frame_age_s": 0.02, "sound_age_s": 0.02, "peak_db": -20.0, "rms_db": -40.0},
+    "sensors": [
+        {
+            **{"name": "amg8833", "model": "amg8833", "rate_hz": 10.0, "age_s": 0.1, "flag": "FRESH", "missed": 0},
+            **{"channel": "warmest", "value": 31.25, "unit": "degC", "spark": [30.0, None, 31.25, 31.0]},
+            "heat": [20.0 + k / 8 for k in range(64)],
+        }
+    ],
+}
 ARM_S = {"quick": 0.0, "slow": 30.0, "deaf": 0.0, "crash": 0.0}
 
 
@@ -17,7 +28,7 @@ def recorder(conn: Connection, kind: str) -> None:
     started = None
     while True:
         if started is not None:
-            conn.send(("snapshot", {"bytes_written": 4096, "elapsed_s": 1.0, "has_camera": True}))
+            conn.send(("snapshot", LIVE))
         if not conn.poll(0.02):
             continue
         try:

@@ -1,7 +1,6 @@
 """Several kits as one: begun together or not at all, fetched whole or not at all."""
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,45 +9,14 @@ import pytest
 
 pytest.importorskip("uvicorn")
 
-import uvicorn
 from fake_recorder import recorder
+from served import TOKEN, Running
 
 from firmware_host.errors import PortError, SessionError
 from recorder.gather import gather
 from recorder.group import Kit, each, fetch, start, statuses, stop
 from recorder.protocol import write_rows
-from recorder.serve.app import make_app
-from recorder.serve.guard import Access, own_names
-from recorder.serve.host import Host
-from recorder.serve.keeper import Keeper
-from recorder.serve.limits import LimitedProtocol
-from recorder.serve.server import Settings, listen
 from recorder.session import Device, Session, Stream, open_session
-
-TOKEN = "correct-horse-battery"
-
-
-class Running:
-    """A kit that serves on a port of its own, with a recorder that answers at once."""
-
-    def __init__(self, root: Path, name: str, kind: str = "quick") -> None:
-        root.mkdir()
-        self.keeper = Keeper(root, kind)  # type: ignore[arg-type]
-        line = listen(Settings(root, name, port=0))
-        app = make_app(self.keeper, Access(TOKEN, private=True), Host(root), kit=name, names=own_names())
-        config = uvicorn.Config(app, http=LimitedProtocol, ws="none", lifespan="off", log_level="error")
-        self.server = uvicorn.Server(config)
-        self.thread = threading.Thread(target=self.server.run, args=([line],), daemon=True)
-        self.thread.start()
-        deadline = time.monotonic() + 10
-        while not self.server.started:  # until then the port refuses
-            assert time.monotonic() < deadline
-        self.kit = Kit(name, f"127.0.0.1:{line.getsockname()[1]}", TOKEN)
-
-    def close(self) -> None:
-        self.server.should_exit = True
-        self.thread.join(10)
-        self.keeper.close()
 
 
 @pytest.fixture
