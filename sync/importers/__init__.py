@@ -30,7 +30,7 @@ def one_file(describe: Callable[[Path, str], Device]) -> Importer:
 
 
 IMPORTERS: dict[str, Importer] = {
-    "gopro": one_file(gopro.describe),
+    "gopro": gopro.read,
     "tobii": tobii.read,
     "neon": neon.read,
     "xdf": xdf.read,

@@ -98,7 +98,8 @@ def test_a_session_of_a_film_and_its_cut(cut, tmp_path):
     session_root = tmp_path / "s"
     device = add_file(session_root, KARMA, "gopro", name="head", link=True)
     add_file(session_root, cut, "media", name="desk")
-    assert [(s.kind, s.size) for s in device.streams] == [("video", (854, 480)), ("audio", None)]
+    assert [(s.kind, s.size) for s in device.streams[:2]] == [("video", (854, 480)), ("audio", None)]
+    assert {s.name for s in device.of_kind("series")} == {"gyroscope", "accelerometer", "exposure"}
     from recorder.session import open_session
 
     found = align(open_session(session_root), "head")
