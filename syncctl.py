@@ -25,6 +25,7 @@ COMMANDS = {
     "align": ("sync.cli:align", "Put every device of a session on one clock."),
     "offset": ("sync.cli:offset", "Offset and drift between two recordings, by their sound."),
     "tones": ("sync.cli:tones", "Find the start and end tones in a recording."),
+    "view": ("sync.cli:view", "Play a session in a browser, everything in step."),
     "build": ("ingest.cli:build", "Build a dataset from aligned sessions."),
     "train": ("models.cli:train", "Train a model on a dataset."),
     "evaluate": ("models.cli:evaluate", "Evaluate a trained run on held-out participants."),

@@ -1,4 +1,4 @@
-"""Commands of the third room: add, align, offset, tones, tone."""
+"""Commands of the third room: add, align, offset, tones, tone, view."""
 
 from __future__ import annotations
 
@@ -178,3 +178,33 @@ def align(directory: Path, reference: str | None, as_json: bool) -> None:
         lines.append(f"{m.source} -> {m.target}: {m.pieces[0].skew_ppm:+.2f} ppm, ± {sigma_ms:.2f} ms{true}")
     lines += [f"{g.file}: " + ", ".join(f"{n} {v}" for v, n in g.verdicts.items()) for g in alignment.gaze]
     emit(as_json, document, [*lines, f"wrote {directory / 'alignment.json'} and {directory / 'report.html'}"])
+
+
+@click.command()
+@click.argument("directory", metavar="SESSION", type=click.Path(path_type=Path))
+@click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="0 for any free one.")
+@click.option("--browser/--no-browser", default=True, show_default=True, help="Open the page in a browser.")
+def view(directory: Path, port: int, browser: bool) -> None:
+    """Play SESSION in a browser: pictures, sound, sensors, gaze and labels in step.
+
+    Straight from the session's files: nothing is encoded again and nothing is written. The page is served to this
+    machine alone; Ctrl-C ends it.
+
+    \b
+    Example:
+      syncctl view sessions/first
+    """
+    import webbrowser
+
+    from recorder.session import open_session
+    from recorder.terminal import note
+    from sync.view.content import opened
+    from sync.view.server import listen, serve
+
+    line = listen(port)
+    content = opened(open_session(directory))
+    url = f"http://127.0.0.1:{line.getsockname()[1]}/"
+    note(f"{directory} at {url} (Ctrl-C ends)")
+    if browser:
+        webbrowser.open(url)
+    serve(content, line)

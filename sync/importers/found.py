@@ -131,6 +131,16 @@ def read_series(session: Session, device: Device, stream: Stream) -> Series:
     return Series(table["t_ns"][order], x, np.ones(len(x), bool), channels, device.clock)
 
 
+def read_channels(session: Session, device: Device, stream: Stream) -> list[tuple[str, str]]:
+    """Name and unit of each channel of a stream of kind `SERIES`.
+
+    Raises:
+        SessionError: the table is missing or damaged.
+    """
+    table = _loaded(session.path(place(device.name, stream.name)), ("channels", "units"))
+    return [(str(n), str(u)) for n, u in zip(table["channels"], table["units"], strict=True)]
+
+
 def read_events(session: Session, device: Device, stream: Stream) -> list[Event]:
     """The events of a stream of kind `EVENTS`.
 

@@ -1,0 +1,345 @@
+"""What a session has to show, and when: the document that the page is built from, and the bodies it asks for."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from firmware_host.clockmap import ClockMap
+from firmware_host.errors import EvidenceError, SessionError, SyncctlError
+from recorder import demux
+from recorder.series import Series
+from recorder.session import Device, Session, Stream
+from sync import alignment
+from sync.alignment import Alignment
+from sync.gaze import read_gaze
+from sync.importers.found import EVENTS, SERIES, read_channels, read_events
+from sync.view import mp4
+from sync.view.blocks import Packets, tracks
+from sync.view.curves import channels_of, columns, series_of
+from sync.view.timeline import SECOND_NS, Timeline
+
+THERMAL = 64
+"""Pixels of the thermal image; a stream with as many columns is one."""
+SOUND_KNOT_S = 0.5
+"""So often a sound's time is looked up; lines between, where they fit, take the place of most."""
+
+
+@dataclass(frozen=True)
+class Body:
+    """Bytes that a player asks for: a head of ours, then a file of the session as it is."""
+
+    head: bytes
+    path: Path
+    media_type: str
+
+    @property
+    def size(self) -> int:
+        return len(self.head) + self.path.stat().st_size
+
+
+@dataclass
+class Content:
+    """A session, opened for looking at.
+
+    Attributes:
+        document: what the page is told (JSON).
+        bodies: number -> what is played.
+    """
+
+    session: Session
+    timeline: Timeline
+    document: dict[str, Any]
+    bodies: list[Body] = field(default_factory=list)
+    _curves: list[tuple[Device, str]] = field(default_factory=list)
+    _gazes: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+    _series: dict[str, dict[str, Series]] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+
+    def curve(self, number: int, from_s: float, to_s: float, count: int) -> dict[str, Any]:
+        """A series thinned to `count` columns; see `sync.view.curves.columns`."""
+        found = self._samples(number)
+        if found is None:
+            return {"low": [], "high": [], "ranges": []}
+        return columns(self.timeline.page_s(found.clock, found.t_ns), found.x, from_s, to_s, count)
+
+    def heat(self, number: int) -> bytes:
+        """A thermal series as `_packed` numbers: pictures of 64 pixels in degC."""
+        found = self._samples(number)
+        if found is None or found.x.shape[1] != THERMAL:
+            return _packed(np.zeros(0), np.zeros((0, THERMAL)))
+        return _packed(self.timeline.page_s(found.clock, found.t_ns), found.x)
+
+    def gaze(self, number: int) -> bytes:
+        """Gaze as `_packed` numbers: x and y in pixels of the picture it is drawn on, NaN where it is missing."""
+        return _packed(*self._gazes[number])
+
+    def _samples(self, number: int) -> Series | None:
+        device, stream = self._curves[number]
+        with self._lock:  # a kit's file is decoded once, for all of its sensors
+            if device.name not in self._series:
+                try:
+                    self._series[device.name] = series_of(self.session, device)
+                except SyncctlError:
+                    self._series[device.name] = {}
+        return self._series[device.name].get(stream)
+
+
+def _packed(t_s: np.ndarray, x: np.ndarray) -> bytes:
+    """Numbers for the page, little-endian: N and a 0 (uint32), N times (float64, s of the page), N rows (float32)."""
+    return np.array([len(t_s), 0], "<u4").tobytes() + t_s.astype("<f8").tobytes() + x.astype("<f4").tobytes()
+
+
+def opened(session: Session) -> Content:
+    """Open a session: reads the tables of its files, and no picture and no sound.
+
+    Raises:
+        SessionError: it has no devices.
+    """
+    if not session.devices:
+        raise SessionError(f"{session.root} has no devices; record one, or add one with `syncctl add`")
+    aligned, warnings = _alignment(session)
+    maps = {d.clock: _map(aligned, d.clock) for d in session.devices}
+    begins = {c: min(s.t0_ns for d in session.devices if d.clock == c for s in d.streams) for c in maps}
+    if aligned is not None:
+        lost = sorted(c for c, m in maps.items() if m is None)
+        warnings += [f"{c} is not aligned: it begins at 0 here, whenever it began." for c in lost]
+    content = Content(session, Timeline(maps, begins), {})
+    document: dict[str, Any] = {
+        "id": session.id,
+        "facts": [v for v in (session.activity, ", ".join(session.participants), session.place) if v],
+        "aligned": None if aligned is None else _aligned(aligned),
+        "videos": [],
+        "sounds": [],
+        "curves": [],
+        "heat": [],
+    }
+    for device in session.devices:
+        try:
+            _add_device(content, document, device)
+        except SyncctlError as error:
+            warnings.append(f"{device.name} cannot be shown: {error}")
+    _add_carried_gaze(content, document, aligned, warnings)
+    document["labels"] = list(_labels(content, aligned, warnings))
+    document["warnings"] = warnings
+    document["duration_s"] = _end_s(document)
+    content.document = document
+    return content
+
+
+def _alignment(session: Session) -> tuple[Alignment | None, list[str]]:
+    if not (session.root / alignment.FILE).is_file():
+        why = f"Not aligned yet: every clock begins at 0 here. Run `syncctl align {session.root}`."
+        return None, [why] if len({d.clock for d in session.devices}) > 1 else []
+    try:
+        found = alignment.load(session.root)
+    except SessionError as error:
+        return None, [f"{error}; every clock begins at 0 here."]
+    return found, list(found.warnings)
+
+
+def _map(aligned: Alignment | None, clock: str) -> ClockMap | None:
+    try:
+        return aligned.to_reference(clock) if aligned is not None else None
+    except EvidenceError:
+        return None
+
+
+def _aligned(aligned: Alignment) -> dict[str, Any]:
+    sigma_ns = max((p.sigma_ns for m in aligned.maps for p in m.pieces), default=0.0)
+    return {"reference": aligned.reference, "sigma_ms": round(sigma_ns * 1e-6, 3)}
+
+
+def _add_device(content: Content, document: dict[str, Any], device: Device) -> None:
+    packets: dict[str, Packets] = {}
+    path = content.session.path(device.file)
+    if device.kind == "kit" and path.is_file():
+        packets = tracks(path, frozenset({"camera", "microphone"}))
+    for stream in device.of_kind("video")[:1]:
+        document["videos"].append(_video(content, device, stream, packets))
+    for stream in device.of_kind("audio")[:1]:
+        document["sounds"].append(_sound(content, device, stream, packets))
+    for stream in (*device.of_kind("sensor"), *device.of_kind(SERIES)):
+        _add_curve(content, document, device, stream)
+    if device.gaze:
+        gaze = read_gaze(content.session.path(device.gaze))
+        _draw_gaze(content, document, device, content.timeline.page_s(device.clock, gaze.t_ns), gaze.xy_px)
+
+
+def _video(content: Content, device: Device, stream: Stream, packets: dict[str, Packets]) -> dict[str, Any]:
+    path, timeline = content.session.path(device.file), content.timeline
+    t_ns = demux.frame_times_ns(content.session, device)
+    if device.kind == "kit":
+        if "camera" not in packets:
+            raise SessionError(f"{path} has no pictures")
+        n = min(len(t_ns), len(packets["camera"].size))
+        t_ns = t_ns[:n]
+        page_ns = timeline.page_ns(device.clock, t_ns)
+        shown_ns = page_ns - page_ns[:1]
+        head = mp4.video_head(_first(packets["camera"], n), shown_ns, stream.size or (0, 0), path.stat().st_size)
+        content.bodies.append(Body(head, path, "video/mp4"))
+        element_s = shown_ns / SECOND_NS
+    else:
+        content.bodies.append(Body(b"", path, _media_type(path)))
+        element_s = demux.container_frame_times_ns(path)[: len(t_ns)] / SECOND_NS
+    if not len(t_ns):
+        raise SessionError(f"{path} holds no pictures")
+    page_s = timeline.page_s(device.clock, t_ns)
+    frame_s = float(np.median(np.diff(page_s))) if len(page_s) > 1 else 1 / max(stream.rate_hz, 1)
+    return {
+        "body": len(content.bodies) - 1,
+        "device": device.name,
+        "what": _what(device),
+        "clock": device.clock,
+        "aligned": timeline.aligned(device.clock),
+        "size": list(stream.size or (16, 9)),
+        "begin_s": round(float(page_s[0]), 6),
+        "end_s": round(float(page_s[-1]) + frame_s, 6),
+        "frame_s": round(frame_s, 6),
+        "knots": timeline.knots(device.clock, t_ns, element_s),
+        "gaze": [],
+    }
+
+
+def _sound(content: Content, device: Device, stream: Stream, packets: dict[str, Packets]) -> dict[str, Any]:
+    path = content.session.path(device.file)
+    nominal, begun_ns = stream.rate_hz, stream.t0_ns
+    if device.kind == "kit":
+        if "microphone" not in packets:
+            raise SessionError(f"{path} has no sound")
+        found, block = packets["microphone"], mp4.block_of(packets["microphone"])
+        content.bodies.append(Body(mp4.sound_head(found, block, path.stat().st_size), path, "audio/mp4"))
+        long_s, nominal = len(found.size) * block / found.rate_hz, found.rate_hz
+    else:
+        content.bodies.append(Body(b"", path, _media_type(path)))
+        long_s = _length_s(path)
+    element_s = np.append(np.arange(0, long_s, SOUND_KNOT_S), long_s)
+    if device.kind == "kit":
+        t_ns = begun_ns + np.rint(element_s * (nominal / stream.rate_hz) * SECOND_NS).astype(np.int64)
+    else:
+        t_ns = np.rint(element_s * SECOND_NS).astype(np.int64)
+    page_s = content.timeline.page_s(device.clock, t_ns)
+    return {
+        "body": len(content.bodies) - 1,
+        "device": device.name,
+        "aligned": content.timeline.aligned(device.clock),
+        "begin_s": round(float(page_s[0]), 6),
+        "end_s": round(float(page_s[-1]), 6),
+        "knots": content.timeline.knots(device.clock, t_ns, element_s),
+    }
+
+
+def _length_s(path: Path) -> float:
+    """How long a media file says it is."""
+    with demux.opened(path) as container:
+        return (container.duration or 0) / 1e6
+
+
+def _first(packets: Packets, n: int) -> Packets:
+    return Packets(
+        packets.codec, packets.private, packets.rate_hz, packets.offset[:n], packets.size[:n], packets.key[:n]
+    )
+
+
+def _add_curve(content: Content, document: dict[str, Any], device: Device, stream: Stream) -> None:
+    channels = channels_of(stream) if stream.kind == "sensor" else read_channels(content.session, device, stream)
+    number = len(content._curves)
+    content._curves.append((device, stream.name))
+    if stream.kind == "sensor" and len(channels) * stream.rows_per_tick == THERMAL:
+        document["heat"].append({"curve": number, "device": device.name, "stream": stream.name})
+        return
+    document["curves"].append(
+        {
+            "curve": number,
+            "device": device.name,
+            "stream": stream.name,
+            "aligned": content.timeline.aligned(device.clock),
+            "channels": [{"name": n, "unit": u} for n, u in channels],
+        }
+    )
+
+
+def _draw_gaze(
+    content: Content, document: dict[str, Any], device: Device, t_s: np.ndarray, xy: np.ndarray, note: str = ""
+) -> None:
+    """Say that there is gaze to draw on a device's picture."""
+    for video in document["videos"]:
+        if video["device"] == device.name:
+            video["gaze"].append({"gaze": len(content._gazes), "note": note})
+            content._gazes.append((t_s, xy))
+
+
+def _add_carried_gaze(
+    content: Content, document: dict[str, Any], aligned: Alignment | None, warnings: list[str]
+) -> None:
+    """Gaze of an eye tracker on another camera, as `syncctl align` wrote it."""
+    for found in aligned.gaze if aligned is not None else ():
+        try:
+            target = content.session.device(found.target)
+            gaze = read_gaze(content.session.path(found.file))
+        except SyncctlError as error:
+            warnings.append(f"gaze of {found.source} on {found.target} cannot be shown: {error}")
+            continue
+        t_s = content.timeline.page_s(target.clock, gaze.t_ns)
+        _draw_gaze(content, document, target, t_s, gaze.xy_px, f"carried over from {found.source}")
+
+
+def _labels(content: Content, aligned: Alignment | None, warnings: list[str]) -> Iterator[dict[str, Any]]:
+    """Tiers of intervals: the session's labels, and the events that imported devices noted."""
+    session, timeline = content.session, content.timeline
+    kits = [d for d in session.devices if d.kind == "kit"]
+    clock = aligned.reference if aligned is not None else (kits or session.devices)[0].clock
+    tiers: dict[str, list[dict[str, Any]]] = {}
+    for path in sorted((session.root / "labels").glob("*.csv")):
+        try:
+            for row in _rows(path):
+                ends_s = timeline.page_s(clock, np.array([int(row["t0_ns"]), int(row["t1_ns"])]))
+                tiers.setdefault(row["tier"], []).append(_interval(ends_s, row["value"], row["actor"]))
+        except (SessionError, ValueError, KeyError, TypeError, OverflowError) as error:
+            warnings.append(f"{path.name} cannot be shown: {error}")
+    for device, stream in session.streams(EVENTS):
+        try:
+            for event in read_events(session, device, stream):
+                until_ns = event.t_ns if event.until_ns is None else event.until_ns
+                ends_s = timeline.page_s(device.clock, np.array([event.t_ns, until_ns]))
+                tiers.setdefault(f"{device.name} {stream.name}", []).append(_interval(ends_s, event.value, None))
+        except SessionError as error:
+            warnings.append(str(error))
+    for tier, intervals in tiers.items():
+        yield {"tier": tier, "intervals": sorted(intervals, key=lambda i: (i["begin_s"], i["end_s"]))}
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+    except (OSError, ValueError, csv.Error) as error:
+        raise SessionError(str(error)) from error
+
+
+def _interval(ends_s: np.ndarray, value: str, actor: str | None) -> dict[str, Any]:
+    begin, end = (round(float(t), 6) for t in ends_s)
+    return {"begin_s": begin, "end_s": max(begin, end), "value": value, "actor": actor or None}
+
+
+def _end_s(document: dict[str, Any]) -> float:
+    ends = [m["end_s"] for kind in ("videos", "sounds") for m in document[kind]]
+    return round(max([1.0, *ends]), 6)
+
+
+def _what(device: Device) -> str:
+    words = {"ego": "head camera", "third": "room camera", "eye": "eye tracker", "body": "body"}
+    who = f" of {device.wearer}" if device.wearer else ""
+    return f"{words.get(device.role, device.kind)}{who}"
+
+
+def _media_type(path: Path) -> str:
+    kinds = {".mov": "video/mp4", ".m4a": "audio/mp4", ".wav": "audio/wav", ".mp3": "audio/mpeg", ".webm": "video/webm"}
+    kinds |= {".mp4": "video/mp4", ".flac": "audio/flac", ".ogg": "audio/ogg", ".mkv": "video/x-matroska"}
+    return kinds.get(path.suffix.lower(), "application/octet-stream")

@@ -1,0 +1,100 @@
+"""Series as a screen can show them: for each column of pixels the least and the greatest value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from firmware_host.driver import scaled
+from firmware_host.sensors import SENSORS
+from recorder.demux import fresh_ticks, read_rows
+from recorder.series import Series
+from recorder.session import Device, Session, Stream
+from sync.importers.found import SERIES, read_series
+
+SECOND_NS, TICK_HZ = 1_000_000_000, 60
+DIGITS = 7
+
+
+def channels_of(stream: Stream) -> list[tuple[str, str]]:
+    """Name and unit of each column of a sensor's series, without reading it."""
+    spec = SENSORS.get(stream.model or "")
+    known = spec.si_channels(stream.name.removeprefix(f"{stream.sensor}.")) if spec else stream.channels
+    return [(c.name, c.unit) for c in known]
+
+
+def series_of(session: Session, device: Device) -> dict[str, Series]:
+    """Every sensor stream and imported series of a device, in SI units, by name; what cannot be read is absent.
+
+    Raises:
+        SessionError: the device's file cannot be read at all.
+    """
+    found = {s.name: read_series(session, device, s) for s in device.of_kind(SERIES)}
+    sensors = device.of_kind("sensor")
+    timing = {s.sensor: s.name for s in device.of_kind("timing")}
+    if not sensors:
+        return found
+    rows = read_rows(session.path(device.file), {s.name for s in sensors} | set(timing.values()))
+    for stream in sensors:
+        when = rows.get(timing.get(stream.sensor, ""))
+        if when is not None and stream.name in rows:
+            found[stream.name] = _measured(device, stream, rows[stream.name], when)
+    return found
+
+
+def _measured(device: Device, stream: Stream, rows: np.ndarray, timing: np.ndarray) -> Series:
+    """The new samples among rows on the tick grid; those of several rows a tick side by side."""
+    each = stream.rows_per_tick
+    ticks = min(len(timing), len(rows) // each)
+    fresh = fresh_ticks(timing[:ticks])
+    t_ns = stream.t0_ns + fresh * SECOND_NS // TICK_HZ + timing[fresh, 0].astype(np.int64) * 1000
+    counts = rows[: ticks * each].reshape(ticks, -1)[fresh].reshape(len(fresh) * each, -1)
+    spec = SENSORS.get(stream.model or "")
+    track = stream.name.removeprefix(f"{stream.sensor}.")
+    si = spec.to_si(track, counts, device.settings.get(stream.sensor or "", {})) if spec else None
+    x = np.asarray(scaled(stream.track(), counts) if si is None else si, np.float32).reshape(len(fresh), -1)
+    names = tuple(str(k) for k in range(x.shape[1]))
+    return Series(t_ns, x, np.ones(len(fresh), bool), names, device.clock)
+
+
+def columns(t_s: np.ndarray, x: np.ndarray, from_s: float, to_s: float, count: int) -> dict[str, Any]:
+    """Least and greatest values in `count` columns of equal time.
+
+    Args:
+        t_s: (N,) float64, ascending, s of the page.
+        x: (N, C).
+
+    Returns:
+        ``low`` and ``high``: for each of C channels `count` numbers, None where no sample falls; ``ranges``: for each
+        the least and the greatest of the whole series, None where it has no finite value.
+    """
+    edges = np.searchsorted(t_s, np.linspace(from_s, to_s, count + 1))
+    found = [_extremes(channel, edges) for channel in x.T]
+    return {
+        "low": [_listed(low) for low, _ in found],
+        "high": [_listed(high) for _, high in found],
+        "ranges": [_range(channel) for channel in x.T],
+    }
+
+
+def _range(channel: np.ndarray) -> list[float] | None:
+    finite = channel[np.isfinite(channel)]
+    return [float(finite.min()), float(finite.max())] if len(finite) else None
+
+
+def _extremes(channel: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Least and greatest of each stretch between edges, NaN for an empty one; NaN samples count as none."""
+    starts, stops = edges[:-1], edges[1:]
+    has = stops > starts
+    low, high = np.full(len(starts), np.nan), np.full(len(starts), np.nan)
+    if has.any():
+        # The stretches that are not empty follow one another, so each ends where the next begins.
+        part = channel[: stops[has][-1]].astype(np.float64)
+        low[has] = np.fmin.reduceat(part, starts[has])
+        high[has] = np.fmax.reduceat(part, starts[has])
+    return low, high
+
+
+def _listed(values: np.ndarray) -> list[float | None]:
+    return [float(f"{v:.{DIGITS}g}") if np.isfinite(v) else None for v in values.tolist()]
