@@ -23,7 +23,7 @@ CONNECTIONS = 200
 class ServedKit:
     """`syncctl serve --simulate` with its sessions in a folder."""
 
-    def __init__(self, folder: Path, size: str) -> None:
+    def __init__(self, folder: Path, size: str, name: str = "kit-01") -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "token").write_text(TOKEN)
         self.sessions = folder / "sessions"
@@ -32,6 +32,8 @@ class ServedKit:
             "serve",
             self.sessions,
             "--simulate",
+            "--name",
+            name,
             "--size",
             size,
             "--port",
