@@ -33,6 +33,8 @@ MIN_OVER_BACKGROUND = 10.0
 MIN_OVER_RUNNER_UP = 1.5
 ECHO_S = 0.06
 """Peaks this near may be reflections of the same tone and are no rivals."""
+FIRST_SHARE, FIRST_OVER_NOISE = 0.5, 8.0
+"""The direct sound has at least this share of the highest peak; the side lobes of the tone have a quarter."""
 SIGMA_FLOOR_NS = 40e3
 """What early reflections, and a clock 50 ppm off the speaker's, move the peak even without noise."""
 CENTRE_S = {"start": 0.731, "end": 0.269}
@@ -93,7 +95,7 @@ def match(source: Recording, target: Recording) -> Pairing:
         EvidenceError: a recording without tones, or tones that do not belong together.
     """
     found = [find(r.heard()) for r in (source, target)]
-    pairs = _paired(found[0], found[1], source.clock, target.clock)
+    pairs = paired(found[0], found[1], source.clock, target.clock)
     (a0, b0), (a1, b1) = pairs[0], pairs[-1]
     skew = (b1.t_ns - b0.t_ns) / (a1.t_ns - a0.t_ns) - 1 if len(pairs) > 1 else 0.0
     skew = skew if abs(skew) <= MAX_SKEW_PPM * 1e-6 else 0.0
@@ -108,13 +110,7 @@ def match(source: Recording, target: Recording) -> Pairing:
 
 
 def _match(source: Recording, target: Recording, a: Tone, b: Tone, skew: float) -> Match:
-    travel = [_travel_ns(r.tone_distance_m or 0.0) for r in (source, target)]
-    shared: dict[str, float] = {}
-    for recording, sign in ((source, -1.0), (target, 1.0)):
-        shared[f"distance of {recording.clock} to the speaker"] = sign * _travel_ns(_noted_m(recording))
-        if recording.wearer:
-            place = f"place of {recording.wearer} at the {a.kind} tone"
-            shared[place] = shared.get(place, 0.0) + sign * _travel_ns(REPEAT_M)
+    travel = [travel_ns(r.tone_distance_m or 0.0) for r in (source, target)]
     t_ns = a.t_ns - round(travel[0])
     stretch_ns = skew * CENTRE_S[a.kind] * 1e9
     return Match(
@@ -125,8 +121,19 @@ def _match(source: Recording, target: Recording, a: Tone, b: Tone, skew: float) 
         offset_ns=b.t_ns - round(travel[1] + stretch_ns) - t_ns,
         sigma_ns=float(np.hypot(a.sigma_ns, b.sigma_ns)),
         score=min(a.score, b.score),
-        shared=tuple((name, error) for name, error in shared.items() if error),
+        shared=path_errors(source, target, a.kind),
     )
+
+
+def path_errors(source: Recording, target: Recording, kind: str) -> tuple[tuple[str, float], ...]:
+    """What the ways from the speaker may be off, as `Match.shared` wants it: name and signed ns."""
+    shared: dict[str, float] = {}
+    for recording, sign in ((source, -1.0), (target, 1.0)):
+        shared[f"distance of {recording.clock} to the speaker"] = sign * travel_ns(_noted_m(recording))
+        if recording.wearer:
+            place = f"place of {recording.wearer} at the {kind} tone"
+            shared[place] = shared.get(place, 0.0) + sign * travel_ns(REPEAT_M)
+    return tuple((name, error) for name, error in shared.items() if error)
 
 
 def _noted_m(recording: Recording) -> float:
@@ -135,11 +142,12 @@ def _noted_m(recording: Recording) -> float:
     return NOTED_WORN_M if recording.wearer else NOTED_FIXED_M
 
 
-def _travel_ns(distance_m: float) -> float:
+def travel_ns(distance_m: float) -> float:
+    """How long sound takes for a distance in metres, ns."""
     return distance_m / SPEED_OF_SOUND_M_S * 1e9
 
 
-def _paired(source: tuple[Tone, ...], target: tuple[Tone, ...], name: str, other: str) -> list[tuple[Tone, Tone]]:
+def paired(source: tuple[Tone, ...], target: tuple[Tone, ...], name: str, other: str) -> list[tuple[Tone, Tone]]:
     """The pairs of tones that one offset explains; refused where two offsets explain as many."""
     options = [_explained(source, target, a, b) for a in source for b in target if a.kind == b.kind]
     if not options:
@@ -198,9 +206,9 @@ def _candidates(work: Wave) -> Iterator[Tone]:
         for kind in KINDS:
             score = fft.irfft(spectrum * spectra[kind], BLOCK)[: len(seen)] / seen
             for place in _peaks(score, work.rate_hz):
-                at = peak(score, place)
+                at = peak(score * np.sign(score[place]), place)
                 t_ns = int(work.times_ns(np.array([start + at]))[0])
-                value = float(min(score[place], 1.0))
+                value = float(min(abs(score[place]), 1.0))
                 random_ns = 1e9 * noise_level(score) / (2 * np.pi * EFFECTIVE_HZ * value)
                 yield Tone(kind, t_ns, float(np.hypot(SIGMA_FLOOR_NS, random_ns)), value)
 
@@ -213,17 +221,28 @@ def _whitened(x: np.ndarray) -> np.ndarray:
 
 
 def _peaks(score: np.ndarray, rate_hz: float) -> list[int]:
-    """Samples that stand out against the block and against their own second."""
+    """Samples that stand out against the block and against their own second; a microphone may be wired either way."""
     echo, around = round(ECHO_S * rate_hz), round(TONE_S * rate_hz)
-    needed = max(MIN_SCORE, MIN_OVER_BACKGROUND * noise_level(score))
+    height = np.abs(score)
+    noise = noise_level(score)
+    needed = max(MIN_SCORE, MIN_OVER_BACKGROUND * noise)
     found: list[int] = []
-    rest = score.copy()
+    rest = height.copy()
     while True:
         place = int(np.argmax(rest))
         if rest[place] < needed:
             return found
         low, high = max(place - around, 0), place + around
-        rivals = np.abs(np.concatenate([score[low : max(place - echo, 0)], score[place + echo : high]]))
-        if rivals.size == 0 or score[place] > MIN_OVER_RUNNER_UP * rivals.max():
-            found.append(place)
+        rivals = np.concatenate([height[low : max(place - echo, 0)], height[place + echo : high]])
+        if rivals.size == 0 or height[place] > MIN_OVER_RUNNER_UP * rivals.max():
+            found.append(
+                _first_arrival(height, place, max(FIRST_SHARE * height[place], FIRST_OVER_NOISE * noise), echo)
+            )
         rest[low:high] = 0.0
+
+
+def _first_arrival(height: np.ndarray, place: int, needed: float, echo: int) -> int:
+    """The first of the peaks near the highest: two reflections that meet are louder than the direct sound."""
+    near = height[max(place - echo // 2, 1) - 1 : place + 1]
+    peaks = np.flatnonzero((near[1:-1] >= needed) & (near[1:-1] >= near[:-2]) & (near[1:-1] >= near[2:])) + 1
+    return place - (len(near) - 1) + int(peaks[0]) if len(peaks) else place

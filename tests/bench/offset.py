@@ -100,33 +100,37 @@ def _ours(reference: Path, other: Path, apart_m: float) -> dict[str, Any]:
 
 
 def measured(command: list[str], limit_s: float) -> dict[str, Any]:
-    """What a command printed, and its CPU seconds, wall seconds and peak memory."""
+    """What a command printed, and its CPU seconds, wall seconds and peak memory in MB.
+
+    The peak is read from the child's own status as it runs: `ru_maxrss` would count what this process was at the fork.
+    """
     begun = time.monotonic()
+    mb = 0.0
     with tempfile.TemporaryFile() as out:
         child = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL)
         while True:
+            mb = max(mb, _peak_mb(child.pid))
             pid, _, used = os.wait4(child.pid, os.WNOHANG)
             if pid:
                 break
             if time.monotonic() - begun > limit_s:
                 child.kill()
                 _, _, used = os.wait4(child.pid, 0)
-                return {
-                    "out": "",
-                    "verdict": "too slow",
-                    "cpu_s": used.ru_utime + used.ru_stime,
-                    "mb": used.ru_maxrss / 1024,
-                }
+                return {"out": "", "verdict": "too slow", "cpu_s": used.ru_utime + used.ru_stime, "mb": round(mb)}
             time.sleep(0.02)
         child.returncode = 0
         out.seek(0)
         text = out.read().decode(errors="replace")
-    return {
-        "out": text,
-        "cpu_s": round(used.ru_utime + used.ru_stime, 2),
-        "wall_s": round(time.monotonic() - begun, 2),
-        "mb": round(used.ru_maxrss / 1024),
-    }
+    wall_s = time.monotonic() - begun
+    return {"out": text, "cpu_s": round(used.ru_utime + used.ru_stime, 2), "wall_s": round(wall_s, 2), "mb": round(mb)}
+
+
+def _peak_mb(pid: int) -> float:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0.0
+    return next((float(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM")), 0.0)
 
 
 def _row(tool: str, case: Case, truth: Truth, duration_s: float, found: dict[str, Any]) -> dict[str, Any]:

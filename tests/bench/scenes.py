@@ -200,13 +200,34 @@ def _response(rng: np.random.Generator, source: np.ndarray, microphone: np.ndarr
     return h + 0.02 * direct * tail
 
 
-def _microphone(x: np.ndarray, snr_db: float, loud: int, rng: np.random.Generator) -> np.ndarray:
-    """Equaliser, and a noise of its own below the `loud`-th percentile of its seconds; level."""
-    low = signal.butter(2, rng.uniform(70, 200), "high", fs=RATE, output="sos")
+def equalised(x: np.ndarray, rng: np.random.Generator, low_hz: tuple[float, float] = (70, 200)) -> np.ndarray:
+    """Through a cheap microphone or speaker: both ends of the band cut, and a resonance or a hole in the middle."""
+    low = signal.butter(2, rng.uniform(*low_hz), "high", fs=RATE, output="sos")
     high = signal.butter(1, rng.uniform(4500, 7500), fs=RATE, output="sos")
     x = signal.sosfilt(high, signal.sosfilt(low, x))
     b, a = signal.iirpeak(rng.uniform(800, 4000), rng.uniform(1, 4), fs=RATE)
-    x = x + rng.uniform(-0.4, 1.0) * signal.lfilter(b, a, x)
+    return np.asarray(x + rng.uniform(-0.4, 1.0) * signal.lfilter(b, a, x))
+
+
+def still(track: np.ndarray, place: np.ndarray, ear: np.ndarray, room: str, rng: np.random.Generator) -> np.ndarray:
+    """What is heard at `ear` of a track (sample 0 at time 0) that sounds at `place`."""
+    way_m = float(np.linalg.norm(place - ear))
+    at = np.arange(len(track)) - way_m / SOUND_M_S * RATE
+    x = ndimage.map_coordinates(track, [at], order=3, mode="constant") / max(way_m, 0.3)
+    return x if room == "dry" else signal.oaconvolve(x, _response(rng, place, ear))[: len(x)]
+
+
+def backgrounds(rng: np.random.Generator, n: int, kind: str) -> list[np.ndarray]:
+    """What sounds in a room: ``speech``, ``music``, ``home``, or ``noise``, which is nothing but the microphones' own."""
+    if kind == "speech":
+        return _talk(rng, n, 2)
+    makers = {"music": [_music], "home": [_home, _home], "noise": []}[kind]
+    return [make(rng, n) for make in makers]
+
+
+def _microphone(x: np.ndarray, snr_db: float, loud: int, rng: np.random.Generator) -> np.ndarray:
+    """Equaliser, and a noise of its own below the `loud`-th percentile of its seconds; level."""
+    x = equalised(x, rng)
     block = x[: len(x) // RATE * RATE].reshape(-1, RATE)
     level = float(np.sqrt(np.percentile(np.mean(block**2, axis=1), loud)))
     noise = signal.lfilter([1.0], [1.0, -rng.uniform(0.5, 0.9)], rng.standard_normal(len(x)).astype(np.float32))

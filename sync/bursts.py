@@ -1,0 +1,234 @@
+"""Plain sine bursts, as many kits play them: found by their steadiness, timed by their edges.
+
+A sine burst is a poor mark. Its correlation with itself is a hill as long as the burst, with a peak each period, so a
+matched filter is wrong by tens of milliseconds in a room. What is sharp is its edges: in a band of a few hundred hertz
+the sine is there, or it is not. So a burst is found where one frequency, and little else, stands for the known time
+with quiet on both sides; the first step up and the first step down are then its times, and their mean is not moved by a
+fade in and out. Two recordings are compared once more by the phases of all that sounded *around* the burst, which needs
+no good tone at all; where that says nothing either, and the edges are not sure, there is no answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import fft, ndimage
+
+from firmware_host.errors import ConfigError, EvidenceError
+from recorder.series import Sound
+from sync import phat
+from sync.alignment import Match, Pairing, Recording
+from sync.onsets import Line
+from sync.tones import BLOCK, Tone, paired, path_errors, travel_ns
+from sync.waveform import Wave, noise_level, working
+
+HALF_BAND_HZ, MAX_HALF_BAND = 500.0, 0.5
+"""The band around the sine, and its largest share of the sine's frequency."""
+BASE_SIZE = 2**14
+"""Samples of a block once the sine's band is moved to zero: about 2,000 a second."""
+TURN_S = 0.02
+"""A sine still turns as it did after this time; noise of that band does not."""
+MAX_DETUNE = 0.01
+MIN_PURE, MAX_BESIDE, MIN_QUARTER = 0.45, 0.25, 0.35
+"""Of the band's energy in the burst, what turns evenly; of that power, what is there beside it and in its weakest
+quarter."""
+GUARD = 0.25
+"""Quiet time that is wanted before and after the burst, over its length."""
+EDGE_S, FIRST_STEP, REACH_S = 0.01, 0.5, 0.06
+MAX_MISFIT_S = 0.02
+EDGE_FLOOR_NS = 0.4e6
+MAX_SIGMA_NS = 1.5e6
+"""Edges less sure than this are no answer: the promise is 3 ms."""
+AROUND_LENGTH = 2**16
+AROUND_SIGMA_NS = 5e4
+AGREES_SIGMAS = 4.0
+KINDS = ("sine",)
+
+
+@dataclass(frozen=True)
+class Sine:
+    """A burst to look for: `hz` in hertz, for `length_s` seconds.
+
+    Raises:
+        ConfigError: it would not be heard, or is too short to be told from anything else.
+    """
+
+    hz: float
+    length_s: float
+
+    def __post_init__(self) -> None:
+        if not (200 <= self.hz <= 7000 and 0.1 <= self.length_s <= 3):
+            raise ConfigError(
+                f"a sine burst of {self.hz:g} Hz and {self.length_s:g} s cannot be found; take 200 to 7000 Hz and "
+                "0.1 to 3 s"
+            )
+
+
+def find(sound: Sound | Wave, sine: Sine) -> tuple[Tone, ...]:
+    """Every such burst in a sound, by time: when its first sample, and half of its fade, is heard.
+
+    Raises:
+        EvidenceError: the sound is silent, or holds no such burst.
+    """
+    work = working(sound)
+    kept: list[Tone] = []
+    for burst in sorted(_candidates(work, sine), key=lambda b: -b.score):
+        if all(abs(burst.t_ns - k.t_ns) > 0.5e9 * sine.length_s for k in kept):
+            kept.append(burst)
+    if not kept:
+        raise EvidenceError(
+            f"no burst of {sine.hz:g} Hz and {sine.length_s:g} s in the sound of {sound.clock}; check both figures, or "
+            "compare the recordings by all of their sound"
+        )
+    return tuple(sorted(kept, key=lambda k: k.t_ns))
+
+
+def match(source: Recording, target: Recording, sine: Sine) -> Pairing:
+    """Pair the bursts of two recordings.
+
+    Raises:
+        EvidenceError: a recording without bursts, bursts that do not belong together, or none whose time is sure.
+    """
+    sounds = [working(r.heard()) for r in (source, target)]
+    found = [find(s, sine) for s in sounds]
+    pairs = paired(found[0], found[1], source.clock, target.clock)
+    told = [_told(sounds[0], sounds[1], a, b, sine) for a, b in pairs]
+    travel = [round(travel_ns(r.tone_distance_m or 0.0)) for r in (source, target)]
+    matches = tuple(
+        Match(
+            method="tones",
+            source=source.clock,
+            target=target.clock,
+            t_ns=a.t_ns - travel[0],
+            offset_ns=offset_ns - travel[1] + travel[0],
+            sigma_ns=sigma_ns,
+            score=min(a.score, b.score),
+            shared=path_errors(source, target, "sine"),
+        )
+        for (a, b), (offset_ns, sigma_ns) in zip(pairs, told, strict=True)
+        if sigma_ns <= MAX_SIGMA_NS
+    )
+    if not matches:
+        raise EvidenceError(
+            f"the bursts of {source.clock} and {target.clock} have no sharp edge, and nothing around them sounds "
+            "alike; compare the recordings by all of their sound"
+        )
+    note = "" if len(matches) > 1 else "only one common tone, so the drift is not measured"
+    evidence: dict[str, float] = {
+        "tones_source": len(found[0]),
+        "tones_target": len(found[1]),
+        "tones_paired": len(pairs),
+        "tones_sure": len(matches),
+    }
+    return Pairing("tones", source.clock, target.clock, "ok", note, matches, evidence)
+
+
+def _told(source: Wave, target: Wave, a: Tone, b: Tone, sine: Sine) -> tuple[int, float]:
+    """Offset of one pair of bursts and its sigma, ns: by the sound around them, or by their edges."""
+    sigma_ns = float(np.hypot(a.sigma_ns, b.sigma_ns))
+    u_ns = float(a.t_ns - source.t0_ns)
+    line = Line(u_ns, float(b.t_ns - target.t0_ns) - u_ns, 0.0)
+    middle = np.array([u_ns + 0.5e9 * sine.length_s])
+    heard = phat.windows(source, target, line, middle, AROUND_LENGTH)
+    away_ns = float(heard.lag_ns[0] - line.lag(middle[0]))
+    if heard.clear[0] and abs(away_ns) < AGREES_SIGMAS * sigma_ns:
+        return b.t_ns - a.t_ns + round(away_ns), AROUND_SIGMA_NS
+    return b.t_ns - a.t_ns, sigma_ns
+
+
+def _candidates(work: Wave, sine: Sine) -> Iterator[Tone]:
+    rate = BASE_SIZE * work.rate_hz / BLOCK
+    length, turn = round(sine.length_s * rate), round(TURN_S * rate)
+    guard = max(round(GUARD * sine.length_s * rate), 2 * turn)
+    span = round((sine.length_s * (1 + 2 * GUARD) + 2 * REACH_S) * work.rate_hz)
+    for start in range(-span, max(len(work), 1), BLOCK - 2 * span):
+        z = _base(work.cut(start, BLOCK), work.rate_hz, sine.hz)
+        for begin, detune in _steady(z, length, turn, guard, sine.hz / rate):
+            burst = _timed(z * np.exp(-1j * detune * np.arange(len(z))), begin, length, rate)
+            if burst is not None:
+                at, sigma, score = burst
+                t_ns = int(work.times_ns(np.array([start + at * BLOCK / BASE_SIZE]))[0])
+                yield Tone("sine", t_ns, float(np.hypot(EDGE_FLOOR_NS, 1e9 * sigma / rate)), score)
+
+
+def _base(x: np.ndarray, rate_hz: float, hz: float) -> np.ndarray:
+    """(BASE_SIZE,) complex64: the band around `hz`, moved to zero."""
+    spectrum = fft.rfft(x.astype(np.float32), BLOCK)
+    step = rate_hz / BLOCK
+    half = min(HALF_BAND_HZ, MAX_HALF_BAND * hz)
+    index = np.arange(-BASE_SIZE // 2, BASE_SIZE // 2)
+    away = index * step
+    at = index + round(hz / step)
+    inside = (at > 0) & (at < len(spectrum))
+    out = np.zeros(BASE_SIZE, np.complex64)
+    taper = np.clip((half - np.abs(away)) / (0.3 * half), 0, 1)
+    out[inside] = spectrum[at[inside]] * np.sin(np.pi / 2 * taper[inside]) ** 2
+    return np.asarray(fft.ifft(np.roll(out, BASE_SIZE // 2)))
+
+
+def _steady(z: np.ndarray, length: int, turn: int, guard: int, cycles: float) -> list[tuple[int, float]]:
+    """Where one frequency stands for the length of a burst: its first sample, and radians a sample off `hz`."""
+    turned = np.concatenate([[0], np.cumsum(z[turn:] * np.conj(z[:-turn]))])
+    energy = np.concatenate([[0], np.cumsum(np.abs(z[:-turn]) ** 2)])
+    first = np.arange(guard + turn, len(turned) - length - guard - 2 * turn)
+    if not len(first):
+        return []
+
+    def power(begin: np.ndarray, count: int) -> np.ndarray:
+        return np.asarray(turned[begin + count] - turned[begin]) / count
+
+    inner = length - turn
+    whole = power(first, inner)
+    even = np.abs(whole)
+    pure = even * inner / np.maximum(energy[first + inner] - energy[first], 1e-30)
+    direction = whole / np.maximum(even, 1e-30)
+    along = [np.real(power(first + k * (inner // 4), inner // 4) / direction) for k in range(4)]
+    beside = np.maximum(np.abs(power(first - guard - turn, guard)), np.abs(power(first + length + turn, guard)))
+    detune = np.angle(direction) / turn
+    good = (pure > MIN_PURE) & (beside < MAX_BESIDE * even) & (np.min(along, axis=0) > MIN_QUARTER * even)
+    good &= np.abs(detune) < 2 * np.pi * cycles * MAX_DETUNE
+    found = []
+    for run in ndimage.find_objects(ndimage.label(good)[0]):
+        best = run[0].start + int(np.argmax(even[run[0]] - beside[run[0]]))
+        found.append((int(first[best]), float(detune[best])))
+    return found
+
+
+def _timed(z: np.ndarray, begin: int, length: int, rate: float) -> tuple[float, float, float] | None:
+    """First sample of a burst, its standard error in samples and its score; None where the edges do not fit `length`.
+
+    `z` turns no more within the burst.
+    """
+    reach, half = round(REACH_S * rate), round(EDGE_S * rate)
+    edges = [_first_step(z, at, reach, half) for at in (begin, begin + length)]
+    if edges[0] is None or edges[1] is None:
+        return None
+    misfit = edges[1] - edges[0] - length
+    if abs(misfit) > MAX_MISFIT_S * rate:
+        return None
+    inside = z[int(edges[0]) + half : int(edges[1]) - half]
+    steady = ndimage.uniform_filter1d(inside, min(2 * half, len(inside)))
+    height = float(np.median(np.abs(steady)))
+    noise = noise_level(np.abs(inside - steady))
+    pure = height**2 / (height**2 + noise**2)
+    random = (noise / (height + 1e-30)) ** 2 * rate / (2 * HALF_BAND_HZ)
+    return edges[0] + misfit / 2, float(np.hypot(random, misfit / 2)), float(pure)
+
+
+def _first_step(z: np.ndarray, near: int, reach: int, half: int) -> float | None:
+    """Where the mean of `z` changes first, and by much, within `reach` samples of `near`."""
+    low = near - reach - half
+    if low < 0 or near + reach + half >= len(z):
+        return None
+    total = np.concatenate([[0], np.cumsum(z[low : near + reach + half])])
+    mean = (total[half:] - total[:-half]) / half
+    change = np.abs(mean[half:] - mean[:-half])
+    peaks = np.flatnonzero((change[1:-1] >= change[:-2]) & (change[1:-1] > change[2:])) + 1
+    high = peaks[change[peaks] > FIRST_STEP * change.max()]
+    if not len(high):
+        return None
+    k = int(high[0])
+    bend = change[k - 1] - 2 * change[k] + change[k + 1]
+    return float(low + half + k + (0.5 * (change[k - 1] - change[k + 1]) / bend if bend < 0 else 0.0))
