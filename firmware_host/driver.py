@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
@@ -169,11 +170,19 @@ def bus_time_ns(lane: LaneConfig, transfer: Transfer, stretch_ns: int = 0, *, be
     return clocks * SECOND_NS // lane.scl_hz + transfer.read * stretch_ns
 
 
-def chosen(model: str, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+def chosen(
+    model: str,
+    given: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    allowed: Mapping[str, range | tuple[float, ...]] = MappingProxyType({}),
+) -> dict[str, Any]:
     """A driver's options: its defaults, with what was given instead.
 
+    Args:
+        allowed: for some options, the values they may have.
+
     Raises:
-        ConfigError: an option that does not exist, or of another type than its default.
+        ConfigError: an option that does not exist, of another type than its default, or not among the allowed.
     """
     for name, value in given.items():
         if name not in defaults:
@@ -182,4 +191,12 @@ def chosen(model: str, given: Mapping[str, Any], defaults: Mapping[str, Any]) ->
             raise ConfigError(
                 f"{model}: option '{name}' is {value!r}; give a value like the default, {defaults[name]!r}"
             )
+        if value not in allowed.get(name, (value,)):
+            raise ConfigError(f"{model}: {name} is {value}; choose {_in_words(allowed[name])}")
     return {**defaults, **given}
+
+
+def _in_words(allowed: range | tuple[float, ...]) -> str:
+    if isinstance(allowed, range):
+        return f"{allowed[0]} to {allowed[-1]}"
+    return ("one of " if len(allowed) > 2 else "") + ", ".join(map(str, allowed[:-1])) + f" or {allowed[-1]}"

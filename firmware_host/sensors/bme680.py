@@ -28,7 +28,6 @@ from firmware_host.driver import (
     fetch,
     put,
 )
-from firmware_host.errors import ConfigError
 from firmware_host.spec import Channel, Flag, TrackSpec
 
 _IDENTITY, _VARIANT, _RESET = 0xD0, 0xF0, 0xE0
@@ -45,8 +44,11 @@ _CYCLE_NS = 21 * MILLISECOND_NS
 _SLOT_NS = 17 * MILLISECOND_NS
 _ASSUMED_AIR_DEGC = 25.0
 _OPTIONS = {"heater_degc": 320, "heater_ms": 100, "gas_every": 1, "filter": 3}
-_RANGES = {"heater_degc": (200, 400), "heater_ms": (0, 4032), "gas_every": (1, 3600)}
 _FILTERS = (0, 1, 3, 7, 15, 31, 63, 127)
+_ALLOWED: dict[str, range | tuple[float, ...]] = {
+    **{"heater_degc": range(200, 401), "heater_ms": range(4033), "gas_every": range(1, 3601)},
+    "filter": _FILTERS,
+}
 _SKIPPED_20, _SKIPPED_16 = 0x80000, 0x8000
 
 
@@ -100,12 +102,7 @@ class Bme680:
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         """Raises ConfigError."""
-        self._options = chosen("bme680", options, _OPTIONS)
-        for name, (least, most) in _RANGES.items():
-            if not least <= self._options[name] <= most:
-                raise ConfigError(f"bme680: {name} is {self._options[name]}; choose {least} to {most}")
-        if self._options["filter"] not in _FILTERS:
-            raise ConfigError(f"bme680: filter is {self._options['filter']}; choose one of {_FILTERS}")
+        self._options = chosen("bme680", options, _OPTIONS, _ALLOWED)
         self.settings: Mapping[str, Any] = {}
         self._variant = _VARIANTS[0x00]
         self._gas_ordered = 0

@@ -67,11 +67,9 @@ class Isl29125:
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         """Raises ConfigError."""
-        o = chosen("isl29125", options, {"bits": 12, "range_lux": 10_000, "infrared_compensation": 169})
+        defaults = {"bits": 12, "range_lux": 10_000, "infrared_compensation": 169}
+        o = chosen("isl29125", options, defaults, {"bits": (12, 16), "range_lux": (375, 10_000)})
         compensation, adjust = o["infrared_compensation"], o["infrared_compensation"] % _INFRARED_OFFSET
-        for name, choices in (("bits", (12, 16)), ("range_lux", (375, 10_000))):
-            if o[name] not in choices:
-                raise ConfigError(f"isl29125: {name} is {o[name]}; choose {choices[0]} or {choices[1]}")
         if not 0 <= compensation <= _INFRARED_OFFSET + 63 or adjust > 63:
             raise ConfigError(f"isl29125: infrared_compensation is {compensation}; choose 0 to 63 or 106 to 169")
         mode = _RGB | (_WIDE_RANGE if o["range_lux"] == 10_000 else 0) | (_TWELVE_BITS if o["bits"] == 12 else 0)

@@ -44,7 +44,7 @@ _HALLCONF = 0xC
 _GAIN_BITS, _COMPENSATION_BITS, _CONVERSION_BITS = 0x01FF, 0x0C00, 0x1FFF
 """What is ours of registers 0, 1 and 2; the other bits stay as the chip's memory has them."""
 _OPTIONS = {"gain_sel": 7, "res": 0, "dig_filt": 6, "osr": 1, "osr2": 0}
-_LARGEST = {"gain_sel": 7, "res": 3, "dig_filt": 7, "osr": 3, "osr2": 3}
+_ALLOWED = {"gain_sel": range(8), "res": range(4), "dig_filt": range(8), "osr": range(4), "osr2": range(4)}
 _PROHIBITED = frozenset({(0, 0), (1, 0), (0, 1)})
 """(DIG_FILT, OSR) that give no valid data with HALLCONF 0xC: marked in the datasheet's table of conversion
 times, read from RIOT's driver, since the colour is lost in the text; (0, 0) is Adafruit_MLX90393_Library #11."""
@@ -75,10 +75,7 @@ class Mlx90393:
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         """Raises ConfigError."""
-        self._options = chosen("mlx90393", options, _OPTIONS)
-        for name, largest in _LARGEST.items():
-            if not 0 <= self._options[name] <= largest:
-                raise ConfigError(f"mlx90393: {name} is {self._options[name]}; choose 0 to {largest}")
+        self._options = chosen("mlx90393", options, _OPTIONS, _ALLOWED)
         dig_filt, osr = self._options["dig_filt"], self._options["osr"]
         if (dig_filt, osr) in _PROHIBITED:
             raise ConfigError(f"mlx90393: dig_filt {dig_filt} with osr {osr} gives no valid data; raise either")

@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from chipbench import converse, step_through
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kitworld import world_of
@@ -17,7 +18,6 @@ from firmware_host.clock import FakeClock
 from firmware_host.driver import StartError, bus_time_ns, put
 from firmware_host.errors import ConfigError
 from firmware_host.link import I2CLink
-from firmware_host.ports import BusFault
 from firmware_host.sensors import SENSORS, amg8833, bme680, bno055
 from firmware_host.simulate import simulated_ports
 from firmware_host.spec import COUNT_LIMIT, Flag, KitConfig, LaneConfig, SensorConfig
@@ -45,44 +45,12 @@ def wired(tmp_path, model):
     return spec.make({}), I2CLink(ports[LANE.name], spec.addresses[0]), clock
 
 
-def start(sensor, link, clock):
-    """Run a start-up as the loop would, but with the time between slots as short as is allowed."""
-    startup, steps = sensor.start(), []
-    try:
-        step = next(startup)
-        while True:
-            steps.append(step)
-            replies = []
-            for t in step.transfers:
-                try:
-                    replies.append(link(t))
-                except BusFault:
-                    if not (step.may_fail and t is step.transfers[-1]):
-                        raise
-                    replies.append(b"")
-            clock.advance_ns(step.wait_ns)
-            step = startup.send(tuple(replies))
-    except StopIteration:
-        return steps
-
-
-def read(sensor, link):
-    """One reading: its answer and how many transfers it took."""
-    conversation = sensor.read()
-    transfers = [next(conversation)]
-    try:
-        while True:
-            transfers.append(conversation.send(link(transfers[-1])))
-    except StopIteration as finished:
-        return finished.value, transfers
-
-
 def test_starts_on_its_chip_and_reads_fresh_values(model, tmp_path):
     sensor, link, clock = wired(tmp_path, model)
-    assert len(start(sensor, link, clock)) <= MAX_START_STEPS
+    assert len(step_through(sensor.start(), link, clock)) <= MAX_START_STEPS
     for _ in range(3):
         clock.advance_ns(2 * sensor.shortest_period_ns)
-        answer, _ = read(sensor, link)
+        answer, _ = converse(sensor.read(), link)
         assert answer.flag is Flag.FRESH
         assert [len(c) for c in answer.counts] == [t.width for t in sensor.tracks]
 
@@ -91,10 +59,10 @@ def test_no_slot_is_busier_than_the_driver_says(model, tmp_path):
     sensor, link, clock = wired(tmp_path, model)
     stretch = SENSORS[model].stretch_ns
     said = sum(bus_time_ns(LANE, t, stretch) for t in sensor.costliest)
-    for step in start(sensor, link, clock):
+    for step in step_through(sensor.start(), link, clock):
         assert sum(bus_time_ns(LANE, t, stretch) for t in step.transfers) <= said
     clock.advance_ns(10**9)
-    _, transfers = read(sensor, link)
+    _, transfers = converse(sensor.read(), link)
     assert sum(bus_time_ns(LANE, t, stretch) for t in transfers) <= said
 
 
@@ -104,7 +72,7 @@ def test_a_chip_that_does_not_take_its_settings_is_refused(model, tmp_path):
     if model == "amg8833":
         link(put(0x02, 0x01))  # what it is set to is what it has after power-up, if nobody was there before
     with pytest.raises(StartError, match=r"take its|does not keep|no MLX90393"):
-        start(sensor, lambda t: link(t) if t.read else b"", clock)
+        step_through(sensor.start(), lambda t: link(t) if t.read else b"", clock)
     assert not sensor.settings
 
 
@@ -119,7 +87,7 @@ def test_refuses_another_chip_at_its_address(model):
     """All registers 0xFF, as an absent-minded chip on the bus may answer."""
     sensor = SENSORS[model].make({})
     with pytest.raises(StartError, match="no "):
-        start(sensor, lambda t: b"\xff" * t.read, FakeClock())
+        step_through(sensor.start(), lambda t: b"\xff" * t.read, FakeClock())
     assert not sensor.settings
 
 
@@ -127,7 +95,7 @@ def test_refuses_another_chip_at_its_address(model):
 @given(data=st.data())
 def test_any_bytes_give_counts_that_fit_a_track_or_a_flag(model, data):
     sensor = SENSORS[model].make({})
-    answer, transfers = read(sensor, lambda t: data.draw(st.binary(min_size=t.read, max_size=t.read)))
+    answer, transfers = converse(sensor.read(), lambda t: data.draw(st.binary(min_size=t.read, max_size=t.read)))
     assert len(transfers) <= MAX_TRANSFERS_PER_READ
     said = sum(bus_time_ns(LANE, t, SENSORS[model].stretch_ns) for t in sensor.costliest)
     assert sum(bus_time_ns(LANE, t, SENSORS[model].stretch_ns) for t in transfers) <= said
@@ -140,9 +108,9 @@ def test_any_bytes_give_counts_that_fit_a_track_or_a_flag(model, data):
 
 def test_conversion_survives_json_and_names_its_columns(model, tmp_path):
     sensor, link, clock = wired(tmp_path, model)
-    start(sensor, link, clock)
+    step_through(sensor.start(), link, clock)
     clock.advance_ns(10**9)
-    answer, _ = read(sensor, link)
+    answer, _ = converse(sensor.read(), link)
     stored = json.loads(json.dumps(dict(sensor.settings)))
     for track, counts in zip(sensor.tracks, answer.counts, strict=True):
         rows = np.array(counts).reshape(track.rows_per_tick, len(track.channels))
@@ -210,24 +178,24 @@ def test_bme680_field_layout():
 
 def test_bme680_does_not_order_a_measurement_while_one_runs(tmp_path):
     sensor, link, clock = wired(tmp_path, "bme680")
-    start(sensor, link, clock)
-    answer, transfers = read(sensor, link)
+    step_through(sensor.start(), link, clock)
+    answer, transfers = converse(sensor.read(), link)
     assert answer.flag is Flag.NOT_READY
     assert len(transfers) == 1
     clock.advance_ns(200_000_000)
-    answer, transfers = read(sensor, link)
+    answer, transfers = converse(sensor.read(), link)
     assert answer.flag is Flag.FRESH
     assert len(transfers) == 2
 
 
 def test_bme680_notices_that_it_lost_its_configuration(tmp_path):
     sensor, link, clock = wired(tmp_path, "bme680")
-    start(sensor, link, clock)
+    step_through(sensor.start(), link, clock)
     link(put(0xE0, 0xB6))  # a brown-out resets it behind our back
     clock.advance_ns(10_000_000)
-    assert read(sensor, link)[0].flag is Flag.NOT_READY
+    assert converse(sensor.read(), link)[0].flag is Flag.NOT_READY
     clock.advance_ns(200_000_000)
-    answer, _ = read(sensor, link)
+    answer, _ = converse(sensor.read(), link)
     assert (answer.flag, answer.restart) == (Flag.CORRUPT, True)
 
 
@@ -250,11 +218,11 @@ def test_amg8833_thermistor_is_sign_and_magnitude(word, degc):
 
 def test_amg8833_repeated_frame_is_stale_and_rows_are_rows(tmp_path):
     sensor, link, clock = wired(tmp_path, "amg8833")
-    start(sensor, link, clock)
+    step_through(sensor.start(), link, clock)
     clock.advance_ns(300_000_000)
-    first, transfers = read(sensor, link)
+    first, transfers = converse(sensor.read(), link)
     assert [t.read for t in transfers] == [128, 2]
-    again, _ = read(sensor, link)
+    again, _ = converse(sensor.read(), link)
     assert (first.flag, again.flag) == (Flag.FRESH, Flag.STALE)
     assert again.counts == first.counts
     image = np.array(first.counts[0]).reshape(8, 8) / 4
@@ -270,7 +238,7 @@ def burst(quaternion, linear=(0, 0, 0), gravity=(0, 0, 981), temperature=25, cal
 
 
 def bno055_answer(raw, options=None):
-    return read(SENSORS["bno055"].make(options or {}), lambda transfer: raw)[0]  # noqa: ARG005
+    return converse(SENSORS["bno055"].make(options or {}).read(), lambda transfer: raw)[0]  # noqa: ARG005
 
 
 def test_bno055_decodes_its_burst():
