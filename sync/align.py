@@ -1,15 +1,17 @@
 """Which method for which pair, and all of it on one clock.
 
-Tones are asked first: they are the same instant for every microphone. The sound in between is compared for every
-device with the reference, and for devices that one person wears, whose microphones share almost the same path. A
-recording that lost samples gets a map of several pieces. What contradicts the rest by more than its sigma allows is
-named and excluded; where nothing says which of two is wrong, the device is refused by name, and the others go on.
+Quick methods are asked of every pair they may know something of: tones, the sound in between, the wall times that kits
+logged. Slow ones, which look at pictures, are asked of clocks that hang by a single thread. What samples a recording
+lost gives its map several pieces. What the rest contradicts is named and left out (`sync.contradiction`); what is left
+is fused (`sync.fuse`). A clock that nothing holds is refused by name, and the others go on.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from itertools import combinations
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,55 +19,98 @@ import numpy as np
 from firmware_host.clockmap import ClockMap
 from firmware_host.errors import EvidenceError, SessionError
 from recorder.session import Device, Session
-from sync import correlate, tones
-from sync.alignment import MAX_SKEW_PPM, Alignment, Method, Pairing, Recording, Refusal
-from sync.fuse import Fused, breaks, fuse, shared_ns
-from sync.waveform import recorded
+from sync import correlate, network, tones
+from sync.alignment import (
+    MAX_SKEW_PPM,
+    Alignment,
+    Certainty,
+    Held,
+    Method,
+    Pairing,
+    Recording,
+    Refusal,
+    Silence,
+)
+from sync.contradiction import PRIOR, Judged, judge
+from sync.fuse import DOUBT, Fused, fuse
+from sync.graph import breaks, evidence_spans, shared_ns
+from sync.motion.match import match_turning
+from sync.recordings import camera_delay, comparisons, recordings
+from sync.wanted import Prior, chosen, prior_pairings
 
-METHODS: dict[str, Method] = {"tones": tones.match, "audio": correlate.match}
-CONTRADICTION = 6.0
+
+def turned(source: Recording, target: Recording) -> Pairing:
+    """Compare how two recordings turned by a part of the body that both are on.
+
+    Raises:
+        EvidenceError: they share none, it hardly turned, or they did not turn together.
+        SessionError: a film cannot be read.
+    """
+    parts = sorted(set(source.turned) & set(target.turned))
+    if not parts:
+        raise EvidenceError(f"{source.clock} and {target.clock} were not worn on the same part of a body")
+    return match_turning(source.turned[parts[0]](), target.turned[parts[0]]())
+
+
+METHODS: dict[str, Method] = {
+    "tones": tones.match,
+    "audio": correlate.match,
+    "network": network.match,
+    "turning": turned,
+}
+SLOW = ("turning",)
+"""Methods that read pictures: asked of clocks that fewer than `ENOUGH` pairings hold, or where the user names them."""
+ENOUGH = 2
+Progress = Callable[[str, float], AbstractContextManager[Callable[[float], None]]]
 PATH_SIGMAS = 4.0
 """A step smaller than this many standard deviations of the sound's path may be another source that spoke up."""
 
 
-def align(session: Session, reference: str | None = None, done: Callable[[float], None] = lambda _: None) -> Alignment:
+def unseen(_label: str, _total: float) -> AbstractContextManager[Callable[[float], None]]:
+    """Progress that nobody watches."""
+    return nullcontext(lambda _: None)
+
+
+def align(
+    session: Session,
+    reference: str | None = None,
+    *,
+    only: Sequence[str] = (),
+    priors: Sequence[Prior] = (),
+    progress: Progress = unseen,
+) -> Alignment:
     """Put every clock of a session on the clock of one device.
 
     Args:
-        session: the recordings. Only the manifest and the media are read, never the truth of a simulation.
+        session: the recordings. Only the manifest, media and logs are read, never the truth of a simulation.
         reference: name of a device; by default the first kit, or the first device where there is none.
-        done: told 1 for every pair that was compared.
+        only: methods and devices to use: methods leave out other methods, devices leave out other devices.
+        priors: what is known beforehand, at most one a clock.
+        progress: shows how far it is; as `recorder.terminal.progress`.
 
     Raises:
         EvidenceError: nothing could be aligned.
         SessionError: no such device, or nothing to align.
+        ConfigError: `only` or `priors` ask for what cannot be.
     """
-    anchor = _reference(session, reference)
-    recordings, refused = _recordings(session)
-    if anchor.clock not in recordings:
-        reason = next((r.reason for r in refused if r.name == anchor.clock), "it recorded no sound")
-        raise EvidenceError(f"{anchor.name} cannot be the reference: {reason}; choose another with --reference")
-    pairings: list[Pairing] = []
-    silences: list[tuple[str, str, str]] = []
-    for source, target in pairs(session, anchor.name):
-        for method in METHODS.values() if {source, target} <= set(recordings) else ():
-            try:
-                pairings.append(method(recordings[source], recordings[target]))
-            except EvidenceError as error:
-                silences.append((source, target, str(error)))
-        done(1.0)
-    usable, warnings = _usable(pairings, anchor.clock)
-    fused = fuse(usable, {c: _span(r) for c, r in recordings.items()}, anchor.clock)
-    aligned = {m.source for m in fused.maps}
-    for clock in recordings:
-        if clock not in aligned | {anchor.clock}:
-            refused.append(Refusal(clock, _why(clock, silences, warnings)))
-    if not fused.maps:
-        why = "; ".join(f"{r.name}: {r.reason}" for r in refused) or "it holds one clock alone"
+    anchor = _reference(session, reference).clock
+    methods, clocks = chosen(session, only, METHODS)
+    found, mute = recordings(session, methods)
+    found = {c: r for c, r in found.items() if c in clocks | {anchor}}
+    pairings = prior_pairings(session, priors, found, anchor)
+    silent: list[Silence] = []
+    quick = [m for m in METHODS if m in methods and (m not in SLOW or m in only)]
+    with progress("comparing", 1.0) as done:
+        _compare(found, anchor, quick, pairings, silent, done)
+    lonely = _lonely(judge(pairings, anchor).kept, found)
+    near = {c: r for c, r in found.items() if set(r.turned) & {part for k in lonely for part in found[k].turned}}
+    with progress("looking at pictures", 1.0) as done:
+        _compare(near, anchor, [m for m in SLOW if m in methods and m not in quick], pairings, silent, done)
+    alignment = _fused(found, anchor, pairings, silent, mute)
+    if not alignment.maps:
+        why = "; ".join(f"{r.name}: {r.reason}" for r in alignment.refused) or "it holds one clock alone"
         raise EvidenceError(f"{session.root} cannot be aligned: {why}")
-    warnings += [f"{r.name} was not aligned: {r.reason}" for r in refused]
-    warnings += _contradictions(usable, fused)
-    return Alignment(anchor.clock, fused.maps, tuple(usable), fused.residual_ns, tuple(refused), tuple(warnings))
+    return replace(alignment, cameras=tuple(camera_delay(d) for d in session.devices if d.of_kind("video")))
 
 
 def _reference(session: Session, name: str | None) -> Device:
@@ -76,95 +121,72 @@ def _reference(session: Session, name: str | None) -> Device:
     return next((d for d in session.devices if d.kind == "kit"), session.devices[0])
 
 
-def _recordings(session: Session) -> tuple[dict[str, Recording], list[Refusal]]:
-    """The first device with sound of every clock, and the clocks that have none."""
-    found: dict[str, Recording] = {}
-    mute: dict[str, str] = {}
-    for device in session.devices:
-        if device.clock in found:
-            continue
+def _compare(
+    found: Mapping[str, Recording],
+    anchor: str,
+    methods: Sequence[str],
+    pairings: list[Pairing],
+    silent: list[Silence],
+    done: Callable[[float], None],
+) -> None:
+    """Add what some methods say of the pairs they are for, or why they say nothing."""
+    tasks = [(method, *pair) for method in methods for pair in comparisons(found, anchor, method)]
+    for method, source, target in tasks:
         try:
-            sound = recorded(session, device)
-        except SessionError as error:
-            mute.setdefault(device.clock, str(error))
-            continue
-        found[device.clock] = Recording(device.clock, sound, device.wearer, device.tone_distance_m)
-    return found, [Refusal(c, why) for c, why in mute.items() if c not in found]
+            pairings.append(METHODS[method](found[source], found[target]))
+        except (EvidenceError, SessionError) as error:
+            silent.append(Silence(method, source, target, str(error)))
+        done(1 / len(tasks))
 
 
-def pairs(session: Session, reference: str | None = None) -> list[tuple[str, str]]:
-    """The clocks to compare: every one with the reference's, and those that one person wears with each other.
-
-    Raises:
-        SessionError: no such device, or a session without any.
-    """
-    anchor = _reference(session, reference)
-    worn = {d.clock: d.wearer for d in reversed(session.devices) if d.of_kind("audio")}
-    clocks = sorted(set(worn) - {anchor.clock})
-    together = [(a, b) for a, b in combinations(clocks, 2) if worn[a] and worn[a] == worn[b]]
-    return [(c, anchor.clock) for c in clocks] + together
+def _lonely(pairings: Sequence[Pairing], found: Mapping[str, Recording]) -> set[str]:
+    """Clocks that fewer than `ENOUGH` pairings hold."""
+    count = Counter(clock for p in pairings for clock in (p.source, p.target))
+    return {clock for clock in found if count[clock] < ENOUGH}
 
 
-def _span(recording: Recording) -> tuple[int, int]:
-    sound = recording.heard()
-    return sound.t0_ns, sound.t0_ns + round(1e9 * sound.duration_s)
+def _fused(
+    found: Mapping[str, Recording],
+    anchor: str,
+    pairings: Sequence[Pairing],
+    silent: Sequence[Silence],
+    mute: Mapping[str, str],
+) -> Alignment:
+    """Judge the evidence, fuse what is left of it, and say what is to be said."""
+    usable, doubted = _usable(pairings, anchor)
+    judged = judge(usable, anchor)
+    spans = evidence_spans(judged.kept) | {c: r.span_ns for c, r in found.items() if r.span_ns is not None}
+    fused = fuse(judged.kept, spans, anchor, judged.strain)
+    left_out = (*doubted, *judged.excluded)
+    reasons = list(dict.fromkeys(why for _, why in left_out))
+    aligned = {m.source for m in fused.maps} | {anchor}
+    refused = tuple(Refusal(c, _why(c, mute, silent, left_out)) for c in sorted(set(found) - aligned))
+    warnings = [f"{r.name} was not aligned: {r.reason}" for r in refused]
+    warnings += [why for why in reasons if not any(why in r.reason for r in refused)]
+    warnings += _remarks(judged, fused)
+    certainty = tuple(
+        Certainty(m.source, *fused.knots[m.source], tuple(Held(k, s) for k, s in fused.without_ns[m.source].items()))
+        for m in fused.maps
+    )
+    return Alignment(
+        reference=anchor,
+        maps=fused.maps,
+        pairings=judged.kept,
+        residual_ns=fused.residual_ns,
+        refused=refused,
+        warnings=tuple(warnings),
+        certainty=certainty,
+        excluded=tuple(replace(p, verdict="excluded", reason=why) for p, why in left_out),
+        silent=tuple(silent),
+    )
 
 
-def _usable(pairings: Sequence[Pairing], reference: str) -> tuple[list[Pairing], list[str]]:
-    """What the fusion may use, and a sentence for everything else.
-
-    Averaging what contradicts itself would be silently wrong. Where the rest of the evidence says which pairing is the
-    wrong one, that one is excluded; where nothing says so, all evidence of the pair is left out.
-    """
+def _usable(pairings: Sequence[Pairing], reference: str) -> tuple[list[Pairing], list[tuple[Pairing, str]]]:
+    """What the fusion may see, and what says of itself that it cannot be right, each with a sentence."""
     steps = breaks([p for p in pairings if _step_ns(p) > PATH_SIGMAS * shared_ns(p.matches[0])], reference)
-    clean: list[Pairing] = []
-    warnings = []
-    for p in pairings:
-        doubt = _doubt(p, steps)
-        if doubt or p.breaks_ns:
-            warnings.append(f"{p.source} and {p.target}: {doubt or p.reason}")
-        clean += [] if doubt else [p]
-    contradicted = _contradicted(clean, reference)
-    suspects = [k for k in contradicted if not _contradicted(clean[:k] + clean[k + 1 :], reference)]
-    if len(suspects) == 1:
-        wrong = clean.pop(suspects[0])
-        by = f"the other evidence contradicts it by {contradicted[suspects[0]] * 1e-6:+.1f} ms"
-        warnings.append(f"{wrong.source} and {wrong.target}: their {wrong.method} is excluded, for {by}")
-        return clean, warnings
-    usable = list(clean)
-    for p, q in combinations(clean, 2):
-        sentence = _disagreement(p, q) if {p.source, p.target} == {q.source, q.target} else ""
-        if sentence:
-            warnings.append(f"{p.source} and {p.target}: {sentence}")
-            usable = [r for r in usable if {r.source, r.target} != {p.source, p.target}]
-    return usable, warnings
-
-
-def _contradicted(pairings: Sequence[Pairing], reference: str) -> dict[int, float]:
-    """Which of the pairings all others together contradict, and by how many ns."""
-    found: dict[int, float] = {}
-    spans = _evidence_spans(pairings)
-    for number, p in enumerate(pairings):
-        others = [q for q in pairings if q is not p]
-        maps = {m.source: m for m in fuse(others, spans, reference).maps} if others else {}
-        maps[reference] = ClockMap.affine(reference, reference)
-        if p.source not in maps or p.target not in maps:
-            continue
-        miss = [maps[p.source].forward(m.t_ns) - maps[p.target].forward(m.t_ns + m.offset_ns) for m in p.matches]
-        known = [piece.sigma_ns for c in (p.source, p.target) for piece in maps[c].pieces[:1]]
-        own = [float(np.median([m.sigma_ns for m in p.matches])), shared_ns(p.matches[0])]
-        if abs(float(np.median(miss))) > CONTRADICTION * float(np.linalg.norm(known + own)):
-            found[number] = -float(np.median(miss))
-    return found
-
-
-def _evidence_spans(pairings: Sequence[Pairing]) -> dict[str, tuple[int, int]]:
-    """First and last time of each clock that evidence speaks of."""
-    times: dict[str, list[int]] = {}
-    for m in (m for p in pairings for m in p.matches):
-        times.setdefault(m.source, []).append(m.t_ns)
-        times.setdefault(m.target, []).append(m.t_ns + m.offset_ns)
-    return {clock: (min(t), max(t)) for clock, t in times.items()}
+    doubts = [_doubt(p, steps) for p in pairings]
+    clean = [p for p, doubt in zip(pairings, doubts, strict=True) if not doubt]
+    return clean, [(p, f"{p.source} and {p.target}: {d}") for p, d in zip(pairings, doubts, strict=True) if d]
 
 
 def _doubt(pairing: Pairing, steps: Mapping[str, Sequence[int]]) -> str:
@@ -177,7 +199,7 @@ def _doubt(pairing: Pairing, steps: Mapping[str, Sequence[int]]) -> str:
     ends[pairing.target] = [m.t_ns + m.offset_ns for m in pairing.matches]
     inside = [t for c, times in ends.items() for t in steps.get(c, ()) if min(times) < t < max(times)]
     if _step_ns(pairing) and len(inside) < max(m.piece for m in pairing.matches):
-        return pairing.reason
+        return pairing.reason or f"their {pairing.method} steps where nothing else does"
     if not inside and abs(_skew_ppm(pairing)) > 2 * MAX_SKEW_PPM:
         return f"by their {pairing.method} they drift by {_skew_ppm(pairing):.0f} ppm, which no clock does"
     return ""
@@ -193,35 +215,31 @@ def _step_ns(pairing: Pairing) -> float:
     return float(np.ptp(levels))
 
 
-def _disagreement(p: Pairing, q: Pairing) -> str:
-    """A sentence where two methods contradict each other beyond what both of them doubt; else empty."""
-    a, b = min(((m, n) for m in p.matches for n in q.matches), key=lambda mn: abs(mn[0].t_ns - mn[1].t_ns))
-    difference = a.offset_ns - b.offset_ns
-    sigma = float(np.linalg.norm([shared_ns(a), shared_ns(b), a.sigma_ns, b.sigma_ns]))
-    if abs(difference) <= CONTRADICTION * sigma:
-        return ""
-    by = f"{difference * 1e-6:+.1f} ms ({abs(difference) / sigma:.0f} sigma)"
-    return f"their {p.method} and their {q.method} disagree by {by}"
-
-
 def _skew_ppm(pairing: Pairing) -> float:
     first, last = pairing.matches[0], pairing.matches[-1]
     return 1e6 * (last.offset_ns - first.offset_ns) / max(last.t_ns - first.t_ns, 20_000_000_000)
 
 
-def _why(clock: str, silences: Sequence[tuple[str, str, str]], warnings: Sequence[str]) -> str:
-    own = [reason for a, b, reason in silences if clock in (a, b)]
-    own += [w for w in warnings if clock in w]
+def _why(
+    clock: str, mute: Mapping[str, str], silent: Sequence[Silence], left_out: Sequence[tuple[Pairing, str]]
+) -> str:
+    """Why nothing holds a clock."""
+    own = [mute[clock]] if clock in mute else []
+    own += [s.reason for s in silent if clock in (s.source, s.target)]
+    own += [why for p, why in left_out if clock in (p.source, p.target)]
     return "; ".join(dict.fromkeys(own)) or "no evidence connects it to the reference"
 
 
-def _contradictions(pairings: Sequence[Pairing], fused: Fused) -> list[str]:
-    """What the fusion could not reconcile, by name."""
-    found = []
-    for p, left in zip(pairings, fused.residual_ns, strict=True):
-        middle, own = np.median(np.abs(left)), np.median([m.sigma_ns for m in p.matches])
-        if middle > CONTRADICTION * own:
-            found.append(f"{p.method} of {p.source} and {p.target} misses the rest by {middle * 1e-6:.1f} ms")
+def _remarks(judged: Judged, fused: Fused) -> list[str]:
+    """What to mind about the evidence that was used."""
+    found = [f"{p.source} and {p.target}: {p.reason}" for p in judged.kept if p.breaks_ns and p.reason]
+    for p, strain in zip(judged.kept, judged.strain, strict=True):
+        if strain > DOUBT:
+            off = f"their {p.method} lies {strain:.1f} standard deviations from all else, which their sigma now covers"
+            found.append(f"{p.source} and {p.target}: {off}")
+    for clock, held in fused.without_ns.items():
+        if [judged.kept[k].method for k, without in held.items() if without is None] == [PRIOR]:
+            found.append(f"{clock}: nothing but the prior holds it")
     return found
 
 

@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from firmware_host.clockmap import ClockMap
 from firmware_host.errors import EvidenceError, SessionError
 from recorder import durable
@@ -44,6 +46,7 @@ class Recording:
         wall: what a kit noted of its wall clock, by time; empty for anything else.
         turned: part of the body, or name of the sensor -> reads how it turned. Raises SessionError.
         filmed: part of the body that a camera is on, or name of its device -> opens what it saw. Raises SessionError.
+        span_ns: first and last time of all that was recorded, ns; None where nobody knows.
     """
 
     clock: str
@@ -53,6 +56,7 @@ class Recording:
     wall: tuple[WallReading, ...] = ()
     turned: Mapping[str, Callable[[], Turning]] = field(default_factory=dict)
     filmed: Mapping[str, Callable[[], Filmed]] = field(default_factory=dict)
+    span_ns: tuple[int, int] | None = None
 
     def heard(self) -> Sound | Wave:
         """Its sound.
@@ -98,7 +102,8 @@ class Pairing:
     """What one method says about two clocks.
 
     Attributes:
-        verdict: ``ok`` or ``coarse`` (right within its large sigma). A refusal is an `EvidenceError`.
+        verdict: ``ok`` or ``coarse`` (right within its large sigma); ``excluded`` where other evidence contradicts it.
+            A refusal is an `EvidenceError`.
         reason: why it is coarse, or what to mind; empty where nothing is.
         matches: by time; one a window, one a tone.
         evidence: numbers that support it, for people: windows tried and used, runner-up, longest silence.
@@ -132,6 +137,62 @@ class Refusal:
 
 
 @dataclass(frozen=True)
+class Silence:
+    """Two clocks that were compared, and why a method said nothing of them."""
+
+    method: str
+    source: str
+    target: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Held:
+    """A pairing that holds a clock.
+
+    Attributes:
+        number: of the pairing in the alignment.
+        without_ns: the largest sigma of the clock's map without it, None where nothing else holds the clock.
+    """
+
+    number: int
+    without_ns: float | None
+
+
+@dataclass(frozen=True)
+class Certainty:
+    """How sure the map of a clock is, when, and by what.
+
+    Attributes:
+        t_ns: times on the clock, ascending, several a piece.
+        sigma_ns: standard error of the mapped time there, ns; in between it is less than a straight line.
+        held: the evidence without which it would be less sure by more than a hundredth.
+    """
+
+    clock: str
+    t_ns: tuple[int, ...]
+    sigma_ns: tuple[float, ...]
+    held: tuple[Held, ...]
+
+
+@dataclass(frozen=True)
+class CameraDelay:
+    """How much later a camera stamps an event than its device's microphone, which is what a clock map is for.
+
+    A picture's time on the reference clock is as sure as its map and this together.
+
+    Attributes:
+        latency_ns: what was measured and is taken off its times already; 0 where nobody measured.
+        sigma_ns: standard deviation of what is left.
+    """
+
+    device: str
+    latency_ns: int
+    sigma_ns: int
+    measured: bool
+
+
+@dataclass(frozen=True)
 class GazeMap:
     """Where the gaze of one eye tracker was written in another camera's pixels.
 
@@ -160,6 +221,10 @@ class Alignment:
         refused: what could not be aligned.
         warnings: sentences to read first.
         gaze: gaze tables that were made.
+        certainty: one per map.
+        excluded: evidence that was left out; its verdict is ``excluded`` and its reason says why.
+        silent: what was compared without an answer.
+        cameras: one per device with pictures.
     """
 
     reference: str
@@ -169,6 +234,23 @@ class Alignment:
     refused: tuple[Refusal, ...] = ()
     warnings: tuple[str, ...] = ()
     gaze: tuple[GazeMap, ...] = ()
+    certainty: tuple[Certainty, ...] = ()
+    excluded: tuple[Pairing, ...] = ()
+    silent: tuple[Silence, ...] = ()
+    cameras: tuple[CameraDelay, ...] = ()
+
+    def sigma_ns(self, clock: str, t_ns: np.ndarray) -> np.ndarray:
+        """Standard error of the map of `clock` at (N,) int64 times of it: (N,) float64 ns; 0 for the reference.
+
+        Raises:
+            EvidenceError: that clock was not aligned.
+        """
+        known = next((c for c in self.certainty if c.clock == clock), None)
+        if known is None:
+            largest = max(p.sigma_ns for p in self.to_reference(clock).pieces)
+            return np.full(len(t_ns), largest)
+        origin = known.t_ns[0]
+        return np.interp(t_ns - origin, np.array(known.t_ns) - origin, known.sigma_ns)
 
     def to_reference(self, clock: str) -> ClockMap:
         """The map from `clock` to the reference; identity for the reference itself.
@@ -196,6 +278,10 @@ class Alignment:
             "refused": [asdict(r) for r in self.refused],
             "warnings": list(self.warnings),
             "gaze": [asdict(g) for g in self.gaze],
+            "certainty": [asdict(c) for c in self.certainty],
+            "excluded": [{**asdict(p), "score": round(p.score, 4)} for p in self.excluded],
+            "silent": [asdict(s) for s in self.silent],
+            "cameras": [asdict(c) for c in self.cameras],
         }
 
     @classmethod
@@ -209,6 +295,10 @@ class Alignment:
             refused=tuple(Refusal(**r) for r in value["refused"]),
             warnings=tuple(value["warnings"]),
             gaze=tuple(GazeMap(**g) for g in value["gaze"]),
+            certainty=tuple(_certainty(c) for c in value.get("certainty", ())),
+            excluded=tuple(_pairing(e) for e in value.get("excluded", ())),
+            silent=tuple(Silence(**s) for s in value.get("silent", ())),
+            cameras=tuple(CameraDelay(**c) for c in value.get("cameras", ())),
         )
 
     def save(self, root: Path) -> Path:
@@ -239,3 +329,8 @@ def _pairing(value: dict[str, Any]) -> Pairing:
     fields = {k: v for k, v in value.items() if k not in {"score", "residual_ns"}}
     matches = tuple(Match(**{**m, "shared": tuple(map(tuple, m["shared"]))}) for m in fields.pop("matches"))
     return Pairing(matches=matches, breaks_ns=tuple(fields.pop("breaks_ns", ())), **fields)
+
+
+def _certainty(value: dict[str, Any]) -> Certainty:
+    held = tuple(Held(**h) for h in value["held"])
+    return Certainty(value["clock"], tuple(value["t_ns"]), tuple(value["sigma_ns"]), held)

@@ -24,15 +24,18 @@ from itertools import combinations, pairwise
 import numpy as np
 
 from sync.alignment import Pairing
-from sync.fuse import Problem, evidence_spans, factored, first_guess, ordered, shared_ns
+from sync.fuse import Problem, factored
+from sync.graph import blocks, evidence_spans, first_guess, ordered, shared_ns
 
 CONTRADICTION = 6.0
 """Standard deviations by which honest evidence never differs."""
 PRIOR = "prior"
 """The method of what the user said: it is never the suspect."""
 MOST_SUSPECTS = 20
-TESTABLE = 1e-6
-"""Share of a pairing's variance that the others leave open; less means that nothing else speaks of it."""
+TESTABLE = 1e-9
+"""Share of a row's variance that the others leave open; less means that nothing else speaks of it."""
+FINEST = 1e-3
+"""No pairing is trusted further than this share of what it shares with others: it keeps that share well above."""
 HUBER = 3.0
 ROUNDS = 5
 
@@ -156,9 +159,7 @@ class _Loops:
         self._rows: list[np.ndarray] = []
         self._said: list[np.ndarray] = []
         self._sigma: list[np.ndarray] = []
-        first = 0
-        for p in pairings:
-            part = slice(first, first := first + len(p.matches))
+        for p, part in zip(pairings, problem.parts, strict=True):
             combine, sigma = _reduced(p, problem.y[part])
             self._rows.append(combine @ problem.rows[part] / sigma[:, None])
             self._said.append(combine @ problem.y[part] / sigma)
@@ -248,41 +249,9 @@ def _reduced(pairing: Pairing, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         ratio = np.abs(y - basis @ (combine @ y)) / sigma
         weight = np.minimum(1.0, HUBER / np.maximum(ratio, 1e-9)) / sigma**2
     shared = float(np.median([shared_ns(m) for m in pairing.matches]))
-    doubt = np.zeros(basis.shape[1])
-    doubt[: stretches.shape[1]] = shared / 2 if stretches.shape[1] > 1 else 0.0
+    doubt = np.full(basis.shape[1], FINEST * shared)
+    if stretches.shape[1] > 1:
+        doubt[: stretches.shape[1]] = shared / 2
     if basis.shape[1] > stretches.shape[1]:
         doubt[-1] = shared / np.ptp(t_s)
     return combine, np.sqrt(np.diag(inverse) + doubt**2)
-
-
-def blocks(edges: Sequence[tuple[str, str]]) -> list[list[int]]:
-    """Numbers of the edges that lie on loops together (biconnected components, Hopcroft and Tarjan 1973), by number."""
-    at: dict[str, list[int]] = {}
-    for k, edge in enumerate(edges):
-        for clock in edge:
-            at.setdefault(clock, []).append(k)
-    depth: dict[str, int] = {}
-    low: dict[str, int] = {}
-    path: list[int] = []
-    found: list[list[int]] = []
-
-    def visit(clock: str, came_by: int) -> None:
-        depth[clock] = low[clock] = len(depth)
-        for k in at[clock]:
-            other = edges[k][0] if edges[k][1] == clock else edges[k][1]
-            if other not in depth:
-                path.append(k)
-                visit(other, k)
-                low[clock] = min(low[clock], low[other])
-                if low[other] >= depth[clock]:
-                    cut = path.index(k)
-                    found.append(sorted(path[cut:]))
-                    del path[cut:]
-            elif k != came_by and depth[other] < depth[clock]:
-                path.append(k)
-                low[clock] = min(low[clock], depth[other])
-
-    for clock in sorted(at):
-        if clock not in depth:
-            visit(clock, -1)
-    return sorted(found)

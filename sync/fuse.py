@@ -25,11 +25,12 @@ import numpy as np
 
 from firmware_host.clockmap import ClockMap, Piece
 from sync.alignment import Match, Pairing
+from sync.graph import breaks, ends, first_guess, ordered
 
 PRIOR_SKEW_PPM = 100.0
 """Standard deviation of a clock's drift before any evidence: what crystals and sound cards do."""
-SAME_BREAK_NS = 2e9
-"""Two pairings that place a step this near each other saw the same loss."""
+DOUBT = 3.0
+"""Strain beyond which evidence is doubted, though not so much that it is left out."""
 HUBER = 3.0
 ROUNDS = 12
 SETTLED = 1e-3
@@ -49,116 +50,67 @@ class Fused:
         maps: by the clock's name.
         residual_ns: per pairing, in the order given, what is left of each of its matches.
         knots: clock -> (t_ns, sigma_ns), its sigma over time, `KNOTS` a piece.
+        without_ns: clock -> per pairing that holds it, by number in the order given, the largest sigma of its map if
+            that pairing were not there; None where nothing else holds it.
     """
 
     maps: tuple[ClockMap, ...]
     residual_ns: tuple[tuple[int, ...], ...]
     knots: dict[str, tuple[tuple[int, ...], tuple[float, ...]]]
+    without_ns: dict[str, dict[int, float | None]]
 
 
-def fuse(pairings: Sequence[Pairing], spans: Mapping[str, tuple[int, int]], reference: str) -> Fused:
+def fuse(
+    pairings: Sequence[Pairing], spans: Mapping[str, tuple[int, int]], reference: str, strain: Sequence[float] = ()
+) -> Fused:
     """Solve for every clock that `pairings` connect to `reference`; their order does not matter.
 
     Args:
         pairings: evidence; pairings between clocks that nothing connects to the reference are ignored.
         spans: first and last time of each clock's recording, ns; sigma is the largest within it.
         reference: the clock that stays as it is.
+        strain: of each pairing, how many standard deviations it lies from what the others say. Where that is beyond
+            `DOUBT`, sigma covers the answer with it and the answer without it.
     """
     start = first_guess(pairings, reference)
     used = [p for p in ordered(pairings) if p.source in start and p.target in start]
+    number = {id(p): k for k, p in enumerate(pairings)}
     problem = Problem(used, spans, start, reference)
-    solution, covariance = problem.solve()
+    solution, weight = problem.solve()
+    without = [problem.solution(weight, without=k) for k in range(len(used))]
+    doubted = [k for k, p in enumerate(used) if strain and strain[number[id(p)]] > DOUBT]
     clocks = sorted(set(start) - {reference})
-    maps = tuple(problem.clock_map(clock, solution, covariance) for clock in clocks)
-    left = problem.residuals(solution)
-    by_match = dict(zip(map(id, problem.matches), left, strict=True))
-    residual = tuple(tuple(round(by_match.get(id(m), 0.0)) for m in p.matches) for p in pairings)
-    return Fused(maps, residual, {c: problem.knots(c, covariance) for c in clocks})
+    knots = {c: problem.knots(c, solution, [without[k] for k in doubted]) for c in clocks}
+    by_match = dict(zip(map(id, problem.matches), problem.residuals(solution.x), strict=True))
+    held = {
+        c: {number[id(p)]: problem.largest_sigma(c, less) for p, less in zip(used, without, strict=True)}
+        for c in clocks
+    }
+    return Fused(
+        tuple(problem.clock_map(c, solution.x, knots[c][1]) for c in clocks),
+        tuple(tuple(round(by_match.get(id(m), 0.0)) for m in p.matches) for p in pairings),
+        knots,
+        {c: _holding(held[c], max(knots[c][1])) for c in clocks},
+    )
 
 
-def ordered(pairings: Sequence[Pairing]) -> list[Pairing]:
-    """The same in an order of their own, so that sums come out alike to the last bit."""
-    return sorted(pairings, key=lambda p: (p.source, p.target, p.method, p.matches[0].t_ns, p.matches[0].offset_ns))
+def _holding(without_ns: Mapping[int, float | None], sigma_ns: float) -> dict[int, float | None]:
+    """Those pairings without which sigma would be larger by more than a hundredth."""
+    return {k: s for k, s in sorted(without_ns.items()) if s is None or s > 1.01 * sigma_ns}
 
 
-def first_guess(pairings: Sequence[Pairing], reference: str) -> dict[str, int]:
-    """A whole-number offset to the reference for every clock that can be reached, surest evidence first."""
-    edges = sorted(ordered(pairings), key=lambda p: min(np.hypot(m.sigma_ns, shared_ns(m)) for m in p.matches))
-    known = {reference: 0}
-    grown = True
-    while grown:
-        grown = False
-        for p in edges:
-            offset_ns = int(np.median([m.offset_ns - p.matches[0].offset_ns for m in p.matches]))
-            offset_ns += p.matches[0].offset_ns
-            if p.target in known and p.source not in known:
-                known[p.source] = known[p.target] + offset_ns
-            elif p.source in known and p.target not in known:
-                known[p.target] = known[p.source] - offset_ns
-            else:
-                continue
-            grown = True
-            break
-    return known
+@dataclass(frozen=True)
+class Solution:
+    """Of a least-squares problem.
 
-
-def breaks(pairings: Sequence[Pairing], reference: str) -> dict[str, list[int]]:
-    """Clock -> times at which its map to the reference steps, ns on that clock, ascending.
-
-    From the reference outwards: where a pairing steps and the clock that is known does not, the other one does.
+    Attributes:
+        x: (columns,) float64, ns and ns per s. covariance: (columns, columns).
+        known: (columns,) bool, False where nothing speaks of a column.
     """
-    found: dict[str, list[int]] = {reference: []}
-    rest = ordered(pairings)
-    while ring := {c for p in rest for c in (p.source, p.target) if _other(p, c) in found and c not in found}:
-        steps: dict[str, list[int]] = {clock: [] for clock in ring}
-        for p in rest:
-            for clock in ring & {p.source, p.target}:
-                if _other(p, clock) in found:
-                    _add_steps(steps[clock], p, clock, found[_other(p, clock)])
-        found |= {clock: sorted(times) for clock, times in steps.items()}
-    return {clock: times for clock, times in found.items() if times}
 
-
-def _other(pairing: Pairing, clock: str) -> str:
-    """The other clock of a pairing; empty where `clock` is not of it."""
-    return {pairing.source: pairing.target, pairing.target: pairing.source}.get(clock, "")
-
-
-def _add_steps(own: list[int], pairing: Pairing, clock: str, explained: Sequence[int]) -> None:
-    """Add to `own` where a pairing steps, on `clock`, unless the other clock is known to step there."""
-    for number, t_ns in enumerate(_own_breaks(pairing)):
-        there_ns = t_ns + next(m.offset_ns for m in pairing.matches if m.piece == number)
-        here, there = (t_ns, there_ns) if clock == pairing.source else (there_ns, t_ns)
-        if all(abs(there - t) > SAME_BREAK_NS for t in explained) and all(abs(here - t) > SAME_BREAK_NS for t in own):
-            own.append(here)
-
-
-def _own_breaks(pairing: Pairing) -> Sequence[int]:
-    """Where a pairing steps, ns on its source: as it says, or halfway between the matches on either side."""
-    if pairing.breaks_ns:
-        return pairing.breaks_ns
-    count = 1 + max(m.piece for m in pairing.matches)
-    times = [[m.t_ns for m in pairing.matches if m.piece == k] for k in range(count)]
-    return [(max(a) + min(b)) // 2 for a, b in pairwise(times)]
-
-
-def shared_ns(match: Match) -> float:
-    """Standard deviation of all that a match shares with others, ns."""
-    return float(np.linalg.norm([error for _, error in match.shared]))
-
-
-def evidence_spans(pairings: Sequence[Pairing]) -> dict[str, tuple[int, int]]:
-    """First and last time of each clock that evidence speaks of."""
-    times: dict[str, list[int]] = {}
-    for m in (m for p in pairings for m in p.matches):
-        for clock, t_ns in ends(m):
-            times.setdefault(clock, []).append(t_ns)
-    return {clock: (min(t), max(t)) for clock, t in times.items()}
-
-
-def ends(match: Match) -> tuple[tuple[str, int], tuple[str, int]]:
-    """Both clocks of a match, each with the time of the event on it."""
-    return (match.source, match.t_ns), (match.target, match.t_ns + match.offset_ns)
+    x: np.ndarray
+    covariance: np.ndarray
+    known: np.ndarray
 
 
 class Problem:
@@ -166,6 +118,7 @@ class Problem:
 
     Attributes:
         rows: (matches, columns) float64, `y` (matches,) and `sigma` (matches,) in ns; a drift's column is in ns per s.
+        parts: the rows of each pairing.
         prior: (columns,) float64, one over the standard deviation of each column before any evidence.
     """
 
@@ -177,6 +130,8 @@ class Problem:
         reference: str,
     ) -> None:
         self.matches = [m for p in pairings for m in p.matches]
+        edges = np.cumsum([0, *(len(p.matches) for p in pairings)]).tolist()
+        self.parts = [slice(first, last) for first, last in pairwise(edges)]
         self.spans, self.start, self.reference = spans, start, reference
         found = breaks(pairings, reference)
         self.steps = {c: self._between_matches(c, found.get(c, [])) for c in start}
@@ -211,52 +166,79 @@ class Problem:
         for name, error in match.shared:
             row[self.column["shared", name]] += error
 
-    def solve(self) -> tuple[np.ndarray, np.ndarray]:
-        """Solution and covariance, ns and ns per second; Huber's weights keep single bad matches from pulling."""
+    def solve(self) -> tuple[Solution, np.ndarray]:
+        """Solution, and Huber's weights, which keep single bad matches from pulling: (matches,) float64."""
         weight = 1 / self.sigma
         for _ in range(ROUNDS):
-            a = np.vstack([self.rows * weight[:, None], np.diag(self.prior)])
-            b = np.concatenate([self.y * weight, np.zeros(len(self.prior))])
-            left, value, right, scale = factored(a)
-            solution = scale * (right.T @ ((left.T @ b) / value))
-            ratio = np.abs(self.residuals(solution)) / self.sigma
+            solution = self.solution(weight)
+            ratio = np.abs(self.residuals(solution.x)) / self.sigma
             before, weight = weight, np.sqrt(np.minimum(1.0, HUBER / np.maximum(ratio, 1e-9))) / self.sigma
             if np.all(np.abs(weight - before) <= SETTLED * before):
                 break
+        return solution, before
+
+    def solution(self, weight: np.ndarray, without: int | None = None) -> Solution:
+        """The least-squares solution with given weights, of all pairings but the one of number `without`."""
+        parts = [self._folded(part, weight[part]) for k, part in enumerate(self.parts) if k != without]
+        prior = np.column_stack([np.diag(self.prior), np.zeros(len(self.prior))])
+        folded = np.vstack([*parts, prior])
+        left, value, right, scale = factored(folded[:, :-1])
         half = scale[:, None] * right.T / value
-        return solution, half @ half.T
+        return Solution(half @ (left.T @ folded[:, -1]), half @ half.T, np.sum(right**2, axis=0) > 1 - SMALLEST)
 
-    def residuals(self, solution: np.ndarray) -> np.ndarray:
-        return np.asarray(self.y - self.rows @ solution)
+    def _folded(self, part: slice, weight: np.ndarray) -> np.ndarray:
+        """(at most columns + 1, columns + 1): rows of a pairing and their values, folded by QR to as many as matter."""
+        both = np.column_stack([self.rows[part], self.y[part]]) * weight[:, None]
+        there = np.flatnonzero(np.any(both != 0, axis=0))
+        if len(both) <= len(there):
+            return both
+        folded = np.zeros((len(there), both.shape[1]))
+        folded[:, there] = np.linalg.qr(both[:, there], mode="r")
+        return folded
 
-    def clock_map(self, clock: str, solution: np.ndarray, covariance: np.ndarray) -> ClockMap:
-        bounds, skew = self.bounds(clock), self.column[clock, "skew"]
-        _, sigma = self.knots(clock, covariance)
+    def residuals(self, x: np.ndarray) -> np.ndarray:
+        return np.asarray(self.y - self.rows @ x)
+
+    def clock_map(self, clock: str, x: np.ndarray, sigma_ns: Sequence[float]) -> ClockMap:
+        """The map of a clock; `sigma_ns` as `knots` gives it."""
         pieces = tuple(
             Piece(
                 origin_ns=self.middle[clock],
-                target_ns=self.middle[clock] + self.start[clock] + round(float(solution[self.column[clock, number]])),
-                skew_ppm=round(float(solution[skew]) / _NS_PER_S_PER_PPM, 6),
-                sigma_ns=max(sigma[number * KNOTS : (number + 1) * KNOTS]),
+                target_ns=self.middle[clock] + self.start[clock] + round(float(x[self.column[clock, number]])),
+                skew_ppm=round(float(x[self.column[clock, "skew"]]) / _NS_PER_S_PER_PPM, 6),
+                sigma_ns=max(sigma_ns[number * KNOTS : (number + 1) * KNOTS]),
                 start_ns=begin,
                 stop_ns=stop,
             )
-            for number, (begin, stop) in enumerate(pairwise(bounds))
+            for number, (begin, stop) in enumerate(pairwise(self.bounds(clock)))
         )
         return ClockMap(clock, self.reference, pieces)
 
-    def knots(self, clock: str, covariance: np.ndarray) -> tuple[tuple[int, ...], tuple[float, ...]]:
-        """Times of a clock, `KNOTS` a piece, and the standard error of its map there, ns."""
+    def knots(
+        self, clock: str, solution: Solution, others: Sequence[Solution] = ()
+    ) -> tuple[tuple[int, ...], tuple[float, ...]]:
+        """Times of a clock, `KNOTS` a piece, and the standard error of its map there, ns.
+
+        It covers half the way to each of the `others`, where they say anything.
+        """
         times: list[int] = []
-        sigma: list[float] = []
+        variance: list[float] = []
         for number, (begin, stop) in enumerate(pairwise(self.bounds(clock))):
             t_ns = [begin + (stop - begin) * k // (KNOTS - 1) for k in range(KNOTS)]
             carry = np.column_stack([np.ones(KNOTS), [(t - self.middle[clock]) * 1e-9 for t in t_ns]])
             pick = [self.column[clock, number], self.column[clock, "skew"]]
-            variance = np.einsum("ij,jk,ik->i", carry, covariance[np.ix_(pick, pick)], carry)
+            here = np.einsum("ij,jk,ik->i", carry, solution.covariance[np.ix_(pick, pick)], carry)
+            for other in others:
+                if other.known[pick].all():
+                    here += (carry @ (other.x - solution.x)[pick] / 2) ** 2
             times += t_ns
-            sigma += np.round(np.sqrt(np.maximum(variance, 0.0)), 1).tolist()
-        return tuple(times), tuple(sigma)
+            variance += np.maximum(here, 0.0).tolist()
+        return tuple(times), tuple(np.round(np.sqrt(variance), 1).tolist())
+
+    def largest_sigma(self, clock: str, solution: Solution) -> float | None:
+        """The largest standard error of a clock's map; None where it has none."""
+        own = [k for (name, _), k in self.column.items() if name == clock]
+        return max(self.knots(clock, solution)[1]) if solution.known[own].all() else None
 
     def bounds(self, clock: str) -> list[int]:
         """Where the pieces of a clock begin and end."""

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from recorder.session import Session
 from recorder.terminal import note, progress
-from sync.align import align, pairs, truth_errors_ms
+from sync.align import align, truth_errors_ms
 from sync.alignment import Alignment
 from sync.gaze_map import map_gaze
 from sync.report import write_report
+from sync.wanted import Prior
 
 TRUTH = "truth.json"
 
 
-def align_session(session: Session, reference: str | None) -> tuple[Alignment, dict[str, float] | None]:
-    """Align a session and write what came of it into its folder.
+def align_session(
+    session: Session, reference: str | None = None, only: Sequence[str] = (), priors: Sequence[Prior] = ()
+) -> tuple[Alignment, dict[str, float] | None]:
+    """Align a session and write what came of it into its folder; see `sync.align.align`.
 
     The truth of a simulated session is opened after `alignment.json` is written, for the report alone.
 
@@ -27,9 +31,9 @@ def align_session(session: Session, reference: str | None) -> tuple[Alignment, d
     Raises:
         EvidenceError: nothing could be aligned.
         SessionError: a file of the session cannot be read.
+        ConfigError: `only` or `priors` ask for what cannot be.
     """
-    with progress("comparing sounds", total=len(pairs(session, reference))) as done:
-        alignment = align(session, reference, done)
+    alignment = align(session, reference, only=only, priors=priors, progress=progress)
     alignment = map_gaze(session, alignment)
     alignment.save(session.root)
     truth = _truth(session.root / TRUTH)

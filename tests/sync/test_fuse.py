@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from firmware_host.clockmap import ClockMap
 from sync.alignment import Match, Pairing
-from sync.fuse import fuse
+from sync.fuse import KNOTS, fuse
+from sync.graph import breaks
 
 SPAN_NS = 60_000_000_000
 
@@ -112,3 +113,61 @@ def test_pieces_follow_the_steps():
     assert found.pieces[0].stop_ns == found.pieces[1].start_ns == pytest.approx(39.5e9)
     assert found.forward(50 * 10**9) == pytest.approx(51.2e9, abs=1e5)
     assert found.forward(10 * 10**9) == pytest.approx(11e9, abs=1e5)
+
+
+def test_a_step_that_only_a_neighbour_saw_breaks_the_clock_that_lost_something():
+    """Clock b lost 0.2 s; it is compared with a alone, and a with the reference."""
+    steady = paired("a", "ref", [at("a", "ref", k * 10**9, 1e9, 1e4) for k in range(60)])
+    stepped = [at("b", "a", k * 10**9, 5e8 + (k >= 30) * 2e8, 1e4, piece=int(k >= 30)) for k in range(60)]
+    for evidence in ([steady, paired("b", "a", stepped)], [paired("b", "a", stepped), steady]):
+        maps = {m.source: m for m in fuse(evidence, dict.fromkeys(("a", "b", "ref"), (0, SPAN_NS)), "ref").maps}
+        assert [len(maps[c].pieces) for c in "ab"] == [1, 2]
+        assert maps["b"].forward(50 * 10**9) == pytest.approx(51.7e9, abs=1e4)
+
+
+def test_a_step_of_the_reference_and_of_a_shared_clock_is_one_step():
+    """Clock a lost something: b, which is compared with a alone, did not."""
+    stepped = [at("a", "ref", k * 10**9, 1e9 + (k >= 30) * 2e8, 1e4, piece=int(k >= 30)) for k in range(60)]
+    mirrored = [at("b", "a", k * 10**9, -(k >= 30) * 2e8, 1e4, piece=int(k >= 30)) for k in range(60)]
+    evidence = [paired("a", "ref", stepped), paired("b", "a", mirrored)]
+    assert set(breaks(evidence, "ref")) == {"a"}
+    maps = {m.source: m for m in fuse(evidence, dict.fromkeys(("a", "b", "ref"), (0, SPAN_NS)), "ref").maps}
+    assert [len(maps[c].pieces) for c in "ab"] == [2, 1]
+    assert maps["b"].forward(50 * 10**9) == pytest.approx(51e9, abs=1e4)
+
+
+def test_sigma_over_time_is_smallest_in_the_middle_and_never_more_than_the_pieces():
+    matches = [at("a", "b", t, 0, 1e5) for t in (10 * 10**9, 50 * 10**9)]
+    fused = fuse([paired("a", "b", matches)], dict.fromkeys("ab", (0, SPAN_NS)), "b")
+    t_ns, sigma_ns = fused.knots["a"]
+    assert (t_ns[0], t_ns[-1], len(t_ns)) == (0, SPAN_NS, KNOTS)
+    assert min(sigma_ns) == sigma_ns[KNOTS // 2] == pytest.approx(1e5 / np.sqrt(2), rel=0.01)
+    assert max(sigma_ns) == sigma_ns[0] == fused.maps[0].pieces[0].sigma_ns
+    drift = np.sqrt(2) * 1e5 / 40 / np.hypot(1, np.sqrt(2) * 1e5 / 40 / 1e5)  # and what clocks do
+    assert sigma_ns[0] == pytest.approx(np.hypot(1e5 / np.sqrt(2), 30 * drift), rel=0.01)
+
+
+def test_each_clock_says_which_evidence_holds_it_and_how_well_the_rest_would():
+    evidence = [
+        paired("a", "ref", [at("a", "ref", t, 0, 1e5) for t in (0, SPAN_NS)]),
+        paired("a", "ref", [at("a", "ref", t, 100, 1e6) for t in (0, SPAN_NS)]),
+        paired("b", "a", [at("b", "a", t, 0, 1e5) for t in (0, SPAN_NS)]),
+    ]
+    held = fuse(evidence, dict.fromkeys(("a", "b", "ref"), (0, SPAN_NS)), "ref").without_ns
+    assert set(held["a"]) == {0}  # without the ten times worse one nothing changes
+    assert held["a"][0] == pytest.approx(1e6, rel=0.05)
+    assert set(held["b"]) == {0, 2}
+    assert held["b"][2] is None
+
+
+def test_evidence_that_is_strained_is_covered_by_sigma():
+    """Five of its standard deviations away from the rest: nobody knows, so sigma covers both answers."""
+    evidence = [
+        paired("a", "ref", [at("a", "ref", t, x, s) for t in (0, SPAN_NS)])
+        for x, s in ((0, 1e4), (5e5, 1e5), (4.5e5, 1e5))
+    ]
+    spans = dict.fromkeys(("a", "ref"), (0, SPAN_NS))
+    calm, strained = fuse(evidence, spans, "ref"), fuse(evidence, spans, "ref", strain=(7.0, 0.0, 0.0))
+    assert calm.maps[0].forward(0) == strained.maps[0].forward(0)
+    assert calm.maps[0].pieces[0].sigma_ns < 2e4
+    assert strained.maps[0].pieces[0].sigma_ns == pytest.approx(4.7e5 / 2, rel=0.1)

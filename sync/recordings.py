@@ -1,0 +1,120 @@
+"""What each clock of a session has to offer as evidence, and which clocks are worth comparing by what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import lru_cache, partial
+from itertools import combinations
+
+from firmware_host.clock import SECOND_NS, TICK_HZ
+from firmware_host.errors import SessionError
+from recorder.demux import frame_times_ns
+from recorder.session import Device, Session
+from sync import network
+from sync.alignment import CameraDelay, Recording
+from sync.motion.filmed import filmed
+from sync.motion.flow import camera_turning
+from sync.motion.turning import Turning
+from sync.waveform import Wave, recorded
+
+UNMEASURED_NS = 20_000_000
+"""Standard deviation of a camera's latency against its microphone where nobody measured it: cameras stamp the beginning
+of an exposure or the end of a read-out, up to 30 ms apart, and drivers of microphones are late by up to 20 ms."""
+HEAD_ROLES = ("ego", "eye")
+
+
+def recordings(session: Session, methods: Iterable[str]) -> tuple[dict[str, Recording], dict[str, str]]:
+    """What there is for some methods, and for a clock whose sound cannot be read, why.
+
+    Args:
+        methods: keys of `sync.align.METHODS`; what none of them needs is not read.
+    """
+    wanted = set(methods)
+    found: dict[str, Recording] = {}
+    mute: dict[str, str] = {}
+    for device in session.devices:
+        known = found.get(device.clock) or Recording(device.clock, None, device.wearer, device.tone_distance_m)
+        if known.sound is None and wanted & {"tones", "audio"}:
+            try:
+                sound = recorded(session, device)
+                known = replace(known, sound=sound, wearer=device.wearer, tone_distance_m=device.tone_distance_m)
+                mute.pop(device.clock, None)
+            except SessionError as error:
+                mute.setdefault(device.clock, str(error))
+        if not known.wall and device.log and "network" in wanted:
+            known = replace(known, wall=network.readings(session.path(device.log)))
+        if "turning" in wanted:
+            known = replace(known, turned={**_turned(session, device), **known.turned})
+        span_ns = known.span_ns or _span_ns(session, device, known.sound)
+        found[device.clock] = replace(known, span_ns=span_ns)
+    return found, mute
+
+
+def _span_ns(session: Session, device: Device, sound: object) -> tuple[int, int] | None:
+    """First and last time of a device's recording: of its sound, or its pictures, or a kit's count of ticks."""
+    if isinstance(sound, Wave):
+        return sound.t0_ns, sound.t0_ns + round(1e9 * sound.duration_s)
+    try:
+        times = frame_times_ns(session, device)
+        if len(times):
+            return int(times.min()), int(times.max())
+    except SessionError:
+        pass
+    counted = session.receipt.get("devices", {}).get(device.name)
+    ticks = counted.get("ticks") if isinstance(counted, dict) else None
+    if isinstance(ticks, int) and device.streams:
+        first = min(s.t0_ns for s in device.streams)
+        return first, first + ticks * SECOND_NS // TICK_HZ
+    return None
+
+
+def _turned(session: Session, device: Device) -> dict[str, Callable[[], Turning]]:
+    """Parts of the body that something of a device turned with."""
+    found: dict[str, Callable[[], Turning]] = {}
+    if device.wearer and device.role in HEAD_ROLES and device.of_kind("video"):
+        found["head"] = lru_cache(maxsize=1)(partial(_camera_turned, session, device))
+    return found
+
+
+def _camera_turned(session: Session, device: Device) -> Turning:
+    turning = camera_turning(filmed(session, device))
+    delay = camera_delay(device)
+    late = (f"camera of {device.name} against its sound", float(delay.sigma_ns))
+    return turning if delay.measured else replace(turning, late=(*turning.late, late))
+
+
+def camera_delay(device: Device) -> CameraDelay:
+    """What is known of how late a device's pictures are against its sound."""
+    video = device.of_kind("video")[0]
+    if video.latency_ns is None:
+        return CameraDelay(device.name, 0, UNMEASURED_NS, False)
+    return CameraDelay(device.name, video.latency_ns, video.latency_sigma_ns or 0, True)
+
+
+def comparisons(found: Mapping[str, Recording], anchor: str, method: str) -> list[tuple[str, str]]:
+    """The clocks to compare by a method, as (source, target).
+
+    Sound: every clock with the reference, and those that one person wears with each other. Wall times: every kit with
+    the reference. Movement: what one person wears on one part of the body. Where the reference has nothing to offer,
+    the first clock that has stands in for it.
+    """
+    able = [c for c in sorted(found, key=lambda c: (c != anchor, c)) if _offers(found[c], method)]
+    if len(able) < 2:
+        return []
+    hub, rest = able[0], able[1:]
+    worn = [(a, b) for a, b in combinations(sorted(able), 2) if found[a].wearer and found[a].wearer == found[b].wearer]
+    if method == "turning":
+        return [(a, b) for a, b in worn if set(found[a].turned) & set(found[b].turned)]
+    together = [(a, b) for a, b in worn if hub not in (a, b)] if method in ("tones", "audio") else []
+    return [(c, hub) for c in rest] + together
+
+
+def _offers(recording: Recording, method: str) -> bool:
+    offered = {
+        "tones": recording.sound is not None,
+        "audio": recording.sound is not None,
+        "network": any(r.keeper is not None for r in recording.wall),
+        "turning": bool(recording.turned),
+    }
+    return offered[method]
