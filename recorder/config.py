@@ -203,6 +203,9 @@ def _table(kind: type[Table], value: Any, place: Place, wrong: list[_Wrong]) -> 
     return kind(**made) if len(wrong) == before else None
 
 
+_IN_WORDS = {int: "a whole number", float: "a number", str: "text in quotes", bool: "true or false"}
+
+
 def _value(hint: Any, given: Any, place: Place, wrong: list[_Wrong]) -> Any:
     """A value of the kind that the dataclass says. Plain kinds are checked, nested dataclasses are tables."""
     kind: Any = hint
@@ -213,7 +216,7 @@ def _value(hint: Any, given: Any, place: Place, wrong: list[_Wrong]) -> Any:
     plain: dict[Any, tuple[type, ...]] = {int: (int,), str: (str,), float: (int, float), bool: (bool,)}
     fits = isinstance(given, plain.get(kind, (object,))) and (kind is bool or not isinstance(given, bool))
     if kind in plain and not fits:
-        wrong.append(_Wrong(place, f"{place[-1]} is {given!r}; it must be of type {kind.__name__}"))
+        wrong.append(_Wrong(place, f"{place[-1]} is {given!r}; it must be {_IN_WORDS[kind]}"))
     return given
 
 

@@ -45,7 +45,7 @@ def test_the_example_in_the_docs_is_a_kit():
             "adress",
             r"sensors\[0\] 'bme680': unknown key 'adress'; did you mean 'address'",
         ),
-        ('model = "amg8833"', "model = 3", "model = 3", r"sensors\[1\] 'amg8833': model is 3; it must be of type str"),
+        ('model = "amg8833"', "model = 3", "model = 3", r"sensors\[1\] 'amg8833': model is 3; it must be text in quotes"),
         ('model = "amg8833"', 'model = "amg88"', 'model = "amg88', "did you mean 'amg8833'"),
         ("width = 1280", "width = true", "width", r"camera: width is True"),
         ("width = 1280", "width = 1281", "[camera]", r"1281x720 cannot be encoded"),
