@@ -151,21 +151,32 @@ def add(directory: Path, file: Path, as_json: bool, tone_distance: float | None,
 
 @click.command()
 @click.argument("directory", metavar="SESSION", type=click.Path(path_type=Path))
-@click.option("--reference", help="Device whose clock is kept; by default the first kit.")
+@click.option("--reference", metavar="DEVICE", help="Device whose clock is kept; by default the first kit.")
+@click.option("--only", multiple=True, metavar="KIND|DEVICE", help="Use this evidence or device and no other; again.")
+@click.option("--prior", multiple=True, metavar="DEVICE=S[±S]", help="It began S seconds after the reference; again.")
+@click.option("--strict", is_flag=True, help="Exit status 1 where a device was refused.")
 @json_option
-def align(directory: Path, reference: str | None, as_json: bool) -> None:
+def align(
+    directory: Path, reference: str | None, only: tuple[str, ...], prior: tuple[str, ...], strict: bool, as_json: bool
+) -> int:
     """Put every device of SESSION on one clock; writes alignment.json and report.html there.
 
+    Kinds of evidence are tones, audio, network (wall times that kits logged) and turning (a worn camera's and an IMU's
+    movement). A kind given with --only leaves out the other kinds, a device the other devices. A --prior is believed
+    before all evidence; without ±, to half a second.
+
     \b
-    Example:
+    Examples:
       syncctl align sessions/first
+      syncctl align sessions/first --only tones --only head --prior head=3.2±0.1
     """
     from recorder.session import open_session
     from recorder.terminal import note
     from sync.run import align_session
+    from sync.wanted import parsed_prior
 
-    session = open_session(directory)
-    alignment, errors = align_session(session, reference)
+    priors = [parsed_prior(text) for text in prior]
+    alignment, errors = align_session(open_session(directory), reference, only, priors)
     document = alignment.to_json()
     if errors is not None:
         document["truth_error_ms"] = errors
@@ -178,6 +189,7 @@ def align(directory: Path, reference: str | None, as_json: bool) -> None:
         lines.append(f"{m.source} -> {m.target}: {m.pieces[0].skew_ppm:+.2f} ppm, ± {sigma_ms:.2f} ms{true}")
     lines += [f"{g.file}: " + ", ".join(f"{n} {v}" for v, n in g.verdicts.items()) for g in alignment.gaze]
     emit(as_json, document, [*lines, f"wrote {directory / 'alignment.json'} and {directory / 'report.html'}"])
+    return int(strict and bool(alignment.refused))
 
 
 @click.command()
