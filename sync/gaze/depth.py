@@ -21,12 +21,13 @@ REACH_PX = 55.0
 """A match this far from the gaze (in a picture 960 wide) says less than half of what one at the gaze does."""
 SLOPE = 0.12
 """How much deeper a surface may be a pixel aside, as a share of its inverse depth a hundred pixels."""
-ANYWHERE = 0.06
-"""Weight of no match being right, in matches."""
+ANYWHERE = 0.1
+ALONE_PX = 40.0
+"""What is looked at may be as far as no match: always a little, and the likelier the further the nearest match is."""
 HALF = 12
 """Half the width of the picture that is laid along the line, px."""
-INDEPENDENT_PX = 40.0
-"""Pixels that are worth one independent grey value: neighbours are alike."""
+MOST_INDEPENDENT = 30.0
+"""More independent grey values than this no patch is given; neighbours are alike."""
 DISTRUST = 0.02
 ASIDE = 2
 
@@ -105,7 +106,9 @@ def _from_matches(grid: np.ndarray, s: np.ndarray, own: np.ndarray, distance: np
     wide = np.hypot(1.2 * max(rig.noise_px, 0.3), SLOPE * np.maximum(own[best], 0.01) * per * distance / (100 * px))
     z = (s[:, None] - at) / wide
     kernels = np.exp(-0.5 * z * z) / wide
-    return kernels @ weight + ANYWHERE / s[-1]
+    density = kernels @ weight / np.sqrt(2 * np.pi)
+    alone = ANYWHERE + (1 - ANYWHERE) * (1 - np.exp(-((distance.min() / (ALONE_PX * px)) ** 2)))
+    return (1 - alone) * density / weight.sum() + alone / s[-1]
 
 
 def _from_picture(
@@ -141,8 +144,15 @@ def _from_picture(
         borderMode=cv2.BORDER_CONSTANT,
     )  # fmt: skip
     alike = np.nan_to_num(cv2.matchTemplate(seen, patch, cv2.TM_CCOEFF_NORMED).max(axis=0), nan=0.0)
-    count = patch.size / INDEPENDENT_PX
+    count = _independent(patch)
     return -0.5 * count * np.log(1 - np.clip(alike, 0.0, 0.985) ** 2)
+
+
+def _independent(patch: np.ndarray) -> float:
+    """How many independent grey values a patch is worth, by how quickly it changes."""
+    x = patch.astype(np.float32)
+    quick = (np.diff(x, axis=0) ** 2).mean() + (np.diff(x, axis=1) ** 2).mean()
+    return float(min(x.size * quick / (2 * np.pi * x.var()), MOST_INDEPENDENT))
 
 
 def _inside(xy: np.ndarray, image: np.ndarray) -> bool:

@@ -98,6 +98,8 @@ class Sheet:
         return self.corner + _between(self.moves, step)
 
 
+EDGE = 0.06
+"""Eyes rest this share of a thing inside its edges: on the edge itself nobody can say which of two depths they mean."""
 STEP_NS = 5_000_000
 """The world moves in steps of 5 ms, and evenly between them."""
 
@@ -389,7 +391,7 @@ def _head(rng: np.random.Generator, steps: int, quick: bool, down: float) -> tup
 
 def _with_gaze(rng: np.random.Generator, empty: World) -> World:
     """Fixations of 0.25 to 0.6 s on what is seen in the middle of the scene camera, and a blink now and then."""
-    target, spot = empty.target.copy(), empty.spot.copy()
+    target, spot = np.full_like(empty.target, -1), empty.spot.copy()
     sheets = range(len(empty.sheets))
     wanted = [n for n in sheets if empty.sheets[n].moves is not None] or list(sheets)
     step = 0
@@ -397,10 +399,21 @@ def _with_gaze(rng: np.random.Generator, empty: World) -> World:
         length = int(rng.uniform(0.25, 0.6) * SECOND_NS / STEP_NS)
         found = _fixation(rng, empty, step, wanted if rng.random() < 0.75 else list(sheets))
         blink = rng.random() < 0.04
-        target[step : step + length] = -1 if blink else found[0]
+        for now in range(step, min(step + length, len(target)), 4):
+            if blink or not _seen_by_both(empty, now, *found):
+                break
+            target[now : now + 4] = found[0]
         spot[step : step + length] = found[1]
         step += length
     return replace(empty, target=target, spot=spot)
+
+
+def _seen_by_both(world: World, step: int, which: int, spot: np.ndarray) -> bool:
+    """Neither camera has anything before that spot."""
+    sheet = world.sheets[which]
+    point = sheet.at(step) + spot[0] * sheet.across + spot[1] * sheet.down
+    places = [world.pose(camera, step * STEP_NS)[1] for camera in ("scene", "head")]
+    return all(first_hit(world.sheets, p, point - p, step)[0] == which for p in places)
 
 
 def _fixation(rng: np.random.Generator, empty: World, step: int, wanted: list[int]) -> tuple[int, np.ndarray]:
@@ -420,7 +433,7 @@ def _fixation(rng: np.random.Generator, empty: World, step: int, wanted: list[in
         px = seen[1][2].pixels((seen[1][0] @ (point - seen[1][1]))[None])[0]
         inside = np.isfinite(px).all() and (px > 0.02 * lens.size[0]).all() and (px < 0.98 * np.array(lens.size)).all()
         hidden = first_hit(empty.sheets, seen[1][1], point - seen[1][1], step)[0] != which
-        if inside and not hidden:
+        if inside and not hidden and (EDGE < share).all() and (share < 1 - EDGE).all():
             best = which, share
             if which in wanted or attempt > 200:
                 break
