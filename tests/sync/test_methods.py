@@ -7,13 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from planted_sounds import RATE, Pair, pair
+from scipy import ndimage
 
 from firmware_host.clockmap import ClockMap
 from firmware_host.errors import EvidenceError
 from recorder.series import Sound
+from recorder.wall import WallReading
 from sync.align import METHODS
 from sync.alignment import Pairing, Recording
 from sync.fuse import fuse
+from sync.motion.turning import Turning
 
 
 @pytest.fixture(scope="module", params=[40.0, -180.0])
@@ -23,10 +26,29 @@ def planted(request: pytest.FixtureRequest) -> Pair:
     return pair(seconds=50, offset_s=3.2, skew_ppm=request.param, snr_db=10, seed=5, tones=tones)
 
 
+SOUND = ("tones", "audio")
+
+
 def recordings(planted: Pair) -> tuple[Recording, Recording]:
-    return (
-        Recording("source", planted.source, wearer="p01", tone_distance_m=1.0),
-        Recording("target", planted.target, wearer="p01", tone_distance_m=1.0),
+    """The same two clocks by all kinds of evidence: what they heard, logged, and how they turned."""
+    source_ns = planted.source.t0_ns + np.arange(0, 50 * 100) * 10_000_000
+    target_ns = source_ns + planted.true_offset_ns(source_ns).astype(np.int64)
+    rng = np.random.default_rng(1)
+    rate = ndimage.gaussian_filter1d(rng.standard_normal((len(source_ns), 3)), 8, axis=0) * 5
+    sides = ((planted.source, source_ns), (planted.target, target_ns))
+    return tuple(
+        Recording(
+            sound.clock,
+            sound,
+            wearer="p01",
+            tone_distance_m=1.0,
+            wall=tuple(
+                WallReading(int(t), 10**18 + int(true), int(t), 2_000, "chrony", 3_000_000, 50_000)
+                for t, true in zip(t_ns[::100], target_ns[::100], strict=True)
+            ),
+            turned={"head": lambda t=t_ns, c=sound.clock: Turning(c, t, rate, 0, ((f"age at {c}", 1e6),))},
+        )
+        for sound, t_ns in sides
     )
 
 
@@ -46,8 +68,8 @@ def test_planted_offset_and_drift_come_back_within_their_sigma(method, planted):
     piece = found.pieces[0]
     ends = np.array([piece.start_ns, piece.stop_ns])
     assert np.all(np.abs(found.forward(ends) - ends - planted.true_offset_ns(ends)) < 3 * piece.sigma_ns)
-    assert piece.skew_ppm == pytest.approx(planted.skew_ppm, abs=3)
-    assert 0 < piece.sigma_ns < 2e6
+    assert piece.skew_ppm == pytest.approx(planted.skew_ppm, abs=max(3, 3 * piece.sigma_ns / 25e3))
+    assert 0 < piece.sigma_ns < 1e7
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
@@ -63,7 +85,7 @@ def test_swapping_the_arguments_flips_the_sign(method, planted):
     assert back.matches[0].offset_ns * there.matches[0].offset_ns < 0
 
 
-@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+@pytest.mark.parametrize("method", [METHODS[m] for m in SOUND], ids=SOUND)
 @pytest.mark.parametrize("fault", ["silence", "noise", "nan", "short", "none"])
 def test_nothing_to_hear_raises(method, planted, fault):
     source, target = recordings(planted)
@@ -85,3 +107,23 @@ def test_every_match_says_which_errors_it_shares(method, planted):
     for m in method(*recordings(planted)).matches:
         assert np.linalg.norm([error for _, error in m.shared]) > 1e5
         assert 0 <= m.score <= 1
+
+
+@pytest.mark.parametrize("method", [m for m in METHODS if m not in SOUND])
+@pytest.mark.parametrize("fault", ["nothing", "nobody", "unrelated"])
+def test_nothing_that_was_logged_or_that_moved_raises(method, planted, fault):
+    source, target = recordings(planted)
+    still = Turning("target", np.arange(1000) * 10_000_000, np.zeros((1000, 3)))
+    wrong = {
+        "nothing": replace(target, wall=(), turned={}),
+        "nobody": replace(
+            target, wall=tuple(replace(r, keeper=None) for r in target.wall), turned={"head": lambda: still}
+        ),
+        "unrelated": replace(
+            target,
+            wall=tuple(replace(r, realtime_ns=r.realtime_ns + 10**12) for r in target.wall),
+            turned={"head": lambda: replace(still, rate_rad_s=np.random.default_rng(0).standard_normal((1000, 3)))},
+        ),
+    }
+    with pytest.raises(EvidenceError, match=r"source|target"):
+        METHODS[method](source, wrong[fault])
