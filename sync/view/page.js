@@ -4,7 +4,8 @@
 
 const $ = (id) => document.getElementById(id);
 const SEEK_OVER_S = 0.3; // a picture that is further off is sought, one that is nearer is played a little faster or slower
-const GAIN = 4;
+const GAIN = 4; // of the pace, for each second that a picture is off
+const WAIT_BELOW = 0.1;
 const GAZE_GAP_S = 0.05;
 const HEAT_SPAN = 8; // degC from the coldest colour to the warmest at the least, so that a still room stays calm
 const view = { at: 0, playing: false, speed: 1, span: 0, from: 0, to: 1, videos: [], sounds: [], sound: null, heats: [], tracks: [] };
@@ -104,11 +105,14 @@ function follow(video) {
   }
   video.asked = null;
   const error = player.currentTime - want;
-  if (player.paused) { if (Math.abs(error) > 0.02) seek(video, want); player.play().catch(() => {}); return; }
-  if (Math.abs(error) > SEEK_OVER_S) { seek(video, want); return; }
-  const slope = toPlayer(video, view.at + 0.5) - toPlayer(video, view.at - 0.5);
-  const rate = view.speed * clamp(slope - (Math.abs(error) > 0.004 ? GAIN * error : 0), 0.5, 1.6);
-  if (Math.abs(player.playbackRate - rate) > 0.002) player.playbackRate = clamp(rate, 0.0625, 16);
+  if (Math.abs(error) > SEEK_OVER_S) { seek(video, want); if (player.paused) player.play().catch(() => {}); return; }
+  const slope = (toPlayer(video, view.at + 0.01) - toPlayer(video, view.at - 0.01)) / 0.02;
+  const pace = slope - (Math.abs(error) > 0.004 ? GAIN * error : 0);
+  // Where pictures were lost the player's time all but stands still: it waits.
+  if (pace < WAIT_BELOW) { if (!player.paused) player.pause(); return; }
+  const rate = clamp(view.speed * clamp(pace, 0.25, 1.6), 0.0625, 16);
+  if (Math.abs(player.playbackRate - rate) > 0.002) player.playbackRate = rate;
+  if (player.paused) player.play().catch(() => {});
 }
 
 function caption(video) {
