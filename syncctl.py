@@ -26,6 +26,8 @@ COMMANDS = {
     "offset": ("sync.cli:offset", "Offset and drift between two recordings, by their sound."),
     "tones": ("sync.cli:tones", "Find the start and end tones in a recording."),
     "view": ("sync.cli:view", "Play a session in a browser, everything in step."),
+    "gaze": ("sync.cli:gaze", "Carry gaze from an eye tracker's film to another camera's."),
+    "calibrate": ("sync.cli:calibrate", "Measure a camera's lens from a film of a chessboard."),
     "build": ("ingest.cli:build", "Build a dataset from aligned sessions."),
     "train": ("models.cli:train", "Train a model on a dataset."),
     "evaluate": ("models.cli:evaluate", "Evaluate a trained run on held-out participants."),

@@ -220,3 +220,67 @@ def view(directory: Path, port: int, browser: bool) -> None:
     if browser:
         webbrowser.open(url)
     serve(content, line)
+
+
+@click.command()
+@click.argument("scene", type=click.Path(path_type=Path))
+@click.argument("reference", type=click.Path(path_type=Path))
+@click.argument("table", metavar="GAZE.csv", type=click.Path(path_type=Path))
+@click.option("--out", "-o", required=True, type=click.Path(path_type=Path), help="Table to write.")
+@click.option(
+    "--offset", "offset_s", default=0.0, show_default=True, metavar="SECONDS", help="As `syncctl offset` says."
+)
+@click.option("--skew", "skew_ppm", default=0.0, show_default=True, metavar="PPM", help="As `syncctl offset` says.")
+@json_option
+def gaze(scene: Path, reference: Path, table: Path, out: Path, offset_s: float, skew_ppm: float, as_json: bool) -> None:
+    """Carry the gaze of an eye tracker to another camera on the same head.
+
+    SCENE is the film of the eye tracker's own camera, REFERENCE that of the other one. GAZE.csv has the columns t_s,
+    x_px, y_px in SCENE's time and pixels; an empty cell is a missing gaze. ``t_reference = offset + t_scene * (1 +
+    skew * 1e-6)``: `syncctl offset REFERENCE SCENE` measures both. The table that is written has one row for every
+    frame of REFERENCE: t_s, x_px, y_px, the error ellipse (sigma_px, minor_px, angle_deg), and a verdict: ok,
+    homography (one plane alone: off by parallax near the hands), refused or missing.
+
+    \b
+    Example:
+      syncctl gaze scene.mp4 head.mp4 gaze.csv --out gaze_head.csv --offset 1.25
+    """
+    from recorder.terminal import note
+    from sync.gaze_files import carry_files
+
+    found = carry_files(scene, reference, table, out, offset_s, skew_ppm)
+    for warning in found["warnings"]:
+        note(f"warning: {warning}")
+    counts = ", ".join(f"{n} {v}" for v, n in found["verdicts"].items())
+    emit(as_json, found, [f"{out}: {found['rows']} frames: {counts}"])
+
+
+@click.command()
+@click.argument("video", type=click.Path(path_type=Path))
+@click.option("--board", required=True, metavar="COLSxROWS", help="Inner corners: 9x6 for 10x7 squares.")
+@click.option("--device", required=True, metavar="NAME", help="Whose camera it is.")
+@click.option("--session", "root", type=click.Path(path_type=Path), help="By default the one VIDEO lies in.")
+@json_option
+def calibrate(video: Path, board: str, device: str, root: Path | None, as_json: bool) -> None:
+    """Measure a camera's lens from a film of a chessboard, and store it in the session.
+
+    Film a flat printed board slowly, whole and sharp, tilted to all sides and in all corners of the picture, in the
+    mode the camera records in. Exit status 1 where the views do not tell the lens.
+
+    \b
+    Example:
+      syncctl calibrate board.mp4 --board 9x6 --device head --session sessions/first
+    """
+    from recorder import demux
+    from recorder.terminal import progress
+    from sync import calibrate as method
+
+    corners = method.board_size(board)
+    root = root or method.session_of(video)
+    with progress("looking for the board", total=len(demux.container_frame_times_ns(video))) as done:
+        found = method.calibrate(video, corners, done)
+    stored = method.store(root, device, found, corners, video)
+    focal = " x ".join(f"{f:.1f}" for f in found.lens.focal)
+    line = f"{device}: {found.lens.model}, focal length {focal} px, reprojection RMS {found.rms_px:.3f} px"
+    seen = f"{found.views} views of {found.found} with the board; stored in {root / 'session.json'}"
+    emit(as_json, {"device": device, "intrinsics": stored.intrinsics, "found": found.found}, [line, seen])
