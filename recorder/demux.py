@@ -338,8 +338,8 @@ def _decoded(container: av.container.InputContainer, streams: list) -> Iterator[
         for packet in container.demux(streams):
             try:
                 frames = packet.decode()
-            except av.error.InvalidDataError:
-                continue  # one damaged block: what follows may be whole
+            except av.error.FFmpegError:
+                continue  # one damaged block, whatever FFmpeg calls it: what follows may be whole
             for frame in frames:
                 yield frame, packet.stream
     except (av.error.InvalidDataError, av.error.EOFError):
