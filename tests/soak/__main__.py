@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from tests.soak import acquisition, cuts, kills, recording
+from tests.soak import acquisition, corrupted, cuts, kills, recording
 
-SOAKS = {"acquisition": acquisition.main, "cuts": cuts.main, "kills": kills.main, "recording": recording.main}
+SOAKS = {
+    "acquisition": acquisition.main,
+    "corrupted": corrupted.main,
+    "cuts": cuts.main,
+    "kills": kills.main,
+    "recording": recording.main,
+}
 
 if __name__ == "__main__":
     failed = 0
