@@ -27,10 +27,10 @@ from sync.motion.windows import MIN_SIGMA_NS, REACH_NS, Windows, line_through, w
 METHOD = "turning"
 STILL_RAD_S = 0.02
 """One degree a second, without what is slower than three seconds: less is a tripod, or someone who sleeps."""
-MAX_DOUBT = 0.5
+MAX_DOUBT = 0.4
 SHORTEST_S, WINDOW_S, MAX_WINDOWS = 8.0, (2.0, 8.0), 120
 WINDOWS_WANTED = 8
-MIN_USED, MIN_SHARE = 4, 0.5
+MIN_USED, MIN_SHARE = 3, 0.5
 FINEST_STEP_NS = 33_000_000
 AGAIN_NS = 120e6
 """How far the second round looks, with the mounting known better."""

@@ -1,9 +1,10 @@
 """Where two movements fit: every lag is tried, without knowing how one sensor is mounted on the other.
 
-Two sensors on one body see the same rotation in different axes. At each lag their 3 x 3 cross-covariance is large in
-every norm if they move together, whatever the mounting, so its Frobenius norm over the energies is a correlation that
-needs no calibration. An hour is searched by the minutes in which most happened; a clock that runs fast moves their
-peaks apart by what a crystal allows.
+Two sensors on one body see the same rotation in different axes. At each lag one is regressed on the other with free
+coefficients, which is all that mounting and focal length can do, and the share R2 that this explains is the measure.
+It is counted as -log(1 - R2), which adds up over the minutes that are searched, and tells nearly all from much. An hour
+is searched by the minutes in which most happened; a clock that runs fast moves their peaks apart by what a crystal
+allows.
 
 Bodies move in habits, so a peak alone proves little. It must stand above the other lags (a rhythm has many peaks) and
 above what the same minutes give when they run backwards, which have the same speeds and spectrum but never happened.
@@ -29,6 +30,12 @@ MIN_OVERLAP = 0.5
 APART_S = 0.5
 """A peak nearer than this to the best is its flank."""
 REACH_S = 0.1
+LEAST_ENERGY = 0.03
+"""Share of the usual energy: where less happens, little is explained by chance."""
+MOST_EXPLAINED = 0.98
+"""More than this of the energy is never claimed: no camera is so good."""
+RIDGE = 3e-3
+"""Share of the mean energy below which an axis is noise."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ class Found:
 
     Attributes:
         guess: times of one recording on the other's clock, right within about a sample.
-        height: how well it fits, in [0, 1]: mean over the chunks of the correlation squared.
+        height: how well it fits: mean over the chunks of -log(1 - R2), nats, at most 3.9.
         runner_up: the same of the best other lag.
         backwards: the same of the best lag of what never happened.
         chunks: how many were searched.
@@ -122,25 +129,32 @@ def _reversed(a: Grid, start: int, chunk: int) -> Grid:
 
 
 def _curve(a: Grid, b: Grid, start: int, chunk: int) -> np.ndarray:
-    """Squared correlation of one chunk at every lag: (Na + Nb - 1,); index k is a lag of k - (Na - 1) rows."""
-    x, known = a.x[start : start + chunk], a.known[start : start + chunk].astype(float)
+    """What one chunk explains of b at every lag: (Na + Nb - 1,) nats; index k is a lag of k - (Na - 1) rows."""
+    x, known = _whitened(a.x[start : start + chunk]), a.known[start : start + chunk].astype(float)
     n = fft.next_fast_len(chunk + len(b.x), real=True)
-    one = np.conj(fft.rfft(np.column_stack([x, np.sum(x**2, axis=1), known]), n, axis=0))
+    one = np.conj(fft.rfft(np.column_stack([x, known]), n, axis=0))
     two = fft.rfft(np.column_stack([b.x, b.energy, b.known.astype(float)]), n, axis=0)
-    channels = x.shape[1]
-    square = np.zeros(n)
-    for i in range(channels):
-        for j in range(channels):
-            square += fft.irfft(one[:, i] * two[:, j], n) ** 2
-    own = fft.irfft(one[:, -2] * two[:, -1], n)
-    other = fft.irfft(one[:, -1] * two[:, -2], n)
+    explained = np.zeros(n)
+    for i in range(x.shape[1]):
+        for j in range(x.shape[1]):
+            explained += fft.irfft(one[:, i] * two[:, j], n) ** 2
+    energy = fft.irfft(one[:, -1] * two[:, -2], n)
     common = fft.irfft(one[:, -1] * two[:, -1], n)
-    usual = 1e-3 * (x**2).sum() * max(b.energy.mean() * chunk, 1e-30)
-    fits = np.where(common > MIN_OVERLAP * chunk, square / np.maximum(own * other, usual), 0.0)
+    least = LEAST_ENERGY * b.energy.mean() * chunk
+    share = np.where(common > MIN_OVERLAP * chunk, explained / np.maximum(energy, max(least, 1e-30)), 0.0)
     curve = np.zeros(len(a.x) + len(b.x) - 1)
     lags = np.arange(-(chunk - 1), len(b.x))
-    curve[lags - start + len(a.x) - 1] = fits[lags]  # a negative lag counts from the end, as FFTs have it
+    # a negative lag counts from the end, as FFTs have it
+    curve[lags - start + len(a.x) - 1] = -np.log1p(-np.clip(share[lags], 0.0, MOST_EXPLAINED))
     return curve
+
+
+def _whitened(x: np.ndarray) -> np.ndarray:
+    """Mixed so that the channels are uncorrelated and of unit energy; (N, C) to (N, C)."""
+    covariance = x.T @ x
+    covariance += (RIDGE * np.trace(covariance) / len(covariance) + 1e-30) * np.eye(len(covariance))
+    value, vector = np.linalg.eigh(covariance)
+    return np.asarray(x @ vector / np.sqrt(value))
 
 
 def _total(curves: np.ndarray, reach: int) -> np.ndarray:
