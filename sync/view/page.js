@@ -117,9 +117,11 @@ function follow(video) {
 
 function caption(video) {
   if (!video.shown || !within(video, view.at)) { text(video.off, ""); return; }
-  const ms = Math.round(1000 * video.shown.off);
-  text(video.off, `own time ${clock(video.shown.own)}, ${ms > 0 ? "+" : ms < 0 ? "−" : "±"}${Math.abs(ms)} ms`);
-  video.off.classList.toggle("bad", Math.abs(video.shown.off) > 1.5 * video.frame_s);
+  // A picture stays until the next, so it may be as old as it is long.
+  const { own, off } = video.shown, early = off > 0.5 * video.frame_s, late = off < -1.2 * video.frame_s;
+  const ms = Math.round(1000 * Math.abs(early ? off : off + video.frame_s));
+  text(video.off, `own time ${clock(own)}, ${early ? `${ms} ms early` : late ? `${ms} ms late` : "in step"}`);
+  video.off.classList.toggle("bad", off > 1.5 * video.frame_s || off < -2.5 * video.frame_s);
 }
 
 function drawGaze(video) {
