@@ -8,7 +8,7 @@ its rate and its timing track.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from io import RawIOBase
@@ -47,7 +47,7 @@ def opened(path: Path) -> Iterator[av.container.InputContainer]:
     if not path.is_file():
         raise SessionError(f"{path} does not exist; check the name")
     try:
-        container = av.open(str(path))
+        container = av.open(str(path), metadata_errors="replace")
     except (av.error.FFmpegError, OSError) as error:
         raise SessionError(
             f"{path} cannot be read as a media file ({_strerror(error)}); it may be cut before its header ends"
@@ -66,16 +66,21 @@ def probe(path: Path) -> tuple[Stream, ...]:
     """
     found = []
     with opened(path) as container:
-        for video in container.streams.video[:1]:
+        for video in _known(container.streams.video)[:1]:
             size = (video.codec_context.width, video.codec_context.height)
             rate = float(video.average_rate or 0)
             found.append(Stream("camera", "video", _start_ns(video), rate, size=size))
-        for audio in container.streams.audio[:1]:
+        for audio in _known(container.streams.audio)[:1]:
             rate = float(audio.codec_context.sample_rate)
             found.append(Stream("microphone", "audio", _start_ns(audio), rate))
     if not found:
         raise SessionError(f"{path} has neither picture nor sound; give a recording")
     return tuple(found)
+
+
+def _known(streams: Sequence) -> list:
+    """Those whose codec FFmpeg has a decoder for: a damaged header can name any."""
+    return [s for s in streams if s.codec_context is not None]
 
 
 def _start_ns(stream: av.stream.Stream) -> int:
@@ -142,9 +147,10 @@ def sound_blocks(path: Path, clock: str | None = None) -> Iterator[Sound]:
         SessionError: not a media file, or without audio.
     """
     with opened(path) as container:
-        if not container.streams.audio:
+        tracks = _known(container.streams.audio)
+        if not tracks:
             raise SessionError(f"{path} has no audio track; give a recording with sound")
-        stream = next((s for s in container.streams.audio if _title(s) == "microphone"), container.streams.audio[0])
+        stream = next((s for s in tracks if _title(s) == "microphone"), tracks[0])
         rate = stream.codec_context.sample_rate
         if not rate:
             raise SessionError(f"{path} has an audio track without a sample rate; its header is damaged")
