@@ -186,7 +186,10 @@ def _usable(pairings: Sequence[Pairing], reference: str) -> tuple[list[Pairing],
     steps = breaks([p for p in pairings if _step_ns(p) > PATH_SIGMAS * shared_ns(p.matches[0])], reference)
     doubts = [_doubt(p, steps) for p in pairings]
     clean = [p for p, doubt in zip(pairings, doubts, strict=True) if not doubt]
-    return clean, [(p, f"{p.source} and {p.target}: {d}") for p, d in zip(pairings, doubts, strict=True) if d]
+    sentences = [
+        f"{p.source} and {p.target}: their {p.method} is left out: {d}" for p, d in zip(pairings, doubts, strict=True)
+    ]
+    return clean, [(p, s) for p, s, d in zip(pairings, sentences, doubts, strict=True) if d]
 
 
 def _doubt(pairing: Pairing, steps: Mapping[str, Sequence[int]]) -> str:
