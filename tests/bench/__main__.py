@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import abuse, acquisition, offset, recording
+from tests.bench import abuse, acquisition, gaze, offset, recording, tones
 
-BENCHES = {"abuse": abuse.main, "acquisition": acquisition.main, "offset": offset.main, "recording": recording.main}
+BENCHES = {
+    "abuse": abuse.main,
+    "acquisition": acquisition.main,
+    "gaze": gaze.main,
+    "offset": offset.main,
+    "recording": recording.main,
+    "tones": tones.main,
+}
 
 if __name__ == "__main__":
     for name in [a for a in sys.argv[1:] if not a.startswith("-")] or BENCHES:
