@@ -13,8 +13,8 @@ from sync.contradiction import PRIOR
 WIDTH, HEIGHT = 760, 400
 ACROSS, DOWN = 280, 145
 """Half axes of the ellipse on which the clocks stand around the reference."""
-BOW = 30.0
-"""How far apart two kinds of evidence between the same clocks are drawn."""
+BOW, AROUND = 30.0, 130.0
+"""How far apart two kinds of evidence between the same clocks are drawn, and how far around the reference."""
 NODE_WIDTH, NODE_HEIGHT = 132, 46
 COLOUR = {"tones": 1, "audio": 0, "network": 2, "turning": 3, "pattern": 5, PRIOR: 4}
 """Of a method, wherever it is drawn."""
@@ -76,9 +76,13 @@ def _ends(source: str, target: str) -> tuple[str, str]:
 
 
 def _curve(edge: _Edge, place: Mapping[str, tuple[float, float]], number: float) -> str:
+    """An edge, `number` places beside the straight line."""
     (x0, y0), (x1, y1) = (place[c] for c in edge.ends)
     length = math.hypot(x1 - x0, y1 - y0)
-    aside = 2 * BOW * number / length
+    beside = abs((x1 - x0) * (HEIGHT / 2 - y0) - (y1 - y0) * (WIDTH / 2 - x0)) / length
+    centre = min(math.hypot(x - WIDTH / 2, y - HEIGHT / 2) for x, y in ((x0, y0), (x1, y1)))
+    through = beside < NODE_HEIGHT < centre  # the line would cross the reference, which stands in the middle
+    aside = 2 * (BOW * number + (AROUND if through else 0.0)) / length
     mx, my = (x0 + x1) / 2 - (y1 - y0) * aside, (y0 + y1) / 2 + (x1 - x0) * aside
     title = f"{edge.method} of {' and '.join(edge.ends)}: {edge.said}"
     return (

@@ -28,6 +28,8 @@ from sync.waveform import Wave, recorded, working
 FILE = "report.html"
 GAZE_FRAMES = 12
 PICTURE_WIDTH = 400
+TELLING = 1.1
+"""Evidence is named as holding a clock where its sigma would be larger by this without it."""
 PAGE = Path(__file__).with_name("report_page.html")
 
 
@@ -102,12 +104,15 @@ def _sigma(alignment: Alignment, found: ClockMap, number: int) -> str:
 def _holders(alignment: Alignment, clock: str) -> str:
     """The evidence that holds a clock, and how sure it would be without each."""
     known = next((c for c in alignment.certainty if c.clock == clock), None)
+    held = (
+        [h for h in known.held if h.without_ns is None or h.without_ns > TELLING * max(known.sigma_ns)] if known else []
+    )
     said = []
-    for held in known.held if known else ():
-        p = alignment.pairings[held.number]
-        without = "alone" if held.without_ns is None else f"without it ± {held.without_ns * 1e-6:.2f} ms"
+    for one in sorted(held, key=lambda h: -(h.without_ns or np.inf))[:3]:
+        p = alignment.pairings[one.number]
+        without = "nothing else" if one.without_ns is None else f"± {one.without_ns * 1e-6:.2f} ms without"
         said.append(f"{p.method} {_with(p, clock)} ({without})")
-    return ", ".join(said) or "several that are as good as each other"
+    return ", ".join(said) or "several, none of which would be missed"
 
 
 def _with(pairing: Pairing, clock: str) -> str:
@@ -123,12 +128,12 @@ def _cameras(alignment: Alignment) -> str:
         for c in alignment.cameras
         if c.measured
     ]
-    unknown = [c for c in alignment.cameras if not c.measured]
     text = f"Latency of the camera against the microphone, taken off: {', '.join(measured)}. " if measured else ""
+    unknown = [c for c in alignment.cameras if not c.measured]
     if unknown:
         text += (
-            f"Nobody measured it for {', '.join(c.device for c in unknown)}: their pictures may be off by "
-            f"± {unknown[0].sigma_ns * 1e-6:.0f} ms besides (`syncctl doctor --clap` measures a kit's)."
+            f"Nobody measured how late the pictures of {', '.join(c.device for c in unknown)} are against the sound: "
+            f"± {unknown[0].sigma_ns * 1e-6:.0f} ms besides (syncctl doctor --clap measures it)."
         )
     return f"<p>{escape(text)}</p>" if text else ""
 

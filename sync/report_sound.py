@@ -62,7 +62,7 @@ def _heard(title: str, left: Wave, left_ns: int, right: Wave, right_ns: int) -> 
     soundfile.write(buffer, np.column_stack(ears), WORK_HZ, format="FLAC", subtype="PCM_16")
     data = base64.b64encode(buffer.getvalue()).decode()
     label = escape(f"{title}: {left.clock} in the left ear, {right.clock} in the right")
-    player = f'<audio controls preload="none" aria-label="{label}" src="data:audio/flac;base64,{data}"></audio>'
+    player = f'<audio controls preload="metadata" aria-label="{label}" src="data:audio/flac;base64,{data}"></audio>'
     figure = svg(Figure(title, "seconds", "", curves, f"Left ear: {left.clock}. Right ear: {right.clock}."))
     return figure.replace("</figure>", f"{player}</figure>")
 
