@@ -13,35 +13,19 @@ import numpy as np
 
 from firmware_host.clockmap import ClockMap
 from firmware_host.errors import EvidenceError, SessionError, SyncctlError
-from recorder import demux
 from recorder.series import Series
 from recorder.session import Device, Session, Stream
 from sync import alignment
 from sync.alignment import Alignment
 from sync.gaze import read_gaze
 from sync.importers.found import EVENTS, SERIES, read_channels, read_events
-from sync.view import mp4
-from sync.view.blocks import Packets, tracks
+from sync.view import media
+from sync.view.blocks import Packets
 from sync.view.curves import channels_of, columns, series_of
-from sync.view.timeline import SECOND_NS, Timeline
+from sync.view.timeline import Timeline
 
 THERMAL = 64
 """Pixels of the thermal image; a stream with as many columns is one."""
-SOUND_KNOT_S = 0.5
-"""So often a sound's time is looked up; lines between, where they fit, take the place of most."""
-
-
-@dataclass(frozen=True)
-class Body:
-    """Bytes that a player asks for: a head of ours, then a file of the session as it is."""
-
-    head: bytes
-    path: Path
-    media_type: str
-
-    @property
-    def size(self) -> int:
-        return len(self.head) + self.path.stat().st_size
 
 
 @dataclass
@@ -56,7 +40,7 @@ class Content:
     session: Session
     timeline: Timeline
     document: dict[str, Any]
-    bodies: list[Body] = field(default_factory=list)
+    bodies: list[media.Body] = field(default_factory=list)
     _curves: list[tuple[Device, str]] = field(default_factory=list)
     _gazes: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
     _series: dict[str, dict[str, Series]] = field(default_factory=dict)
@@ -157,14 +141,12 @@ def _aligned(aligned: Alignment) -> dict[str, Any]:
 
 
 def _add_device(content: Content, document: dict[str, Any], device: Device) -> None:
-    packets: dict[str, Packets] = {}
-    path = content.session.path(device.file)
-    if device.kind == "kit" and path.is_file():
-        packets = tracks(path, frozenset({"camera", "microphone"}))
+    packets = media.kit_tracks(content.session, device)
     for stream in device.of_kind("video")[:1]:
-        document["videos"].append(_video(content, device, stream, packets))
+        _add_pictures(content, document, device, stream, packets)
     for stream in device.of_kind("audio")[:1]:
-        document["sounds"].append(_sound(content, device, stream, packets))
+        for part in media.sounds(content.session, device, stream, packets):
+            document["sounds"].append(_played(content, device, part, 0.0))
     for stream in (*device.of_kind("sensor"), *device.of_kind(SERIES)):
         _add_curve(content, document, device, stream)
     if device.gaze:
@@ -172,79 +154,30 @@ def _add_device(content: Content, document: dict[str, Any], device: Device) -> N
         _draw_gaze(content, document, device, content.timeline.page_s(device.clock, gaze.t_ns), gaze.xy_px)
 
 
-def _video(content: Content, device: Device, stream: Stream, packets: dict[str, Packets]) -> dict[str, Any]:
-    path, timeline = content.session.path(device.file), content.timeline
-    t_ns = demux.frame_times_ns(content.session, device)
-    if device.kind == "kit":
-        if "camera" not in packets:
-            raise SessionError(f"{path} has no pictures")
-        n = min(len(t_ns), len(packets["camera"].size))
-        t_ns = t_ns[:n]
-        page_ns = timeline.page_ns(device.clock, t_ns)
-        shown_ns = page_ns - page_ns[:1]
-        head = mp4.video_head(_first(packets["camera"], n), shown_ns, stream.size or (0, 0), path.stat().st_size)
-        content.bodies.append(Body(head, path, "video/mp4"))
-        element_s = shown_ns / SECOND_NS
-    else:
-        content.bodies.append(Body(b"", path, _media_type(path)))
-        element_s = demux.container_frame_times_ns(path)[: len(t_ns)] / SECOND_NS
-    if not len(t_ns):
-        raise SessionError(f"{path} holds no pictures")
-    page_s = timeline.page_s(device.clock, t_ns)
-    frame_s = float(np.median(np.diff(page_s))) if len(page_s) > 1 else 1 / max(stream.rate_hz, 1)
-    return {
-        "body": len(content.bodies) - 1,
-        "device": device.name,
-        "what": _what(device),
-        "clock": device.clock,
-        "aligned": timeline.aligned(device.clock),
-        "size": list(stream.size or (16, 9)),
-        "begin_s": round(float(page_s[0]), 6),
-        "end_s": round(float(page_s[-1]) + frame_s, 6),
-        "frame_s": round(frame_s, 6),
-        "knots": timeline.knots(device.clock, t_ns, element_s),
-        "gaze": [],
-    }
+def _add_pictures(
+    content: Content, document: dict[str, Any], device: Device, stream: Stream, packets: dict[str, Packets]
+) -> None:
+    parts = media.pictures(content.session, device, stream, packets, content.timeline)
+    for number, part in enumerate(parts):
+        page_s = content.timeline.page_s(device.clock, part.t_ns)
+        frame_s = float(np.median(np.diff(page_s))) if len(page_s) > 1 else 1 / max(stream.rate_hz, 1)
+        entry = _played(content, device, part, frame_s)
+        entry |= {"what": _what(device), "size": list(stream.size or (16, 9)), "frame_s": round(frame_s, 6), "gaze": []}
+        document["videos"].append({**entry, "part": number, "parts": len(parts)})
 
 
-def _sound(content: Content, device: Device, stream: Stream, packets: dict[str, Packets]) -> dict[str, Any]:
-    path = content.session.path(device.file)
-    nominal, begun_ns = stream.rate_hz, stream.t0_ns
-    if device.kind == "kit":
-        if "microphone" not in packets:
-            raise SessionError(f"{path} has no sound")
-        found, block = packets["microphone"], mp4.block_of(packets["microphone"])
-        content.bodies.append(Body(mp4.sound_head(found, block, path.stat().st_size), path, "audio/mp4"))
-        long_s, nominal = len(found.size) * block / found.rate_hz, found.rate_hz
-    else:
-        content.bodies.append(Body(b"", path, _media_type(path)))
-        long_s = _length_s(path)
-    element_s = np.append(np.arange(0, long_s, SOUND_KNOT_S), long_s)
-    if device.kind == "kit":
-        t_ns = begun_ns + np.rint(element_s * (nominal / stream.rate_hz) * SECOND_NS).astype(np.int64)
-    else:
-        t_ns = np.rint(element_s * SECOND_NS).astype(np.int64)
-    page_s = content.timeline.page_s(device.clock, t_ns)
+def _played(content: Content, device: Device, part: media.Part, last_s: float) -> dict[str, Any]:
+    """What the page must know of anything that is played; `last_s` is how long its last moment lasts."""
+    content.bodies.append(part.body)
+    knots = content.timeline.knots(device.clock, part.t_ns, part.player_s)
     return {
         "body": len(content.bodies) - 1,
         "device": device.name,
         "aligned": content.timeline.aligned(device.clock),
-        "begin_s": round(float(page_s[0]), 6),
-        "end_s": round(float(page_s[-1]), 6),
-        "knots": content.timeline.knots(device.clock, t_ns, element_s),
+        "begin_s": knots[0][0],
+        "end_s": round(knots[-1][0] + last_s, 6),
+        "knots": knots,
     }
-
-
-def _length_s(path: Path) -> float:
-    """How long a media file says it is."""
-    with demux.opened(path) as container:
-        return (container.duration or 0) / 1e6
-
-
-def _first(packets: Packets, n: int) -> Packets:
-    return Packets(
-        packets.codec, packets.private, packets.rate_hz, packets.offset[:n], packets.size[:n], packets.key[:n]
-    )
 
 
 def _add_curve(content: Content, document: dict[str, Any], device: Device, stream: Stream) -> None:
@@ -337,9 +270,3 @@ def _what(device: Device) -> str:
     words = {"ego": "head camera", "third": "room camera", "eye": "eye tracker", "body": "body"}
     who = f" of {device.wearer}" if device.wearer else ""
     return f"{words.get(device.role, device.kind)}{who}"
-
-
-def _media_type(path: Path) -> str:
-    kinds = {".mov": "video/mp4", ".m4a": "audio/mp4", ".wav": "audio/wav", ".mp3": "audio/mpeg", ".webm": "video/webm"}
-    kinds |= {".mp4": "video/mp4", ".flac": "audio/flac", ".ogg": "audio/ogg", ".mkv": "video/x-matroska"}
-    return kinds.get(path.suffix.lower(), "application/octet-stream")

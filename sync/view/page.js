@@ -8,7 +8,7 @@ const GAIN = 4; // of the pace, for each second that a picture is off
 const WAIT_BELOW = 0.1;
 const GAZE_GAP_S = 0.05;
 const HEAT_SPAN = 8; // degC from the coldest colour to the warmest at the least, so that a still room stays calm
-const view = { at: 0, playing: false, speed: 1, span: 0, from: 0, to: 1, videos: [], sounds: [], sound: null, heats: [], tracks: [] };
+const view = { at: 0, playing: false, speed: 1, span: 0, from: 0, to: 1, videos: [], sounds: [], sound: "", heats: [], tracks: [] };
 let session = null;
 let lastTick = performance.now();
 
@@ -60,7 +60,7 @@ function makeVideo(media) {
   stage.append(player, drawn, veil);
   figure.append(stage, caption);
   $("pictures").append(figure);
-  const video = { ...media, player, drawn, veil, off, shown: null, wanted: null, gazes: [] };
+  const video = { ...media, figure, player, drawn, veil, off, shown: null, wanted: null, gazes: [] };
   player.addEventListener("error", () => { video.broken = true; text(veil, `This browser cannot play it (${player.error ? player.error.message || player.error.code : "unknown"}).`); });
   player.addEventListener("seeked", () => { if (video.wanted !== null) seek(video, video.wanted); });
   watch(video);
@@ -90,6 +90,7 @@ function seek(video, seconds) {
 function follow(video) {
   const player = video.player, inside = within(video, view.at) && !video.broken;
   video.veil.hidden = inside && player.readyState >= 2;
+  if (video.parts > 1) video.figure.hidden = !inside && !(video.part === 0 && view.at < video.begin_s) && !(video.part === video.parts - 1 && view.at >= video.end_s);
   if (!inside) {
     if (!video.broken) text(video.veil, view.at < video.begin_s ? `begins at ${clock(video.begin_s)}` : `ended at ${clock(video.end_s)}`);
     if (!player.paused) player.pause();
@@ -376,10 +377,7 @@ function refresh() {
 
 // ---- time
 
-function soundHere() {
-  const sound = view.sound;
-  return sound && !sound.broken && within(sound, view.at) ? sound : null;
-}
+const soundHere = () => view.sounds.find((s) => s.device === view.sound && !s.broken && within(s, view.at)) || null;
 
 function step(now) {
   const past = (now - lastTick) / 1000;
@@ -436,11 +434,6 @@ function go(seconds) {
   if (turn()) refresh();
 }
 
-function choose(index) {
-  if (view.sound) view.sound.player.pause();
-  view.sound = index >= 0 ? view.sounds[index] : null;
-}
-
 const KEYS = {
   " ": () => (view.playing ? pause() : play()),
   ArrowLeft: () => go(view.at - 1), ArrowRight: () => go(view.at + 1),
@@ -477,15 +470,16 @@ function begin(found) {
     player.addEventListener("error", () => { sound.broken = true; });
     return sound;
   });
-  $("sound").append(...view.sounds.map((s, i) => new Option(s.device, String(i))), new Option("none", "-1"));
-  choose(view.sounds.length ? 0 : -1);
+  const heard = [...new Set(view.sounds.map((s) => s.device))];
+  $("sound").append(...heard.map((device) => new Option(device, device)), new Option("none", ""));
+  view.sound = heard[0] || "";
   $("scrub").max = String(Math.round(found.duration_s * 1000));
   view.to = found.duration_s;
   view.tracks.push(...found.labels.map(makeTier));
   makeCurves(found.curves);
   $("play").addEventListener("click", () => (view.playing ? pause() : play()));
   $("scrub").addEventListener("input", () => go(Number($("scrub").value) / 1000));
-  $("sound").addEventListener("change", () => choose(Number($("sound").value)));
+  $("sound").addEventListener("change", () => { view.sound = $("sound").value; });
   $("speed").addEventListener("change", () => { view.speed = Number($("speed").value); for (const s of view.sounds) s.player.playbackRate = view.speed; });
   $("window").addEventListener("change", () => { view.span = Number($("window").value); refresh(); });
   $("axis").addEventListener("pointerdown", goThere);

@@ -23,7 +23,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from firmware_host.errors import PortError
 from recorder.serve.guard import Guard
-from sync.view.content import Body, Content
+from sync.view.content import Content
+from sync.view.media import Body
 
 FILES = Path(__file__).parent
 TYPES = {"page.html": "text/html; charset=utf-8", "page.css": "text/css", "page.js": "text/javascript"}
