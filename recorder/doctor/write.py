@@ -10,8 +10,9 @@ from typing import Any
 
 from firmware_host.errors import ConfigError
 from recorder import durable
-from recorder.config import line_of, read_kit
+from recorder.config import read_kit
 from recorder.doctor.examine import Report
+from recorder.tomlfile import line_of
 
 
 def kit_text(report: Report, name: str = "kit-01") -> str:

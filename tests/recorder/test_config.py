@@ -4,7 +4,8 @@ import pytest
 
 from firmware_host.errors import ConfigError
 from firmware_host.sensors import SENSORS
-from recorder.config import line_of, read_kit
+from recorder.config import read_kit
+from recorder.tomlfile import line_of
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "kit.toml"
 
@@ -45,7 +46,12 @@ def test_the_example_in_the_docs_is_a_kit():
             "adress",
             r"sensors\[0\] 'bme680': unknown key 'adress'; did you mean 'address'",
         ),
-        ('model = "amg8833"', "model = 3", "model = 3", r"sensors\[1\] 'amg8833': model is 3; it must be text in quotes"),
+        (
+            'model = "amg8833"',
+            "model = 3",
+            "model = 3",
+            r"sensors\[1\] 'amg8833': model is 3; it must be text in quotes",
+        ),
         ('model = "amg8833"', 'model = "amg88"', 'model = "amg88', "did you mean 'amg8833'"),
         ("width = 1280", "width = true", "width", r"camera: width is True"),
         ("width = 1280", "width = 1281", "[camera]", r"1281x720 cannot be encoded"),
