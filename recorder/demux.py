@@ -32,6 +32,8 @@ BLOCK = 2**18
 """Samples of sound that are decoded before they are handed on."""
 LONGEST_SKIP_S = 4 * 3600
 """A container that skips more than this between two frames is damaged."""
+SLOWEST_HZ, FASTEST_HZ = 1000, 1_000_000
+"""No microphone gives fewer or more samples a second; a header that says so would make days out of seconds."""
 _SAMPLE_TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 COUNT_SHIFT = 8
 """24-bit counts travel in the upper bits of a 32-bit FLAC sample."""
@@ -152,8 +154,8 @@ def sound_blocks(path: Path, clock: str | None = None) -> Iterator[Sound]:
             raise SessionError(f"{path} has no audio track; give a recording with sound")
         stream = next((s for s in tracks if _title(s) == "microphone"), tracks[0])
         rate = stream.codec_context.sample_rate
-        if not rate:
-            raise SessionError(f"{path} has an audio track without a sample rate; its header is damaged")
+        if not SLOWEST_HZ <= rate <= FASTEST_HZ:
+            raise SessionError(f"{path} has an audio track of {rate} samples a second; its header is damaged")
         # FFmpeg drops an MP3's encoder delay but still counts it: such a file begins at 23 ms and plays from 0.
         delay_ns = _start_ns(stream) if container.format.name == "mp3" else 0
         t0_ns, given = 0, 0

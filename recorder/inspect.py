@@ -195,7 +195,8 @@ def _imported(session: Session, device: Device, stream: Stream) -> StreamReport:
         seconds = sum(block.duration_s for block in demux.sound_blocks(path))
         return StreamReport(**base, duration_s=round(seconds, 3))
     if stream.kind == "video":
-        return StreamReport(**base, duration_s=round(len(demux.container_frame_times_ns(path)) / stream.rate_hz, 3))
+        frames = len(demux.container_frame_times_ns(path))
+        return StreamReport(**base, duration_s=round(frames / stream.rate_hz, 3) if stream.rate_hz else 0.0)
     if stream.kind != "gaze":  # in a table that its importer made, and told the length of
         return StreamReport(**base, duration_s=float(device.settings.get(stream.name, {}).get("duration_s", 0.0)))
     with session.path(device.gaze or "").open(encoding="utf-8") as lines:
