@@ -159,7 +159,7 @@ def brought_in(recording: Path, root: Path) -> str:
             inspect_session(session)
         except SyncctlError as error:
             problems.append(_sentence(error))
-        if any(d.of_kind("audio") or d.of_kind("video") for d in session.devices):
+        if not problems and any(d.of_kind("audio") for d in session.devices):
             try:
                 align(session)
             except SyncctlError as error:
