@@ -12,10 +12,11 @@ import click
 
 COMMANDS = {
     "record": ("recorder.cli:record", "Record a session, or simulate one."),
+    "simulate": ("recorder.cli:simulate", "Make many sessions of the simulated home from a plan."),
     "inspect": ("recorder.cli:inspect", "Say what a session holds, and what it lost."),
     "recover": ("recorder.cli:recover", "Make an interrupted session whole."),
     "doctor": ("recorder.doctor.cli:doctor", "Say whether this machine can record, and what to do."),
-    "tone": ("sync.cli:tone", "Write the start or end tone as a WAV file."),
+    "tone": ("sync.cli:tone", "Play the start or end tone, or write it."),
     "serve": ("recorder.kit_cli:serve", "Serve a status page and an API for this kit."),
     "service": ("recorder.kit_cli:service", "Run `serve` whenever this machine does."),
     "kits": ("recorder.kit_cli:kits", "List, start, stop and fetch several kits."),

@@ -1,4 +1,4 @@
-"""`syncctl record`, `inspect` and `recover`."""
+"""`syncctl record`, `simulate`, `inspect` and `recover`."""
 
 from __future__ import annotations
 
@@ -69,6 +69,32 @@ def record(folder: Path, **options: Any) -> None:
     for text in done.notes:
         note(f"note: {text}")
     emit(as_json, done.document(), done.lines())
+
+
+@click.command()
+@click.argument("plan", type=click.Path(path_type=Path), metavar="PLAN.toml")
+@click.option("--out", "folder", type=click.Path(path_type=Path), required=True, help="Folder of the sessions.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Sessions at a time; by default one a core.")
+@json_option
+def simulate(plan: Path, folder: Path, jobs: int | None, as_json: bool) -> None:
+    """Make many sessions of the simulated home, as PLAN.toml says.
+
+    The same plan gives the same bytes. Ctrl-C ends it; the same command goes on with what is missing.
+
+    \b
+    Examples:
+      syncctl simulate docs/plans/small.toml --out sessions/small
+      syncctl simulate docs/plans/medium.toml --out sessions/medium --jobs 2
+    """
+    from recorder.many import read_plan
+    from recorder.many import simulate as make
+    from recorder.terminal import progress
+
+    with progress(f"simulating {folder}", read_plan(plan).sessions) as done:
+        simulated = make(plan, folder, jobs, done)
+    emit(as_json, simulated.document(), simulated.lines())
+    if simulated.failed:
+        raise SystemExit(1)
 
 
 @click.command()

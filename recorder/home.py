@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from recorder.preview import Preview
 from recorder.record import KitRole, LiveKit, PlayedKit
 from recorder.run import LEAD_S, Done, new_session, record_all, seal, sensor_layouts
 from recorder.session import Session
-from recorder.simulate import FPS, SOUND_HZ, Prepared, imported_devices, plan_home, prepare
+from recorder.simulate import FPS, SOUND_HZ, WALL_EPOCH_NS, Prepared, imported_devices, plan_home, prepare
 from recorder.terminal import note, progress
 from recorder.world import World, WorldPlan
 from recorder.writer import KitLayout
@@ -89,8 +90,11 @@ def record_home(
     activity: str | None = None,
     participant: str | None = None,
     place: str | None = None,
+    workers: int | None = None,
 ) -> Done:
     """Record a session of the simulated home: kit-01, kit-02, head camera and eye tracker.
+
+    It is rendered in `workers` processes, or in as many as there are cores.
 
     Raises:
         SessionError: the folder already holds a session.
@@ -112,7 +116,7 @@ def record_home(
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
         begun = time.monotonic()
         with progress("preparing the simulated home", 4) as advance:
-            prepared = prepare(plan, Path(scratch), lambda _: advance(1))
+            prepared = prepare(plan, Path(scratch), lambda _: advance(1), workers)
         prepared_s = round(time.monotonic() - begun, 1)
         note(f"prepared {duration_s:g} s of the simulated home in {prepared_s} s")
         prepared.deliver(folder)
@@ -132,6 +136,9 @@ def _record_prepared(session: Session, prepared: Prepared, fast: bool, prepared_
     truth.write(session.root, prepared.plan, clocks)
     head, eye = imported_devices(prepared.plan, prepared.distance_m)
     session = replace(session, devices=(head, eye))
+    if fast:  # on a simulated clock it is the simulated day
+        created = datetime.fromtimestamp(WALL_EPOCH_NS / SECOND_NS, UTC)
+        session = replace(session, created=created.isoformat(timespec="seconds"))
     make = _played_kit if fast else _live_kit
     kits = [make(prepared, name, clocks, session.root) for name in KITS]
     stop_ns = prepared.plan.stop_ns

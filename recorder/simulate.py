@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -140,8 +140,10 @@ class Prepared:
             yield SoundBlock(first, np.array(counts[first : first + BLOCK]), t_ns)
 
 
-def prepare(plan: HomePlan, scratch: Path, on_done: Callable[[str], None] = lambda _: None) -> Prepared:
-    """Render everything into `scratch`, in as many processes as there are cores.
+def prepare(
+    plan: HomePlan, scratch: Path, on_done: Callable[[str], None] = lambda _: None, workers: int | None = None
+) -> Prepared:
+    """Render everything into `scratch`, in `workers` processes, or as many as there are cores; 1 is this process.
 
     `Prepared.deliver` moves what the head camera and the eye tracker leave to where it belongs.
     """
@@ -153,22 +155,33 @@ def prepare(plan: HomePlan, scratch: Path, on_done: Callable[[str], None] = lamb
         "scene camera": partial(_render_worn, plan, "eye", scratch / SCENE),
         "kits": partial(_prepare_kits, plan, scratch),
     }
-    workers = min(len(tasks), os.cpu_count() or 1)
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_leave_interrupts)
+    workers = min(len(tasks), workers or os.cpu_count() or 1)
+    for name in _done(tasks) if workers == 1 else _done_by(workers, tasks):
+        on_done(name)
+    world = _world(plan.world)
+    distance_m = {name: world.tone_distance_m(name) for name in ("kit-01", *WEARER_KITS)}
+    return Prepared(plan, scratch, frame_ns, distance_m)
+
+
+def _done(tasks: Mapping[str, Callable[[], None]]) -> Iterator[str]:
+    for name, task in tasks.items():
+        task()
+        yield name
+
+
+def _done_by(workers: int, tasks: Mapping[str, Callable[[], None]]) -> Iterator[str]:
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=leave_interrupts)
     try:
         futures = {pool.submit(task): name for name, task in tasks.items()}
         for future in as_completed(futures):
             future.result()
-            on_done(futures[future])
+            yield futures[future]
     except BaseException:
         for worker in active_children():  # there is nothing to lose yet, and much still to render
             worker.terminate()
         raise
     finally:
         pool.shutdown(cancel_futures=True)
-    world = World(plan.world)
-    distance_m = {name: world.tone_distance_m(name) for name in ("kit-01", *WEARER_KITS)}
-    return Prepared(plan, scratch, frame_ns, distance_m)
 
 
 def prepare_room(plan: HomePlan, scratch: Path) -> None:
@@ -212,7 +225,7 @@ def imported_devices(plan: HomePlan, distance_m: dict[str, float]) -> tuple[Devi
     return head, eye
 
 
-def _leave_interrupts() -> None:
+def leave_interrupts() -> None:
     """Ctrl-C reaches every process of a terminal; a worker leaves it to its parent, which ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 

@@ -1,0 +1,223 @@
+"""`syncctl simulate`: many sessions of the simulated home from one plan, side by side, to be gone on with at any time.
+
+Who does what where is drawn so that none tells of another: every participant does every activity equally often, and
+places are drawn for each session by itself.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import active_children, get_context
+from pathlib import Path
+
+import numpy as np
+
+from firmware_host.errors import ConfigError, SessionError, SyncctlError, unknown_name
+from recorder import durable
+from recorder.session import MANIFEST, open_session
+from recorder.tomlfile import Wrong, read, refusal, table
+from recorder.world import ACTIVITIES
+from recorder.world.plan import SHORTEST_S
+
+PLAN = "plan.toml"
+
+
+@dataclass(frozen=True)
+class SimulationPlan:
+    """`plan.toml`.
+
+    Attributes:
+        sessions: how many.
+        seed: the same plan with the same seed gives the same bytes.
+        duration_s: of each session, seconds.
+        width, height: of every camera's pictures, pixels.
+        participants, places: how many different ones.
+        activities: one of which fills each session; all that the home knows where none is named.
+    """
+
+    sessions: int
+    seed: int = 0
+    duration_s: float = 60.0
+    width: int = 320
+    height: int = 180
+    participants: int = 6
+    places: int = 4
+    activities: tuple[str, ...] = ACTIVITIES
+
+
+@dataclass(frozen=True)
+class Part:
+    """One session of a plan."""
+
+    name: str
+    seed: int
+    participant: str
+    place: str
+    activity: str
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """What became of a plan: sessions made now, sessions that were there, and why others could not be made."""
+
+    folder: Path
+    made: int
+    kept: int
+    failed: dict[str, str]
+
+    def document(self) -> dict[str, object]:
+        """What `simulate --json` prints."""
+        return {"folder": str(self.folder), "made": self.made, "kept": self.kept, "failed": self.failed}
+
+    def lines(self) -> list[str]:
+        """The same for people."""
+        kept = f", {self.kept} were there" if self.kept else ""
+        return [f"{self.folder}: {self.made} sessions made{kept}", *(f"{n}: {why}" for n, why in self.failed.items())]
+
+
+def read_plan(path: Path) -> SimulationPlan:
+    """Read and check a plan.
+
+    Raises:
+        ConfigError: missing, not TOML, or one line for each thing that is wrong.
+    """
+    text, document = read(path, "docs/plans/small.toml is an example to start from")
+    wrong: list[Wrong] = []
+    plan = table(SimulationPlan, document, (), wrong)
+    if plan is not None and not wrong:
+        wrong += _judge(plan)
+    if plan is None or wrong:
+        raise refusal(path, text, document, wrong)
+    return plan
+
+
+def _judge(plan: SimulationPlan) -> Iterator[Wrong]:
+    for name, least in (("sessions", 1), ("participants", 1), ("places", 1), ("seed", 0)):
+        if getattr(plan, name) < least:
+            yield Wrong((name,), f"{name} is {getattr(plan, name)}; it must be at least {least}")
+    if plan.duration_s < SHORTEST_S:
+        yield Wrong(("duration_s",), f"duration_s is {plan.duration_s:g}; tones need at least {SHORTEST_S:g} s")
+    for name in ("width", "height"):
+        if getattr(plan, name) < 16 or getattr(plan, name) % 2:
+            yield Wrong((name,), f"{name} is {getattr(plan, name)}; it must be even, and at least 16")
+    for i, activity in enumerate(plan.activities):
+        if activity not in ACTIVITIES:
+            yield Wrong(("activities", i), unknown_name("activity", activity, ACTIVITIES))
+    if not plan.activities:
+        yield Wrong(("activities",), "activities is empty; leave it away for all")
+
+
+def parts(plan: SimulationPlan) -> list[Part]:
+    """The sessions of a plan. Session k is the same in a longer plan."""
+    drawn = []
+    for k in range(plan.sessions):
+        lap, person = divmod(k, plan.participants)
+        turn, place_in_turn = divmod(lap, len(plan.activities))
+        order = np.random.default_rng([plan.seed, person, turn]).permutation(len(plan.activities))
+        place = int(np.random.default_rng([plan.seed, k, 0x91ACE]).integers(plan.places))
+        activity = plan.activities[order[place_in_turn]]
+        drawn.append(Part(f"{k:04d}", plan.seed * 100_000 + k, f"p{person + 1:02d}", f"r{place + 1:02d}", activity))
+    return drawn
+
+
+def simulate(
+    path: Path, folder: Path, jobs: int | None = None, done: Callable[[float], None] = lambda _: None
+) -> Simulated:
+    """Make the sessions of a plan that are not there yet; what was interrupted is made again.
+
+    Args:
+        path: the plan; a copy of it is kept in the folder.
+        folder: of the sessions.
+        jobs: sessions at a time; by default one a core.
+        done: told 1 for each session.
+
+    Raises:
+        ConfigError: the plan is wrong, or the folder was begun with another.
+    """
+    plan = read_plan(path)
+    _claim(folder, path)
+    wanted = parts(plan)
+    missing = [p for p in wanted if not _whole(folder / p.name)]
+    done(len(wanted) - len(missing))
+    failed: dict[str, str] = {}
+    for name, why in _made(plan, folder, missing, min(jobs or os.cpu_count() or 1, max(len(missing), 1))):
+        if why:
+            failed[name] = why
+        done(1)
+    return Simulated(folder, len(missing) - len(failed), len(wanted) - len(missing), dict(sorted(failed.items())))
+
+
+def _claim(folder: Path, path: Path) -> None:
+    """Keep the plan beside its sessions, so that two plans do not mix."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kept, text = folder / PLAN, path.read_text(encoding="utf-8")
+    if not kept.exists():
+        if any(folder.iterdir()):
+            raise ConfigError(f"{folder} is not empty and holds no {PLAN}; give an empty folder with --out")
+        durable.write_bytes(kept, text.encode())
+    elif read_plan(kept) != read_plan(path):
+        raise ConfigError(f"{folder} was begun with another plan, {kept}; give another folder with --out")
+
+
+def _whole(folder: Path) -> bool:
+    if not (folder / MANIFEST).exists():
+        return False
+    try:
+        return open_session(folder).sealed
+    except SessionError:
+        return False
+
+
+def _made(plan: SimulationPlan, folder: Path, missing: Sequence[Part], jobs: int) -> Iterator[tuple[str, str]]:
+    """(name, why it failed or nothing) of each session, as they come."""
+    from recorder.simulate import leave_interrupts
+
+    make = partial(_make, plan, folder)
+    if jobs == 1:
+        yield from ((p.name, make(p)) for p in missing)
+        return
+    pool = ProcessPoolExecutor(jobs, get_context("spawn"), initializer=leave_interrupts)
+    try:
+        futures = {pool.submit(make, p): p.name for p in missing}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    except BaseException:
+        for worker in active_children():  # a session that is half made is made again
+            worker.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _make(plan: SimulationPlan, folder: Path, part: Part) -> str:
+    """Make one session in this process; returns why it failed, or nothing."""
+    from recorder.home import record_home
+
+    target = folder / part.name
+    shutil.rmtree(target, ignore_errors=True)
+    for scratch in folder.glob(f".{part.name}-*"):
+        shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        with redirect_stderr(io.StringIO()):  # what one session has to say for itself would be said a thousand times
+            record_home(
+                target,
+                duration_s=plan.duration_s,
+                fast=True,
+                seed=part.seed,
+                width=plan.width,
+                height=plan.height,
+                activity=part.activity,
+                participant=part.participant,
+                place=part.place,
+                workers=1,
+            )
+    except SyncctlError as error:
+        return str(error)
+    return ""
