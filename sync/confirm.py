@@ -21,7 +21,7 @@ LENGTHS = (2**16, 2**14, 2**18)
 """Samples of a window at the working rate: four seconds; one, where a talker walks; sixteen, where four say little."""
 MIN_LENGTH = 2**13
 MAX_WINDOWS = 120
-TRIAL_WINDOWS = 12
+TRIAL_WINDOWS, TRIED_ENOUGH = 12, 6
 EDGE_WINDOWS = 6
 """More windows than elsewhere in the first and in the last minute, where a lost stretch leaves little beside it."""
 SMEAR_S = 30e-6
@@ -38,8 +38,9 @@ COARSE_FALSE_ALARM = 3e-4
 """How likely chance may be as good as the onsets, where nothing else is sure."""
 DOUBTLESS_WINDOWS, DOUBTLESS_STANDING = 5, 12.0
 ENOUGH_SHARE = 0.5
-SILENT_WINDOWS = 2
-ELSEWHERE_STANDING, SURE_STANDING = 6.0, 10.0
+SILENT_WINDOWS, EDGE_RUN = 2, 3
+"""Windows in a row that do not lie on the line; of a run at an end of the recording, those at the very end."""
+ELSEWHERE_STANDING, SURE_STANDING = 4.6, 10.0
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,8 @@ class Comparison:
 
     def _whole(self, trial: Fit, wanted: int) -> Fit:
         """Windows over all of the common time; silent runs are sought again, seconds wide."""
-        line, length = trial.line, self._length(trial.line, wanted)
+        line = refined(trial, self.tolerance_ns).line if trial.used.sum() >= TRIED_ENOUGH else trial.line
+        length = self._length(line, wanted)
         centres = self._centres(line, length, MAX_WINDOWS)
         start, stop = phat.common_ns(self.a, self.b, line)
         for edge in (start, stop):
@@ -108,8 +110,12 @@ class Comparison:
         """
         half_ns = 0.5e9 * heard.length / self.a.rate_hz
         for run in _silent_runs(heard, line, self.tolerance_ns):
-            halves = np.array_split(run, 2) if len(run) >= 12 else []
-            for part in (run, *halves):
+            parts = [run, *(np.array_split(run, 2) if len(run) >= 12 else [])]
+            if len(run) > EDGE_RUN and run[0] == 0:
+                parts.append(run[:EDGE_RUN])
+            if len(run) > EDGE_RUN and run[-1] == len(heard.u_ns) - 1:
+                parts.append(run[-EDGE_RUN:])
+            for part in parts:
                 ends = (float(heard.u_ns[part[0]]) - half_ns / 2, float(heard.u_ns[part[-1]]) + half_ns / 2)
                 other = onsets.elsewhere(*self.pictures, line, ends)
                 if (

@@ -38,12 +38,15 @@ MAX_COARSE_RIVAL = 0.8
 COARSE_NS, COARSE_SHARED_NS = 30e6, 5e6
 """One chunk of onsets is wrong by this over its standing; reverberation and a microphone's colour move all of them."""
 MIN_COARSE_STANDING = 3.0
+MAX_UNHEARD_SHARE, MIN_UNHEARD_S = 0.25, 10.0
+END_SHARES, END_STANDING, LOST_NS = (0.5, 0.33, 0.2, 0.1), 4.8, 60e6
+"""Ends of a recording that are asked alone whether they lie elsewhere, how surely, and by how much."""
 ONSET_STEP_NS = 15e6
 """Onsets place a step better than waveforms do, whose lags wander, unless it is too small for their frames."""
 STACK_FALSE_ALARM, MIN_STACK = 3e-3, 7.6
 """A sum of windows tells the lag on a line that the onsets are sure of."""
 SURE_STACK, MAX_STACK_RIVAL = 10.0, 0.75
-"""It names the line itself where the onsets are not as sure."""
+"""It names the line itself where the onsets waver between two."""
 
 
 def match(source: Recording, target: Recording) -> Pairing:
@@ -107,9 +110,27 @@ def _fine(result: Pairing, search: Comparison, fit: Fit, shared: Shared) -> Pair
         for k in np.flatnonzero(fit.used & (where == fit.piece))
     )
     steps = ", ".join(f"{step * 1e-6:+.1f} ms" for step in np.diff(fit.steps_ns))
-    reason = f"samples were lost: the offset steps by {steps}" if steps else ""
+    notes = [f"samples were lost: the offset steps by {steps}"] if steps else []
+    lost_ns = 0.0 if notes else _lost_at_an_end(search, fit.line)
+    if lost_ns:
+        notes = [f"an end sounds {abs(lost_ns) * 1e-9:.2f} s away from where it should: samples may have been lost"]
+    reason = "; ".join(notes + _unheard(search, fit))
     at = tuple(search.a.t0_ns + round(u) for u in breaks)
-    return replace(result, reason=reason, matches=matches, breaks_ns=at)
+    verdict = "coarse" if lost_ns else "ok"
+    return replace(result, verdict=verdict, reason=reason, matches=matches, breaks_ns=at)
+
+
+def _unheard(search: Comparison, fit: Fit) -> list[str]:
+    """A sentence where an end of the common time held nothing in common: what is lost there does not show."""
+    start, stop = (1e-9 * t for t in phat.common_ns(search.a, search.b, fit.line))
+    used = 1e-9 * fit.windows.u_ns[fit.used]
+    half = 0.5 * fit.windows.length / search.a.rate_hz
+    away = {"before": used[0] - half - start, "after": stop - used[-1] - half}
+    where = max(away, key=lambda k: float(away[k]))
+    if away[where] < max(MAX_UNHEARD_SHARE * (stop - start), MIN_UNHEARD_S):
+        return []
+    at_s = 1e-9 * search.a.t0_ns + (used[0] if where == "before" else used[-1])
+    return [f"nothing was heard in common {where} {at_s:.0f} s of {search.a.clock}, so a loss there does not show"]
 
 
 def _breaks(search: Comparison, fit: Fit) -> np.ndarray:
@@ -131,13 +152,22 @@ def _breaks(search: Comparison, fit: Fit) -> np.ndarray:
 def _coarse(result: Pairing, search: Comparison, shared: Shared) -> Pairing:
     """What only sums say, where single windows do not agree: the windows' own sum, or else the onsets'."""
     found = search.found
-    best, rival = _stacked(search) if found.false_alarm < MAX_FALSE_ALARM else (None, 0.0)
+    if found.false_alarm > COARSE_FALSE_ALARM:
+        raise _nothing(result)
+    best, rival = _stacked(search)
     sure = best is not None and best.standing > SURE_STACK and rival < MAX_STACK_RIVAL * best.standing
     others = [c.standing for c in found.candidates[1:] if _apart(c.line, found.candidates[0].line)]
     alone = max(others, default=0.0) <= MAX_COARSE_RIVAL * found.candidates[0].standing
-    if not sure and (found.false_alarm > COARSE_FALSE_ALARM or not alone):
+    if not sure and not alone:
         raise _nothing(result)
-    if best is not None and (sure or not _apart(best.line, found.candidates[0].line)):
+    told = best is not None and (sure or not _apart(best.line, found.candidates[0].line))
+    lost_ns = _lost_at_an_end(search, best.line if best is not None and told else search.lines[0][0])
+    if lost_ns:
+        raise EvidenceError(
+            f"{result.source} or {result.target} seems to have lost {abs(lost_ns) * 1e-9:.2f} s, and their sounds have "
+            "too little in common to say where; cut them into shorter recordings"
+        )
+    if best is not None and told:
         return _summed(result, search, best, shared)
     return _by_onsets(result, search, shared)
 
@@ -149,6 +179,18 @@ def _stacked(search: Comparison) -> tuple[Stacked | None, float]:
     if best is None or best.standing < MIN_STACK or best.false_alarm > STACK_FALSE_ALARM:
         return None, 0.0
     return best, max((s.standing for s in told if _apart(s.line, best.line)), default=0.0)
+
+
+def _lost_at_an_end(search: Comparison, line: Line) -> float:
+    """By how much an end of the common time fits better elsewhere, by the onsets; 0.0 where it does not, ns."""
+    start, stop = phat.common_ns(search.a, search.b, line)
+    for share in END_SHARES:
+        part = share * (stop - start)
+        for ends in ((start, start + part), (stop - part, stop)):
+            other = onsets.elsewhere(*search.pictures, line, ends)
+            if other.standing > max(END_STANDING, 2.5 * other.stay) and abs(other.shift_ns) > LOST_NS:
+                return other.shift_ns
+    return 0.0
 
 
 def _summed(result: Pairing, search: Comparison, best: Stacked, shared: Shared) -> Pairing:

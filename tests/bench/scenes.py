@@ -10,7 +10,9 @@ from __future__ import annotations
 import random
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,8 @@ from recorder.tone import tone
 RATE = 16_000
 SOUND_M_S = 343.0
 LEAD_S = 25.0
+POOL = 20
+"""Recordings of which strangers are made: every two of them are unrelated."""
 ROOM_M = np.array([5.2, 4.1, 2.5])
 SCRIPT = (
     "take the cup from this table and open door wash plates water run into kitchen window read another book call "
@@ -218,7 +222,7 @@ def still(track: np.ndarray, place: np.ndarray, ear: np.ndarray, room: str, rng:
 
 
 def backgrounds(rng: np.random.Generator, n: int, kind: str) -> list[np.ndarray]:
-    """What sounds in a room: ``speech``, ``music``, ``home``, or ``noise``, which is nothing but the microphones' own."""
+    """What sounds in a room: ``speech``, ``music``, ``home``, or ``noise``: nothing but the microphones' own."""
     if kind == "speech":
         return _talk(rng, n, 2)
     makers = {"music": [_music], "home": [_home, _home], "noise": []}[kind]
@@ -312,35 +316,67 @@ def _home(rng: np.random.Generator, n: int) -> np.ndarray:
     return out[:n]
 
 
-def strangers(seed: int) -> tuple[str, np.ndarray, np.ndarray]:
-    """A pair that must be refused: (kind, one, other)."""
-    rng = np.random.default_rng([seed, 3])
-    kinds = ("unrelated", "same room later", "loop", "periodic", "silence", "pure tones", "music and music")
-    kind = kinds[seed % len(kinds)] if seed % 2 else "unrelated"
-    n = int(rng.integers(30, 61)) * RATE
-    content = ("speech", "home", "music")[int(rng.integers(3))]
-    if kind in ("unrelated", "same room later", "music and music"):
-        content = "music" if kind == "music and music" else content
-        first, second = (make(Case(content, 20.0, "echo", seed=k + seed), both=False)[0] for k in (5000, 9000))
-        if kind == "same room later":  # the fridge and the mains are the same, the people are not
-            t = np.arange(len(first)) / RATE
-            hum = sum(np.sin(2 * np.pi * 50 * k * t + k) / k for k in (1, 2, 3, 5))
-            first, second = first + 0.01 * hum, second + 0.01 * np.roll(hum, int(rng.integers(RATE)))
-        return kind, first, second
-    t = np.arange(n) / RATE
-    if kind == "loop":
-        bar = _music(rng, int(rng.uniform(2, 6) * RATE))
-        x = np.resize(bar, n + 10 * RATE)
-    elif kind == "periodic":
-        x = np.resize(np.concatenate([[1.0], np.zeros(int(rng.uniform(0.2, 1.5) * RATE))]), n + 10 * RATE)
-    elif kind == "pure tones":
-        x = np.sin(2 * np.pi * rng.uniform(100, 2000) * np.arange(n + 10 * RATE) / RATE)
-    else:
-        return (
-            kind,
-            _microphone(1e-6 * rng.normal(size=n), -40.0, 70, rng),
-            _microphone(1e-6 * rng.normal(size=n), -40.0, 70, rng),
-        )
-    cut = int(rng.integers(1, 10 * RATE))
-    pair = [_microphone(np.asarray(x[k : k + len(t)], np.float32), 20.0, 70, rng) for k in (0, cut)]
-    return kind, pair[0], pair[1]
+def strangers(count: int) -> Iterator[tuple[str, np.ndarray, np.ndarray, int]]:
+    """Pairs that must be refused: (kind, one, other, number)."""
+    pool = [_alone(("speech", "home", "music")[k % 3], 5000 + k) for k in range(POOL)]
+    apart = list(combinations(range(POOL), 2))
+    makers = (_later, _loop, _periodic, _silence, _pure, _toned)
+    for number in range(count):
+        if number % 2:
+            rng = np.random.default_rng([number, 3])
+            make = makers[number // 2 % len(makers)]
+            yield make.__name__[1:], *make(rng, pool), number
+        else:
+            k, other = apart[number // 2 % len(apart)]
+            yield "unrelated", pool[k], pool[other], number
+
+
+def _alone(content: str, seed: int) -> np.ndarray:
+    return make(Case(content, 20.0, "echo", seed=seed), both=False)[0]
+
+
+def _two(rng: np.random.Generator, pool: list[np.ndarray]) -> list[np.ndarray]:
+    return [pool[k] for k in rng.choice(len(pool), 2, replace=False)]
+
+
+def _later(rng: np.random.Generator, pool: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """One room at two times: the fridge and the mains are the same, the people are not."""
+    first, second = _two(rng, pool)
+    t = np.arange(len(first)) / RATE
+    hum = 0.01 * sum(np.sin(2 * np.pi * 50 * k * t + k) / k for k in (1, 2, 3, 5))
+    return first + hum, second + np.roll(hum, int(rng.integers(RATE)))
+
+
+def _toned(rng: np.random.Generator, pool: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Two sessions that both began with the start tone."""
+    made = []
+    for x in _two(rng, pool):
+        x, first = x.copy(), int(rng.uniform(2, 40) * RATE)
+        x[first : first + RATE] += 0.2 * signal.resample_poly(tone("start"), 1, 3)[:RATE]
+        made.append(x)
+    return made[0], made[1]
+
+
+def _shifted(x: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Two microphones that begin at different times of one sound."""
+    n, cut = len(x) - 10 * RATE, int(rng.integers(1, 10 * RATE))
+    one, other = (_microphone(np.asarray(x[k : k + n], np.float32), 20.0, 70, rng) for k in (0, cut))
+    return one, other
+
+
+def _loop(rng: np.random.Generator, _: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    return _shifted(np.resize(_music(rng, int(rng.uniform(2, 6) * RATE)), 60 * RATE), rng)
+
+
+def _periodic(rng: np.random.Generator, _: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    return _shifted(np.resize(np.eye(1, int(rng.uniform(0.2, 1.5) * RATE))[0], 60 * RATE), rng)
+
+
+def _pure(rng: np.random.Generator, _: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    return _shifted(np.sin(2 * np.pi * rng.uniform(100, 2000) * np.arange(60 * RATE) / RATE), rng)
+
+
+def _silence(rng: np.random.Generator, _: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Nothing but each microphone's own noise."""
+    one, other = (_microphone(1e-6 * rng.normal(size=50 * RATE), -40.0, 70, rng) for _ in range(2))
+    return one, other

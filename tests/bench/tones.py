@@ -1,9 +1,10 @@
 """Tones, ours and plain sine bursts: how far off, how often missed, and how often heard where there is none.
 
-Each scene is one room with a loudspeaker, one or two microphones some metres away, and something else that goes on (noise,
-speech, music, a household), as loud as `snr_db` says at the microphone while the tone sounds. Every microphone has its
-own equaliser, every third recording went through AAC or MP3. Errors are against the time at which the sound left the speaker
-plus its way to the microphone. False tones are sought in hours of speech, music, household and noise without any.
+Each scene is one room with a loudspeaker, one or two microphones some metres away, and something else that goes on
+(noise, speech, music, a household), as loud as `snr_db` says at the microphone while the tone sounds. Every microphone
+has its own equaliser, every third recording went through AAC or MP3. Errors are against the time at which the sound
+left the speaker plus its way to the microphone. False tones are sought in hours of speech, music, household and noise
+without any.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def scene(played: dict[float, np.ndarray], beside: str, snr_db: float, room: str, seed: int, count: int) -> Heard:
-    """A room in which `played` sounds leave one speaker (time in s -> waveform at `RATE`) while something else goes on."""
+    """A room in which `played` (time in s -> waveform at `RATE`) leaves one speaker while something else goes on."""
     rng = np.random.default_rng([seed, 19])
     n = int(SECONDS * RATE)
     track = np.zeros(n, np.float32)
