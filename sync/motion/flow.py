@@ -13,6 +13,7 @@ gyroscope's acceleration it tells the read-out time, and with it which moment a 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -46,11 +47,10 @@ def camera_turning(filmed: Filmed) -> Turning:
     t_ns = filmed.t_ns
     rates = np.full((max(len(t_ns) - 1, 0), 6), np.nan)
     steps = np.diff(t_ns)
-    for k, flow in enumerate(flows(filmed.pictures(WIDTH))):
-        if k >= len(rates):
-            break  # more pictures than times: what has no time is left out
+    # Where there are more pictures than times, what has no time is left out.
+    for k, flow in zip(range(len(rates)), flows(filmed.pictures(WIDTH)), strict=False):
         if steps[k] <= DROPPED * filmed.frame_ns:
-            rates[k] = turn(*flow, filmed.focal * WIDTH) / (steps[k] * 1e-9)
+            rates[k] = turn(flow.was, flow.now, flow.after.shape[:2], filmed.focal * WIDTH) / (steps[k] * 1e-9)
     to_middle_ns, sigma_ns = filmed.exposed()
     late = ((f"exposure of {filmed.clock}'s camera", sigma_ns),) if sigma_ns else ()
     middles = t_ns[:-1] + steps // 2 + round(to_middle_ns) if len(t_ns) else t_ns
@@ -58,13 +58,23 @@ def camera_turning(filmed: Filmed) -> Turning:
     return Turning(filmed.clock, middles, rates[:, :3], width_ns, late, rates[:, 3:], filmed.first_row)
 
 
-def flows(pictures: Iterator[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray, tuple[int, int]]]:
+@dataclass(frozen=True)
+class Flow:
     """Where corners were in one picture and are in the next.
 
-    Yields:
-        (N, 2) and (N, 2) float32 pixels, x right and y down from the top-left pixel, and the picture's (H, W); one for
-        each picture after the first.
+    Attributes:
+        before, after: (H, W) uint8.
+        was, now: (N, 2) float32 pixels, x right and y down from the middle of the top-left pixel.
     """
+
+    before: np.ndarray
+    after: np.ndarray
+    was: np.ndarray
+    now: np.ndarray
+
+
+def flows(pictures: Iterator[np.ndarray]) -> Iterator[Flow]:
+    """One flow for each picture after the first."""
     before: np.ndarray | None = None
     corners, sought = np.empty((0, 2), np.float32), 1
     for picture in pictures:
@@ -75,7 +85,7 @@ def flows(pictures: Iterator[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarr
             corners = _corners(before)
             sought = max(len(corners), 1)
         was, now = _followed(before, picture, corners)
-        yield was, now, picture.shape[:2]
+        yield Flow(before, picture, was, now)
         before, corners = picture, now
 
 
@@ -124,6 +134,13 @@ def turn(was: np.ndarray, now: np.ndarray, size: tuple[int, int], focal_px: floa
         weighed = model * weight[:, None]
         solution = np.linalg.solve(weighed.T @ model + ridge, weighed.T @ moved)
     return np.asarray(solution)
+
+
+def rotation_field(turned: np.ndarray, size: tuple[int, int], focal_px: float) -> np.ndarray:
+    """(H, W, 2) float32 pixels: how every point of a far scene moves when the camera turns by a rotation vector."""
+    x, y = np.meshgrid(np.arange(size[1]), np.arange(size[0]))
+    at = np.column_stack([x.ravel(), y.ravel()]).astype(np.float64)
+    return np.asarray((_model(at, size, focal_px) @ turned).reshape(*size, 2), np.float32)
 
 
 def _model(at: np.ndarray, size: tuple[int, int], focal_px: float) -> np.ndarray:

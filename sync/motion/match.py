@@ -21,19 +21,40 @@ from sync.alignment import Match, Pairing
 from sync.motion.mounting import Prediction
 from sync.motion.search import Found, Grid, gridded, search
 from sync.motion.shutter import Shutter, shutter
-from sync.motion.turning import SECOND_NS, Turning
+from sync.motion.turning import SECOND_NS, Late, Movement, Turning, coarseness, mean_over
 from sync.motion.windows import MIN_SIGMA_NS, REACH_NS, Windows, line_through, windows
 
-METHOD = "turning"
-STILL_RAD_S = 0.02
-"""One degree a second, without what is slower than three seconds: less is a tripod, or someone who sleeps."""
-MAX_DOUBT = 0.4
 SHORTEST_S, WINDOW_S, MAX_WINDOWS = 8.0, (2.0, 8.0), 120
 WINDOWS_WANTED = 8
 MIN_USED, MIN_SHARE = 3, 0.5
 FINEST_STEP_NS = 33_000_000
+STILL_SHARE = 0.5
+"""A window in which less than this share of `Rules.still` moved is not expected to speak."""
 AGAIN_NS = 120e6
 """How far the second round looks, with the mounting known better."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is asked of a pair.
+
+    Attributes:
+        method: name of the method.
+        still: root mean square, without what is slower than three seconds, of a movement that is none.
+        max_doubt: how good the best wrong answer may be, over the best answer.
+        advice: what to do where they do not fit.
+        shared_ns: error that the method adds to all matches of a pair.
+    """
+
+    method: str
+    still: float
+    max_doubt: float
+    advice: str
+    shared_ns: float = 0.0
+
+
+TURNING = Rules("turning", 0.02, 0.4, "turn the body in all directions, without a rhythm")
+"""One degree a second: less is a tripod, or someone who sleeps."""
 
 
 def match_turning(source: Turning, target: Turning) -> Pairing:
@@ -47,27 +68,32 @@ def match_turning(source: Turning, target: Turning) -> Pairing:
     Raises:
         EvidenceError: one of them hardly turned, they did not turn together, or they fit in more than one way.
     """
-    slow, fast = (source, target) if _coarseness(source) >= _coarseness(target) else (target, source)
-    for turning in (source, target):
-        moved = _moved(turning, round(_coarseness(slow)))
-        if moved < STILL_RAD_S:
-            how = f"{np.degrees(moved):.1f} degrees a second"
-            raise EvidenceError(f"{turning.clock} hardly turned ({how}); turn the body in all directions for a while")
-    found, line = _searched(slow, fast)
+    return compare(source, target, TURNING)
+
+
+def compare(source: Movement, target: Movement, rules: Rules) -> Pairing:
+    """Compare two movements of one body by some rules; see `match_turning`."""
+    slow, fast = (source, target) if coarseness(source) >= coarseness(target) else (target, source)
     pair = f"{source.clock} and {target.clock}"
-    if found.doubt > MAX_DOUBT:
+    if not np.isfinite(coarseness(slow)):
+        raise EvidenceError(f"{slow.clock} holds no movement to compare; record for longer")
+    for movement in (source, target):
+        if _moved(movement, round(coarseness(slow))) < rules.still:
+            raise EvidenceError(f"{movement.clock} hardly moved; {rules.advice}")
+    found, line = _searched(slow, fast)
+    if found.doubt > rules.max_doubt:
         raise EvidenceError(
-            f"{pair} did not turn together, or fit in more than one way (the best wrong answer is "
-            f"{100 * found.doubt:.0f} % as good); turn the body in all directions, without a rhythm"
+            f"{pair} did not move together, or fit in more than one way (the best wrong answer is "
+            f"{100 * found.doubt:.0f} % as good); {rules.advice}"
         )
-    course = _followed(slow, fast, line)
+    course = _followed(slow, fast, line, rules)
     used, moved = int(course.on.sum()), int(course.seen.moved.sum())
     if used < max(MIN_USED, MIN_SHARE * moved):
         raise EvidenceError(
-            f"{pair} did not turn together for long enough ({used} of {len(course.on)} windows agree, and there was "
-            f"movement in {moved}); check that both are fixed to one body"
+            f"{pair} did not move together for long enough ({used} of {len(course.on)} windows agree, and there was "
+            f"movement in {moved}); check that both are fixed to one body, and {rules.advice}"
         )
-    return _pairing(source, target, found, course)
+    return _pairing(source, target, found, course, rules)
 
 
 @dataclass(frozen=True)
@@ -82,8 +108,8 @@ class _Course:
         scatter: how much more they scatter than their sigmas say.
     """
 
-    slow: Turning
-    fast: Turning
+    slow: Movement
+    fast: Movement
     seen: Windows
     there_ns: np.ndarray
     line: ClockMap
@@ -91,27 +117,24 @@ class _Course:
     scatter: float
 
 
-def _coarseness(turning: Turning) -> float:
-    return max(turning.every_ns, float(turning.width_ns))
-
-
-def _grid(turning: Turning, step_ns: int) -> Grid:
-    first, last = (int(turning.t_ns[k]) for k in (0, -1))
+def _grid(movement: Movement, step_ns: int) -> Grid:
+    first, last = (int(movement.t_ns[k]) for k in (0, -1))
     at = np.arange(first, last + 1, step_ns)
-    return gridded(turning.clock, first, step_ns, turning.mean_over(at, step_ns))
+    x = mean_over(movement.t_ns, movement.x, at, max(step_ns - movement.width_ns, 0))
+    return gridded(movement.clock, first, step_ns, x)
 
 
-def _moved(turning: Turning, every_ns: float) -> float:
-    """Root mean square of its quicker turning, rad/s; 0 where nothing is known of it."""
-    if len(turning.t_ns) < 2 or not np.isfinite(every_ns):
+def _moved(movement: Movement, every: int) -> float:
+    """Root mean square of what it moved, without what is slow; 0 where nothing is known of it."""
+    if len(movement.t_ns) < 2:
         return 0.0
-    grid = _grid(turning, max(FINEST_STEP_NS, round(every_ns)))
+    grid = _grid(movement, max(FINEST_STEP_NS, every))
     return float(np.sqrt(grid.energy.sum() / max(int(grid.known.sum()), 1)))
 
 
-def _searched(slow: Turning, fast: Turning) -> tuple[Found, ClockMap]:
+def _searched(slow: Movement, fast: Movement) -> tuple[Found, ClockMap]:
     """The best lag, and the line from the slow one's clock to the fast one's."""
-    step_ns = max(FINEST_STEP_NS, round(_coarseness(slow)))
+    step_ns = max(FINEST_STEP_NS, round(coarseness(slow)))
     one, other = _grid(slow, step_ns), _grid(fast, step_ns)
     if len(one.x) <= len(other.x):
         found = search(one, other)
@@ -128,7 +151,7 @@ def _inverse(line: ClockMap) -> ClockMap:
     )
 
 
-def _followed(slow: Turning, fast: Turning, line: ClockMap) -> _Course:
+def _followed(slow: Movement, fast: Movement, line: ClockMap, rules: Rules) -> _Course:
     """Windows over the common time, twice: the mounting is better known when the line is."""
     there_ns = line.forward(slow.t_ns)
     rows = np.flatnonzero((there_ns >= fast.t_ns[0]) & (there_ns <= fast.t_ns[-1]))
@@ -140,7 +163,7 @@ def _followed(slow: Turning, fast: Turning, line: ClockMap) -> _Course:
     course: _Course | None = None
     for reach_ns in (REACH_NS, AGAIN_NS):
         predicted = Prediction(slow, fast, line)
-        seen = windows(slow.t_ns, slow.rate_rad_s, predicted, edges, STILL_RAD_S, reach_ns)
+        seen = windows(slow.t_ns, slow.x, predicted, edges, STILL_SHARE * rules.still, reach_ns)
         there_ns = line.forward(seen.t_ns) + np.rint(seen.shift_ns).astype(np.int64)
         line, on, scatter = line_through(seen, line)
         course = _Course(slow, fast, seen, there_ns, line, on, scatter)
@@ -157,7 +180,7 @@ def _edges(t_ns: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return np.unique(np.append(np.searchsorted(t_ns, ends[:-1]), rows[-1] + 1))
 
 
-def _pairing(source: Turning, target: Turning, found: Found, course: _Course) -> Pairing:
+def _pairing(source: Movement, target: Movement, found: Found, course: _Course, rules: Rules) -> Pairing:
     """The windows as matches between the clocks asked for, at the middle rows of cameras."""
     slow, fast = course.slow, course.fast
     shutters = {
@@ -166,9 +189,13 @@ def _pairing(source: Turning, target: Turning, found: Found, course: _Course) ->
     }
     shared = tuple(
         (name, sign * sigma_ns)
-        for turning, sign in ((source, -1.0), (target, 1.0))
-        for name, sigma_ns in _late(turning, shutters[turning.clock])
+        for movement, sign in ((source, -1.0), (target, 1.0))
+        for name, sigma_ns in _late(movement, shutters[movement.clock])
     )
+    if rules.shared_ns:
+        one, other = sorted((source.clock, target.clock))
+        own_ns = rules.shared_ns if source.clock == one else -rules.shared_ns
+        shared += ((f"{rules.method} of {one} and {other}", own_ns),)
     sigma_ns = course.scatter * np.maximum(course.seen.sigma_ns, MIN_SIGMA_NS)
     matches = []
     for k in np.flatnonzero(course.on):
@@ -176,17 +203,17 @@ def _pairing(source: Turning, target: Turning, found: Found, course: _Course) ->
         t_ns, there_ns = (times[c] + round(shutters[c].readout_ns / 2) for c in (source.clock, target.clock))
         fit = round(float(course.seen.fit[k]), 4)
         sigma = round(float(sigma_ns[k]), 1)
-        matches.append(Match(METHOD, source.clock, target.clock, t_ns, there_ns - t_ns, sigma, fit, shared))
+        matches.append(Match(rules.method, source.clock, target.clock, t_ns, there_ns - t_ns, sigma, fit, shared))
     evidence = _evidence(found, course)
     evidence |= {f"readout_ms of {c}": round(s.readout_ns * 1e-6, 2) for c, s in shutters.items() if s.readout_ns}
-    return Pairing(METHOD, source.clock, target.clock, "ok", "", tuple(matches), evidence)
+    return Pairing(rules.method, source.clock, target.clock, "ok", "", tuple(matches), evidence)
 
 
-def _late(turning: Turning, found: Shutter) -> tuple[tuple[str, float], ...]:
+def _late(movement: Movement, found: Shutter) -> Late:
     """The errors that all times of one sensor share."""
     if not found.sigma_ns:
-        return turning.late
-    return (*turning.late, (f"read-out of {turning.clock}'s camera", found.sigma_ns / 2))
+        return movement.late
+    return (*movement.late, (f"read-out of {movement.clock}'s camera", found.sigma_ns / 2))
 
 
 def _evidence(found: Found, course: _Course) -> dict[str, float]:

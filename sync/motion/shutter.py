@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sync.motion.mounting import Prediction
-from sync.motion.turning import Turning
+from sync.motion.turning import Movement, Turning
 
 USUAL, USUAL_SIGMA = 0.5, 0.25
 """Read-out of a camera of which nothing is known, in frame times."""
@@ -30,9 +30,9 @@ class Shutter:
     sigma_ns: float = 0.0
 
 
-def shutter(camera: Turning, predicted: Prediction) -> Shutter:
+def shutter(camera: Movement, predicted: Prediction) -> Shutter:
     """The read-out of a camera whose turning another sensor predicts; none of what is stamped in the middle."""
-    if not camera.first_row or camera.shear_rad_s is None:
+    if not isinstance(camera, Turning) or not camera.first_row or camera.shear_rad_s is None:
         return Shutter()
     half = max(camera.width_ns, 1) / 2
     grows = (predicted(half) - predicted(-half)) / (2 * half)

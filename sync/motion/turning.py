@@ -8,6 +8,7 @@ says how long it is the mean over, and before two of them are compared the short
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -15,6 +16,35 @@ from scipy.spatial.transform import Rotation
 SECOND_NS = 1_000_000_000
 LONGEST_GAP = 5.0
 """Samples further apart than this many usual intervals have a hole between them, which is not interpolated."""
+
+
+Late = tuple[tuple[str, float], ...]
+"""Errors that all times of one sensor share: name and standard deviation in ns of how much later a time is noted than
+it was (age of a sample in its chip, unknown exposure of a camera)."""
+
+
+class Movement(Protocol):
+    """What can be compared: samples of one body on one clock, a `Turning` or a `sync.motion.mirror.Moving`."""
+
+    @property
+    def clock(self) -> str:
+        """Name of the clock of `t_ns`."""
+
+    @property
+    def t_ns(self) -> np.ndarray:
+        """(N,) int64, ascending."""
+
+    @property
+    def x(self) -> np.ndarray:
+        """(N, C) float64, NaN where not known."""
+
+    @property
+    def width_ns(self) -> int:
+        """What each sample is the mean over."""
+
+    @property
+    def late(self) -> Late:
+        """Errors that all its times share."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +56,7 @@ class Turning:
         t_ns: (N,) int64, the middle of what each rate is the mean over, ns, ascending.
         rate_rad_s: (N, 3) float64, right-handed about the body's own axes; NaN where it is not known.
         width_ns: what each rate is the mean over, ns; 0 for a gyroscope.
-        late: errors that all its times share: name and standard deviation in ns of how much later a time is noted
-            than it was (age of a sample in its chip, unknown exposure of a camera).
+        late: errors that all its times share.
         shear_rad_s: (N, 3) float64, of a camera: by how much the bottom row turned faster than the top row, for rows
             are read one after the other. None for anything else.
         first_row: of a camera: whether `t_ns` are of the first row of its pictures, and not of the middle one.
@@ -37,7 +66,7 @@ class Turning:
     t_ns: np.ndarray
     rate_rad_s: np.ndarray
     width_ns: int = 0
-    late: tuple[tuple[str, float], ...] = ()
+    late: Late = ()
     shear_rad_s: np.ndarray | None = None
     first_row: bool = False
 
@@ -47,18 +76,19 @@ class Turning:
             raise ValueError(f"turning of {n} times has rates of shape {self.rate_rad_s.shape}")
 
     @property
-    def every_ns(self) -> float:
-        """The usual time between two rates, ns."""
-        return float(np.median(np.diff(self.t_ns))) if len(self.t_ns) > 1 else float("inf")
+    def x(self) -> np.ndarray:
+        """The rates."""
+        return self.rate_rad_s
 
-    def mean_over(self, t_ns: np.ndarray, width_ns: int) -> np.ndarray:
-        """The mean rate over intervals around other times: (M, 3) float64, NaN where it is not known there.
 
-        Args:
-            t_ns: (M,) float64 or int64, middles of the intervals, ns on `clock`.
-            width_ns: their length; what is already a mean over `self.width_ns` is averaged over the rest.
-        """
-        return mean_over(self.t_ns, self.rate_rad_s, t_ns, max(width_ns - self.width_ns, 0))
+def every_ns(t_ns: np.ndarray) -> float:
+    """The usual time between two samples, ns; infinite where there are not two."""
+    return float(np.median(np.diff(t_ns))) if len(t_ns) > 1 else float("inf")
+
+
+def coarseness(movement: Movement) -> float:
+    """What a sensor cannot tell apart in time, ns."""
+    return max(every_ns(movement.t_ns), float(movement.width_ns))
 
 
 def mean_over(t_ns: np.ndarray, x: np.ndarray, asked_ns: np.ndarray, width_ns: float) -> np.ndarray:
@@ -99,9 +129,7 @@ def _integral(at: np.ndarray, x: np.ndarray, asked: np.ndarray) -> np.ndarray:
     return np.asarray(whole[k] + x[k] * into[:, None] + slope * into[:, None] ** 2 / 2)
 
 
-def from_orientation(
-    clock: str, t_ns: np.ndarray, wxyz: np.ndarray, late: tuple[tuple[str, float], ...] = ()
-) -> Turning:
+def from_orientation(clock: str, t_ns: np.ndarray, wxyz: np.ndarray, late: Late = ()) -> Turning:
     """The turning of a body whose orientation is known: world <- body, as the BNO055's fusion gives it.
 
     Args:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import abuse, acquisition, gaze, offset, recording, tones
+from tests.bench import abuse, acquisition, gaze, motion, offset, recording, tones
 
 BENCHES = {
     "abuse": abuse.main,
     "acquisition": acquisition.main,
     "gaze": gaze.main,
+    "motion": motion.main,
     "offset": offset.main,
     "recording": recording.main,
     "tones": tones.main,

@@ -33,6 +33,8 @@ class Scene:
     Attributes:
         movement: ``lively`` (someone who does things), ``gentle``, ``still`` (a tripod), ``nodding`` (a steady rhythm),
             ``burst`` (one movement in a long rest).
+        limb: None, or how an arm swings in the picture, as in a mirror: ``pattern`` (swings with unequal pauses) or
+            ``even`` (swings without a pause). The gyroscope is then on the arm.
         readout_s, exposure_s: of the camera; the stamp of a frame is when its first row's exposure began.
         grain: standard deviation of a pixel's noise, of 255.
         offset_s, skew_ppm: what to add to a film's time to get the gyroscope's, and how much faster its clock runs.
@@ -41,6 +43,7 @@ class Scene:
     seed: int
     seconds: float = 40.0
     movement: str = "lively"
+    limb: str | None = None
     fps: float = 30.0
     size: tuple[int, int] = (320, 180)
     focal_px: float = 230.0
@@ -110,11 +113,49 @@ def _wander(n: int, hz: float, rng: np.random.Generator) -> np.ndarray:
     return np.asarray(x / x.std())
 
 
+class Arm:
+    """An arm that swings about the shoulder, with unequal pauses or without any."""
+
+    def __init__(self, scene: Scene) -> None:
+        rng = np.random.default_rng(scene.seed + 4)
+        self.t = np.arange(-2.0, scene.seconds + 2.0, 1 / FINE_HZ)
+        swing = 0.6 * np.sin(2 * np.pi * 1.0 * self.t)
+        if scene.limb == "pattern":
+            awake, at = np.zeros(len(self.t)), 0.5
+            while at < scene.seconds:
+                busy = rng.uniform(1.5, 5.0)
+                awake[(self.t > at) & (self.t < at + busy)] = rng.uniform(0.6, 1.2)
+                at += busy + rng.uniform(0.8, 4.0)
+            kernel = np.hanning(round(0.4 * FINE_HZ))
+            swing *= np.convolve(awake, kernel / kernel.sum(), "same")
+        self.angle = swing
+
+    def angle_rad(self, t_s: np.ndarray | float) -> np.ndarray:
+        return np.asarray(np.interp(t_s, self.t, self.angle))
+
+    def rate_rad_s(self, t_s: np.ndarray) -> np.ndarray:
+        """(N, 3) about the arm's own axes: it swings about its z."""
+        step = 4 / FINE_HZ
+        rate = (self.angle_rad(t_s + step / 2) - self.angle_rad(t_s - step / 2)) / step
+        return np.column_stack([np.zeros((len(t_s), 2)), rate])
+
+    def draw(self, picture: np.ndarray, t_s: float) -> None:
+        """On a (H, W) float32 picture, in place."""
+        h, w = picture.shape
+        angle = float(self.angle_rad(t_s))
+        shoulder = np.array([0.5 * w, 0.2 * h])
+        hand = shoulder + 0.6 * h * np.array([np.sin(angle), np.cos(angle)])
+        elbow = (shoulder + hand) / 2
+        for a, b, shade, width in ((shoulder, elbow, 60.0, 0.12), (elbow, hand, 200.0, 0.10)):
+            ends = [tuple(int(v) for v in np.rint(16 * p)) for p in (a, b)]
+            cv2.line(picture, ends[0], ends[1], shade, round(width * h), cv2.LINE_AA, 4)
+
+
 def gyroscope(scene: Scene) -> Turning:
-    """What the gyroscope on the camera says, on the clock ``imu``."""
+    """What the gyroscope on the camera, or on the arm, says, on the clock ``imu``."""
     rng = np.random.default_rng(scene.seed + 1)
     t_s = np.arange(-1.5, scene.seconds + 1.5, 1 / scene.gyro_hz) + rng.uniform(0, 1 / scene.gyro_hz)
-    rate = Rotation.from_rotvec(scene.mount).apply(Head(scene).rate_rad_s(t_s))
+    rate = Rotation.from_rotvec(scene.mount).apply((Arm if scene.limb else Head)(scene).rate_rad_s(t_s))
     rate += rng.normal(0, 0.02, 3) + rng.normal(0, 0.01, rate.shape)
     return Turning("imu", scene.on_gyroscope_ns(np.rint(t_s * 1e9).astype(np.int64)), rate)
 
@@ -141,11 +182,16 @@ def pictures(scene: Scene) -> Iterator[np.ndarray]:
     w, h = scene.size
     x, y = np.meshgrid((np.arange(w) - (w - 1) / 2) / scene.focal_px, (np.arange(h) - (h - 1) / 2) / scene.focal_px)
     rays = np.stack([x, y, np.ones_like(x)], axis=1).astype(np.float32)
+    arm = Arm(scene) if scene.limb else None
     exposures = max(1, min(5, round(scene.exposure_s / 0.0025)))
     for t in scene.t_s:
         light = np.zeros((h, w), np.float32)
         for k in range(exposures):
-            light += _drawn(head, texture, rays, t + (k + 0.5) / exposures * scene.exposure_s, scene.readout_s)
+            at = t + (k + 0.5) / exposures * scene.exposure_s
+            seen = _drawn(head, texture, rays, at, scene.readout_s)
+            if arm is not None:
+                arm.draw(seen, at + scene.readout_s / 2)
+            light += seen
         yield np.clip(light / exposures + rng.normal(0, scene.grain, (h, w)), 0, 255).astype(np.uint8)
 
 
