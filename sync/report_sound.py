@@ -45,7 +45,10 @@ def _loud_ns(alignment: Alignment, clock: str, sound: Wave) -> int:
     heard = [m for p in alignment.pairings if p.method in ("audio", "tones") for m in p.matches]
     own = [(m.method != "audio", -m.score, m.t_ns) for m in heard if m.source == clock]
     own += [(m.method != "audio", -m.score, m.t_ns + m.offset_ns) for m in heard if m.target == clock]
-    return min(own)[2] if own else sound.t0_ns + round(5e8 * sound.duration_s)
+    end_ns = sound.t0_ns + round(1e9 * sound.duration_s)
+    at_ns = min(own)[2] if own else (sound.t0_ns + end_ns) // 2
+    half_ns = min(round(5e8 * LISTEN_S), (end_ns - sound.t0_ns) // 2)
+    return min(max(at_ns, sound.t0_ns + half_ns), end_ns - half_ns)
 
 
 def _heard(title: str, left: Wave, left_ns: int, right: Wave, right_ns: int) -> str:

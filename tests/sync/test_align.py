@@ -5,21 +5,23 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from planted_session import DEVICES, recorded, write_session
+from planted_session import DEVICES, SECONDS, recorded, write_session
 from planted_sounds import RATE
 
 from firmware_host.clockmap import ClockMap
-from firmware_host.errors import EvidenceError, SessionError
+from firmware_host.errors import ConfigError, EvidenceError, SessionError
 from recorder.session import Session, open_session
+from recorder.wall import WallReading
 from sync import alignment as saved
 from sync import correlate
 from sync.align import METHODS, align, truth_curves_ms, truth_errors_ms
 from sync.run import align_session
+from sync.wanted import Prior, parsed_prior
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +64,8 @@ def test_the_report_needs_nothing_from_outside(aligned):
     assert "$" not in page
     for m in found.maps:
         assert f"{m.pieces[0].skew_ppm:+.2f} ppm" in page
-    assert page.count("<svg") == 4 + 3 + 2 + 2  # tones, peaks, residuals, truth
+    assert page.count("<svg") == 1 + 2 + 2 + 4 + 2 + 3  # graph, residuals, truth, before and after, tones, peaks
+    assert page.count("<audio") == 4
 
 
 def test_without_tones_the_sound_is_enough_and_less_sure(aligned, scene, tmp_path):
@@ -130,6 +133,88 @@ def test_evidence_that_contradicts_itself_refuses_the_device(scene, tmp_path):
     found = align(write_session(tmp_path / "s", sounds, tmp_path), "room")
     assert [m.source for m in found.maps] == ["body"]
     assert re.search(r"tones and their audio disagree by \+?-?1\d\d\.\d ms", found.refused[0].reason)
+
+
+def test_only_some_evidence_and_only_some_devices(session):
+    found = align(session, "room", only=["tones", "head"])
+    assert {p.method for p in found.pairings} == {"tones"}
+    assert [m.source for m in found.maps] == ["head"]
+    assert found.refused == ()
+    with pytest.raises(ConfigError, match="unknown device or kind of evidence 'tone'; did you mean 'tones'"):
+        align(session, "room", only=["tone"])
+
+
+def test_a_prior_holds_what_nothing_else_does_and_is_believed(session, scene, tmp_path):
+    noise = np.random.default_rng(1).standard_normal(30 * RATE) * 0.05
+    lonely = write_session(tmp_path / "s", {"room": recorded(scene, "room"), "head": noise}, tmp_path)
+    found = align(lonely, "room", only=["tones"], priors=[Prior("head", 1.4, 0.2)])
+    (head,) = found.maps
+    assert head.forward(0) == pytest.approx(1.4e9, abs=1e3)
+    assert head.pieces[0].sigma_ns == pytest.approx(2e8, rel=0.01)
+    assert any("nothing but the prior holds it" in w for w in found.warnings)
+    found = align(session, "room", only=["tones"], priors=[Prior("head", 9.0, 0.5)])
+    assert {(p.source, p.target) for p in found.excluded} >= {("head", "room"), ("body", "head")}
+    assert found.to_reference("head").forward(0) == pytest.approx(9e9, abs=1e6)
+
+
+@pytest.mark.parametrize("text", ["head", "head=", "head=x", "head=1±0", "head=nan", "=3", "head=1±-2", "head=inf"])
+def test_a_prior_that_is_none_is_a_sentence(text):
+    with pytest.raises(ConfigError, match="is no prior; write DEVICE=SECONDS"):
+        parsed_prior(text)
+
+
+def test_priors_are_read_as_people_write_them(session):
+    assert parsed_prior("head=-3.5") == Prior("head", -3.5, 0.5)
+    assert parsed_prior("head=3.2±0.1") == parsed_prior("head = 3.2+-0.1") == Prior("head", 3.2, 0.1)
+    for priors in ([Prior("room", 1)], [Prior("head", 1), Prior("head", 2)]):
+        with pytest.raises(ConfigError, match="one prior for every other device"):
+            align(session, "room", only=["tones"], priors=priors)
+
+
+def test_sigma_over_time_and_the_evidence_are_in_the_file(aligned):
+    session, found, _ = aligned
+    document = json.loads((session.root / saved.FILE).read_text())
+    assert [c["clock"] for c in document["certainty"]] == [m.source for m in found.maps]
+    for c, m in zip(found.certainty, found.maps, strict=True):
+        sigma = found.sigma_ns(m.source, np.array([m.pieces[0].start_ns, m.pieces[0].stop_ns]))
+        assert max(c.sigma_ns) == m.pieces[0].sigma_ns == pytest.approx(max(sigma))
+        assert min(c.sigma_ns) < max(c.sigma_ns)
+        assert {found.pairings[h.number].method for h in c.held} <= {"tones", "audio"}
+        assert c.held
+    assert {s.method for s in found.silent} == set()
+    assert found.cameras == ()
+
+
+def kit(session: Session, name: str, sound: str, monotonic_s: int, wall_s: float) -> Session:
+    """A kit that recorded one of the session's sounds, on a clock that began at boot, with a log of kept wall times."""
+    device = session.device(sound)
+    stream = replace(device.of_kind("audio")[0], t0_ns=monotonic_s * 10**9)
+    with (session.root / f"{name}.log.jsonl").open("w") as log:
+        for s in range(int(SECONDS) - 2):
+            t_ns = (monotonic_s + s) * 10**9
+            wall_ns = 10**18 + round((wall_s + s) * 1e9)
+            reading = WallReading(t_ns, wall_ns, t_ns, 900, "chrony", 2_000_000, 40_000)
+            log.write(json.dumps({"type": "clock", **asdict(reading)}) + "\n")
+    made = replace(device, name=name, kind="kit", clock=name, streams=(stream,), log=f"{name}.log.jsonl")
+    return session.with_device(made)
+
+
+def test_kits_without_a_sound_in_common_are_aligned_by_their_wall_clocks(scene, tmp_path):
+    """Three kits, one in a room of its own; it was restarted, so it is there twice, on two clocks."""
+    noise = np.random.default_rng(2).standard_normal((2, 30 * RATE)) * 0.05
+    sounds = {"room": recorded(scene, "room"), "body": noise[0], "head": noise[1]}
+    session = write_session(tmp_path / "s", sounds, tmp_path)
+    session = kit(
+        kit(kit(session, "kit-01", "room", 500, 0.0), "kit-03", "body", 90_000, 2.0), "kit-03-2", "head", 3, 9.0
+    )
+    session = replace(session, devices=session.devices[3:])
+    found = align(session, only=["network", "tones"])
+    assert found.reference == "kit-01"
+    first, again = (found.to_reference(c) for c in ("kit-03", "kit-03-2"))
+    assert first.forward(90_000 * 10**9) == pytest.approx(502e9, abs=1e6)
+    assert again.forward(3 * 10**9) == pytest.approx(509e9, abs=1e6)
+    assert 1e6 < first.pieces[0].sigma_ns < 1e7
+    assert {p.method for p in found.pairings} == {"network"}
 
 
 def test_silence_everywhere_is_one_sentence(tmp_path):
