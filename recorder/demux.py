@@ -19,8 +19,8 @@ from zipfile import BadZipFile
 
 import av
 import av.error
+import av.stream
 import numpy as np
-from av.stream import Discard
 
 from firmware_host.errors import SessionError
 from firmware_host.spec import Flag
@@ -289,8 +289,9 @@ def data_packets(path: Path, begins: bytes) -> list[tuple[int, int, bytes]]:
     """
     with opened(path) as container:
         data = container.streams.data
-        for stream in container.streams:
-            stream.discard = Discard.default if stream in data else Discard.all
+        if hasattr(av.stream, "Discard"):  # the PyAV of Raspberry Pi OS (14) reads the other tracks and drops them
+            for stream in container.streams:
+                stream.discard = av.stream.Discard.default if stream in data else av.stream.Discard.all
         tracks: dict[int, list[tuple[int, int, bytes]]] = {s.index: [] for s in data}
         try:
             for packet in container.demux(list(data)) if data else ():
