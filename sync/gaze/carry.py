@@ -7,17 +7,16 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from sync.gaze import depth, plane
+from sync.gaze.lens import WIDTH, unit_px
 from sync.gaze.pairs import Frame, Moment, moments
 from sync.gaze.rig import Rig
 from sync.gaze.table import Gaze, Row
 
-WIDTH = 960
-"""Pictures are worked on at this width or their own, if that is smaller."""
 MIN_MATCHES = 8
 NEAR_PX = 175.0
 """At least one match must be this near to the gaze."""
-MAX_SIGMA_PX = 30.0
-"""An answer less sure than this is refused. These three are in pixels of a picture 960 wide."""
+MAX_SIGMA_PX = 25.0
+"""An answer less sure than this is refused. These three are in pixels of a picture `WIDTH` wide."""
 TRACKER_DEG = 0.5
 """What the eye tracker itself is wrong by."""
 
@@ -49,64 +48,67 @@ def carry(
     Yields:
         One row for every `every`-th head frame, `t_ns` as given.
     """
-    for number, ((t_ns, image), moment) in enumerate(moments(scene, head, rig)):
+    carrier = _Carrier(scene_size, head_size, rig, tracker_deg)
+    for number, ((t_ns, _), moment) in enumerate(moments(scene, head, rig)):
         if number % every == 0:
             at = np.array([t_ns])
-            point, doubt = gaze.at(at)[0], float(gaze.doubt_px(at)[0])
-            yield _row(t_ns, image, moment, point, doubt, scene_size, head_size, rig, tracker_deg)
+            yield carrier.row(t_ns, moment, gaze.at(at)[0], float(gaze.doubt_px(at)[0]))
         done(1.0)
 
 
-def _row(
-    t_ns: int,
-    image: np.ndarray,
-    moment: Moment | None,
-    point: np.ndarray,
-    doubt_px: float,
-    scene_size: tuple[int, int],
-    head_size: tuple[int, int],
-    rig: Rig | None,
-    tracker_deg: float,
-) -> Row:
-    if not np.isfinite(point).all():
-        return Row(t_ns, None, None, None, "missing")
-    refused = Row(t_ns, None, None, None, "refused")
-    if moment is None:
-        return refused
-    smaller = moment.scene.shape[1] / scene_size[0]
-    found = _by_rig(rig, moment, rescaled(point, smaller)) if rig else _by_plane(moment, rescaled(point, smaller))
-    if found is None:
-        return refused
-    scale = head_size[0] / image.shape[1]
-    xy = rescaled(found[0], scale)
-    # The tracker's own error and that of interpolating are round, and as large here as there.
-    per_radian = rig.head.focal[0] if rig else image.shape[1] / 1.7
-    own = np.hypot(np.radians(tracker_deg) * per_radian, doubt_px * smaller)
-    covariance = (found[1] + own**2 * np.eye(2)) * scale**2
-    size, axes = np.linalg.eigh(covariance)
-    minor, major = np.sqrt(size)
-    limit = np.hypot(MAX_SIGMA_PX * image.shape[1] / 960, own) * scale
-    inside = (-0.5 <= xy[0] <= head_size[0] - 0.5) and (-0.5 <= xy[1] <= head_size[1] - 0.5)
-    if not inside or not major <= limit:
-        return refused
-    angle = (np.degrees(np.arctan2(axes[1, 1], axes[0, 1])) + 90) % 180 - 90
-    x, y, sigma, thin, way = (round(float(v), 2) for v in (*xy, major, minor, angle))
-    return Row(t_ns, x, y, sigma, "ok" if rig else "homography", thin, way)
+class _Carrier:
+    """Carries one gaze point after the other; remembers the last answer."""
 
+    def __init__(
+        self, scene_size: tuple[int, int], head_size: tuple[int, int], rig: Rig | None, tracker_deg: float
+    ) -> None:
+        self._scene_width, self._head_size = scene_size[0], head_size
+        self._rig, self._tracker = rig, np.radians(tracker_deg)
+        self._last: depth.Spot | None = None
 
-def _by_rig(rig: Rig, moment: Moment, point: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    px = moment.scene.shape[1] / 960
-    distance = np.linalg.norm(moment.scene_xy - point, axis=1)
-    if len(distance) < MIN_MATCHES or distance.min() > NEAR_PX * px:
-        return None
-    weight = 1 / (1 + (distance / (60 * px)) ** 2)
-    shift = (weight @ (moment.drawn_xy - moment.scene_xy)) / weight.sum()
-    spot = depth.place(rig, point, moment.scene_xy, moment.head_xy, (moment.scene, moment.head), shift)
-    return None if spot is None else (spot.xy, spot.covariance)
+    def row(self, t_ns: int, moment: Moment | None, point: np.ndarray, doubt_px: float) -> Row:
+        """The answer for one frame; `point` and `doubt_px` in pixels of the full scene picture."""
+        if not np.isfinite(point).all():
+            self._last = None
+            return Row(t_ns, None, None, None, "missing")
+        found = None
+        if moment is not None:
+            smaller = moment.scene.shape[1] / self._scene_width
+            found = (self._by_rig if self._rig else self._by_plane)(moment, rescaled(point, smaller))
+        if moment is None or found is None:
+            return Row(t_ns, None, None, None, "refused")
+        return self._told(t_ns, *found, moment.head.shape[1], doubt_px * smaller)
 
+    def _told(self, t_ns: int, xy: np.ndarray, covariance: np.ndarray, width: int, doubt_px: float) -> Row:
+        """A row in pixels of the full head picture from an answer in one that is `width` wide."""
+        # The tracker's own error and that of interpolating are round, and as large here as there.
+        per_radian = self._rig.head.focal[0] if self._rig else width / 1.7
+        own = float(np.hypot(self._tracker * per_radian, doubt_px))
+        scale = self._head_size[0] / width
+        size, axes = np.linalg.eigh((covariance + own**2 * np.eye(2)) * scale**2)
+        minor, major = np.sqrt(size)
+        xy = rescaled(xy, scale)
+        inside = (xy >= -0.5).all() and (xy <= np.array(self._head_size) - 0.5).all()
+        if not inside or not major <= np.hypot(MAX_SIGMA_PX * width / WIDTH, own) * scale:
+            return Row(t_ns, None, None, None, "refused")
+        angle = (np.degrees(np.arctan2(axes[1, 1], axes[0, 1])) + 90) % 180 - 90
+        x, y, sigma, thin, way = (round(float(v), 2) for v in (*xy, major, minor, angle))
+        return Row(t_ns, x, y, sigma, "ok" if self._rig else "homography", thin, way)
 
-def _by_plane(moment: Moment, point: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    return plane.transfer(moment.scene_xy, moment.head_xy, point, moment.scene.shape[1] / 960)
+    def _by_rig(self, moment: Moment, point: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        assert self._rig is not None
+        px = unit_px(moment.scene.shape[1])
+        distance = np.linalg.norm(moment.scene_xy - point, axis=1)
+        if len(distance) < MIN_MATCHES or distance.min() > NEAR_PX * px:
+            return None
+        weight = 1 / (1 + (distance / (60 * px)) ** 2)
+        shift = (weight @ (moment.drawn_xy - moment.scene_xy)) / weight.sum()
+        pictures = moment.scene, moment.head
+        self._last = depth.place(self._rig, point, moment.scene_xy, moment.head_xy, pictures, shift, self._last)
+        return None if self._last is None else (self._last.xy, self._last.covariance)
+
+    def _by_plane(self, moment: Moment, point: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        return plane.transfer(moment.scene_xy, moment.head_xy, point, unit_px(moment.scene.shape[1]))
 
 
 def rescaled(xy: np.ndarray, scale: float) -> np.ndarray:

@@ -13,32 +13,51 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from sync.gaze.lens import unit_px
 from sync.gaze.rig import NEAREST, Rig
 
 FARTHEST = -0.03
 STEPS = 260
 REACH_PX = 55.0
-"""A match this far from the gaze (in a picture 960 wide) says less than half of what one at the gaze does."""
+"""A match this far from the gaze (in a picture `WIDTH` wide) says less than half of what one at the gaze does."""
 SLOPE = 0.12
 """How much deeper a surface may be a pixel aside, as a share of its inverse depth a hundred pixels."""
-ANYWHERE = 0.1
-ALONE_PX = 40.0
+ANYWHERE = 0.15
+ALONE_PX = 30.0
 """What is looked at may be as far as no match: always a little, and the likelier the further the nearest match is."""
 HALF = 12
 """Half the width of the picture that is laid along the line, px."""
 MOST_INDEPENDENT = 30.0
 """More independent grey values than this no patch is given; neighbours are alike."""
 DISTRUST = 0.02
+"""How likely it is that the picture fits best at a wrong place."""
+SURE_PX = 4.0
+"""An answer whose spread along the line is less than this helps the next one."""
+LAST_PX = 30.0
+"""It counts as a match this far away, so that a wrong one is soon forgotten."""
+MIDDLE_PX = 6.0
+"""The middle of the picture counts most: further out may be another thing at another depth."""
 ASIDE = 2
+"""The picture may fit this many pixels beside the line."""
 
 
 @dataclass(frozen=True)
 class Spot:
-    """A place in the head camera: (2,) px, (2, 2) covariance px^2, and inverse depth."""
+    """A place in the head camera.
 
+    Attributes:
+        point: (2,) px, the gaze it belongs to, in the scene camera.
+        xy: (2,) px in the head camera.
+        covariance: (2, 2) px^2.
+        inverse: inverse depth of what is looked at.
+        sure: its spread along the line is a few pixels.
+    """
+
+    point: np.ndarray
     xy: np.ndarray
     covariance: np.ndarray
     inverse: float
+    sure: bool
 
 
 def place(
@@ -48,6 +67,7 @@ def place(
     head_xy: np.ndarray,
     pictures: tuple[np.ndarray, np.ndarray],
     shift: np.ndarray,
+    before: Spot | None = None,
 ) -> Spot | None:
     """Carry one gaze point over.
 
@@ -58,6 +78,7 @@ def place(
         head_xy: (N, 2) px.
         pictures: gray, of the scene camera and of the head camera.
         shift: (2,) px, from the gaze at that time to where the same thing is in the scene picture.
+        before: the answer a moment ago. Eyes rest, so it counts as one more match where it was sure.
 
     Returns:
         None where the gaze's line is not in the head camera's view.
@@ -71,7 +92,7 @@ def place(
         return None
     own, left = rig.inverse_depth(scene_xy, head_xy)
     distance = np.linalg.norm(scene_xy - point, axis=1)
-    prior = _from_matches(grid, s, own, distance, rig)
+    prior = _from_matches(grid, s, *_with_last(own, distance, point, before), rig)
     even = np.arange(0, s[-1], 1.0)
     prior = np.interp(even, s, prior)
     path = np.column_stack([np.interp(even, s, line[:, k]) for k in (0, 1)])
@@ -93,12 +114,23 @@ def place(
     aside, noise = _aside(left, distance, along, rig)
     across = np.array([-along[1], along[0]])
     covariance = (spread + 0.15) * np.outer(along, along) + noise * np.outer(across, across)
-    return Spot(xy + aside * across, covariance, float(np.interp(at, even, inverse)))
+    sure = spread < (SURE_PX * unit_px(rig.head.size[0])) ** 2
+    return Spot(point, xy + aside * across, covariance, float(np.interp(at, even, inverse)), sure)
+
+
+def _with_last(
+    own: np.ndarray, distance: np.ndarray, point: np.ndarray, before: Spot | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Inverse depths and distances of the matches, and the last answer among them."""
+    if before is None or not before.sure:
+        return own, distance
+    moved = float(np.linalg.norm(point - before.point))
+    return np.append(own, before.inverse), np.append(distance, moved + LAST_PX)
 
 
 def _from_matches(grid: np.ndarray, s: np.ndarray, own: np.ndarray, distance: np.ndarray, rig: Rig) -> np.ndarray:
     """(STEPS,) density over the line by the depths of the matches, unscaled."""
-    px = rig.head.size[0] / 960
+    px = unit_px(rig.head.size[0])
     weight = 1 / (1 + (distance / (REACH_PX * px)) ** 2) ** 2
     best = np.argsort(weight)[-40:]
     at, weight, distance = np.interp(own[best], grid, s), weight[best], distance[best]
@@ -126,7 +158,9 @@ def _from_picture(
     steps = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     corner, right, down = rig.seen(point + steps, np.full(3, inverse))
     turn = np.linalg.inv(np.column_stack([right - corner, down - corner])) @ np.column_stack([along, across])
-    u, v = np.meshgrid(np.arange(-HALF, HALF + 1), np.arange(-HALF, HALF + 1))
+    px = unit_px(rig.head.size[0])
+    half = round(HALF * px)
+    u, v = np.meshgrid(np.arange(-half, half + 1), np.arange(-half, half + 1))
     middle = point + shift
     own = middle[:, None, None] + turn[:, :1, None] * u + turn[:, 1:, None] * v
     scene, head = pictures
@@ -135,15 +169,17 @@ def _from_picture(
     patch = cv2.remap(scene, own[0].astype(np.float32), own[1].astype(np.float32), cv2.INTER_LINEAR)
     if patch.std() < 1.0:
         return None
-    ends = path[0] - along * np.arange(HALF, 0, -1)[:, None], path[-1] + along * np.arange(1, HALF + 1)[:, None]
+    ends = path[0] - along * np.arange(half, 0, -1)[:, None], path[-1] + along * np.arange(1, half + 1)[:, None]
     spine = np.concatenate([ends[0], path, ends[1]])
-    rows = np.arange(-HALF - ASIDE, HALF + ASIDE + 1)
+    rows = np.arange(-half - ASIDE, half + ASIDE + 1)
     strip = spine[None] + rows[:, None, None] * across
     seen = cv2.remap(
         head, strip[..., 0].astype(np.float32), strip[..., 1].astype(np.float32), cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_CONSTANT,
     )  # fmt: skip
-    alike = np.nan_to_num(cv2.matchTemplate(seen, patch, cv2.TM_CCOEFF_NORMED).max(axis=0), nan=0.0)
+    weight = np.exp(-0.5 * (u * u + v * v) / (MIDDLE_PX * px) ** 2).astype(np.float32)
+    alike = cv2.matchTemplate(seen, patch, cv2.TM_CCOEFF_NORMED, mask=weight)
+    alike = np.nan_to_num(np.where(np.abs(alike) <= 1.0, alike, 0.0)).max(axis=0)
     count = _independent(patch)
     return -0.5 * count * np.log(1 - np.clip(alike, 0.0, 0.985) ** 2)
 
@@ -165,7 +201,7 @@ def _aside(left: np.ndarray, distance: np.ndarray, along: np.ndarray, rig: Rig) 
     What the rig does not know (slip of a helmet, a clock's last milliseconds, a lens that bends otherwise) is alike
     for neighbours, and is taken off.
     """
-    px = rig.head.size[0] / 960
+    px = unit_px(rig.head.size[0])
     off = left @ [-along[1], along[0]]
     weight = 1 / (1 + (distance / (2 * REACH_PX * px)) ** 2) ** 2
     total = float(weight.sum())

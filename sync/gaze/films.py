@@ -10,16 +10,18 @@ import numpy as np
 
 from firmware_host.errors import EvidenceError, SessionError
 from recorder import demux
-from sync.gaze.carry import WIDTH, carry
+from sync.gaze.carry import carry
 from sync.gaze.features import detect, followed, matched
-from sync.gaze.lens import Lens
+from sync.gaze.lens import WIDTH, Lens
 from sync.gaze.pairs import Frame
 from sync.gaze.rig import Rig, fit_rig
 from sync.gaze.table import MAX_GAP_NS, Gaze, Row
 
 SECOND_NS = 1_000_000_000
-FEWEST, MOST, EVERY_S = 12, 40, 8.0
+FEWEST, MOST, EVERY_S = 10, 40, 8.0
 """Moments that are looked at for the rigid pair: one in so many seconds, within these bounds."""
+SURVEYED = 1000
+"""Features of a picture that are matched there."""
 SEEK_NS = 3 * SECOND_NS
 """Further ahead than this, seeking is quicker than decoding."""
 
@@ -131,7 +133,7 @@ def find_rig(scene: Film, head: Film, done: Callable[[float], None] = lambda _: 
 
 def _moment(early: np.ndarray, late: np.ndarray, share: float, head: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Matches of a head frame with the scene at its time, between two scene frames."""
-    a, b = detect(early), detect(head)
+    a, b = detect(early, SURVEYED), detect(head, SURVEYED)
     i, j = matched(a, b)
     ahead, found = followed(early, late, a.xy[i])
     scene_xy = a.xy[i] + np.float32(share) * (ahead - a.xy[i])

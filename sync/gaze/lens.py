@@ -17,6 +17,8 @@ import numpy as np
 from firmware_host.errors import SessionError
 
 MODELS = ("brown", "fisheye")
+WIDTH = 960
+"""Pictures are worked on at this width or their own, if that is smaller; thresholds are told for it."""
 WIDEST = 1.4
 """No ray further than this from the axis is believed, radians."""
 
@@ -118,6 +120,11 @@ class Lens:
         if lens.model not in MODELS or not np.isfinite(numbers).all() or min(*lens.focal, *lens.size) <= 0:
             raise SessionError(f"{where} has intrinsics that are no lens; run `syncctl calibrate` again")
         return lens
+
+
+def unit_px(width: int) -> float:
+    """What a pixel of a picture `WIDTH` wide is in one of another width; noise does not shrink below half of it."""
+    return max(width / WIDTH, 0.5)
 
 
 def assumed(size: tuple[int, int]) -> Lens:

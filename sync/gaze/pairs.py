@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sync.gaze.features import detect, followed, matched
+from sync.gaze.lens import unit_px
 from sync.gaze.rig import Rig
 from sync.gaze.table import MAX_GAP_NS
 
@@ -120,7 +121,7 @@ class _Live:
         a, b = detect(nearest), detect(self._head)
         allowed = None
         if self._rig is not None and len(a.xy) and len(b.xy):
-            allowed = self._rig.allowed(a.xy, b.xy, BAND_PX * nearest.shape[1] / 960)
+            allowed = self._rig.allowed(a.xy, b.xy, BAND_PX * unit_px(nearest.shape[1]))
         i, j = matched(a, b, allowed)
         here, self._head_xy = a.xy[i], b.xy[j]
         there, found = (here, np.ones(len(here), bool)) if other is None else followed(nearest, other, here)

@@ -22,7 +22,7 @@ def transfer(
         scene_xy: (N, 2) px.
         head_xy: (N, 2) px, the same points in the other picture.
         point: (2,) in the first picture.
-        px: size of a pixel: width of the pictures over 960.
+        px: `sync.gaze.lens.unit_px` of the pictures.
 
     Returns:
         (2,) in the second picture and its (2, 2) covariance in px^2; None where too few agree, or where the

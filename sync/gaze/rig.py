@@ -19,17 +19,17 @@ from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
 from firmware_host.errors import EvidenceError
-from sync.gaze.lens import Lens, assumed
+from sync.gaze.lens import Lens, assumed, unit_px
 
 NEAREST = 0.45
 """The largest q that can be: 16 cm away, where the cameras are 7 cm apart."""
 NOISE_PX = 1.0
-"""Scale of the robust cost, in pixels of pictures 960 wide."""
+"""Scale of the robust cost, in pixels of pictures `sync.gaze.lens.WIDTH` wide."""
 INLIER_PX = 3.0
 MIN_INLIERS, MIN_SHARE, MIN_MOMENTS = 150, 0.35, 4
 MAX_WAY_SIGMA = 0.25
 """A direction between the cameras known worse than this (radians) is not known: nothing near was seen."""
-FITTED = 2400
+FITTED = 1600
 PRIOR = np.array([0.25, 0.15, 0.08] * 2)
 """How far log focal length, k1 and k2 may be from the assumed lens, one standard deviation."""
 SCALE = np.array([0.1, 0.1, 0.05] * 2 + [0.05] * 3 + [0.3] * 3)
@@ -68,7 +68,7 @@ class Rig:
     def agree(self, scene_px: np.ndarray, head_px: np.ndarray) -> np.ndarray:
         """(N,) bool: matches that the rig allows."""
         inverse, left = self.inverse_depth(scene_px, head_px)
-        limit = max(INLIER_PX, 4 * self.noise_px) * self.head.size[0] / 960
+        limit = max(INLIER_PX * unit_px(self.head.size[0]), 4 * self.noise_px)
         return (np.linalg.norm(left, axis=1) < limit) & (inverse > -0.05) & (inverse < NEAREST)
 
     def allowed(self, scene_px: np.ndarray, head_px: np.ndarray, band_px: float) -> np.ndarray:
@@ -174,7 +174,7 @@ class _Problem:
         ray, there = rig.scene.rays(self.a) @ rig.turn.T, rig.head.rays(self.b)
         plane = np.cross(ray, rig.way)
         plane /= np.maximum(np.linalg.norm(plane, axis=1, keepdims=True), 1e-9)
-        per_px = rig.head.focal[0] / (NOISE_PX * self.sizes[1][0] / 960)
+        per_px = rig.head.focal[0] / (NOISE_PX * unit_px(self.sizes[1][0]))
         off = np.sum(plane * there, axis=1) * per_px
         behind = np.minimum(_inverse(ray, there, rig.way) + 0.01, 0.0) * per_px * 0.2
         prior = [*(x[:6] / PRIOR), *(x[6:9] / 0.5), (np.linalg.norm(x[9:]) - 1) / 0.01, rig.way[2] / 0.5]
