@@ -68,7 +68,7 @@ def match(source: Recording, target: Recording) -> Pairing:
         raise EvidenceError(f"by their wall clocks {source.clock} and {target.clock} did not record at the same time")
     shared = [(f"wall clock of {source.clock}", _bound_ns(a)), (f"wall clock of {target.clock}", -_bound_ns(b))]
     shared += [
-        (f"sound of {recording.clock} against its clock", sign * DRIVER_NS)
+        (sound_error(recording.clock), sign * DRIVER_NS)
         for recording, sign in ((source, 1.0), (target, -1.0))
         if recording.sound is not None
     ]
@@ -85,6 +85,11 @@ def match(source: Recording, target: Recording) -> Pairing:
         )
     evidence = {"bound_ms": (_bound_ns(a) + _bound_ns(b)) * BOUND_SIGMAS * 1e-6, "seconds": (last - first) * 1e-9}
     return Pairing("network", source.clock, target.clock, "ok", "", tuple(matches), evidence)
+
+
+def sound_error(clock: str) -> str:
+    """The name of the error that a kit's clock shares by all that is stamped with it, its sound being what counts."""
+    return f"sound of {clock} against its clock"
 
 
 def _kept(recording: Recording) -> list[WallReading]:

@@ -13,15 +13,20 @@ from recorder.demux import frame_times_ns
 from recorder.session import Device, Session
 from sync import network
 from sync.alignment import CameraDelay, Recording
+from sync.importers.found import SERIES
 from sync.motion.filmed import filmed
 from sync.motion.flow import camera_turning
+from sync.motion.imu import QUATERNION, ROTATION, turnings
 from sync.motion.turning import Turning
 from sync.waveform import Wave, recorded
 
 UNMEASURED_NS = 20_000_000
 """Standard deviation of a camera's latency against its microphone where nobody measured it: cameras stamp the beginning
 of an exposure or the end of a read-out, up to 30 ms apart, and drivers of microphones are late by up to 20 ms."""
-HEAD_ROLES = ("ego", "eye")
+HEAD_ROLES, ON_THE_HEAD = ("ego", "eye"), ("neck", "head")
+"""Devices worn on the head; and a kit's IMUs that turn with it (the paper's sits on the back of the head)."""
+GYROSCOPES = ("gyroscope", "imu")
+"""Streams that importers make of a camera's or an eye tracker's own sensor."""
 
 
 def recordings(session: Session, methods: Iterable[str]) -> tuple[dict[str, Recording], dict[str, str]]:
@@ -70,11 +75,39 @@ def _span_ns(session: Session, device: Device, sound: object) -> tuple[int, int]
 
 
 def _turned(session: Session, device: Device) -> dict[str, Callable[[], Turning]]:
-    """Parts of the body that something of a device turned with."""
+    """Parts of the body, or names of sensors, that a device turned with: by its gyroscope, else by its pictures."""
     found: dict[str, Callable[[], Turning]] = {}
-    if device.wearer and device.role in HEAD_ROLES and device.of_kind("video"):
-        found["head"] = lru_cache(maxsize=1)(partial(_camera_turned, session, device))
+    if not device.wearer:
+        return found
+    by_stream = lru_cache(maxsize=1)(partial(turnings, session, device))
+    gyroscopes = [s.name for s in device.of_kind(SERIES) if s.name in GYROSCOPES]
+    if device.role in HEAD_ROLES and (gyroscopes or device.of_kind("video")):
+        seen = lru_cache(maxsize=1)(partial(_camera_turned, session, device))
+        found["head"] = partial(_one_of, by_stream, gyroscopes) if gyroscopes else seen
+    for sensor in dict.fromkeys(s.sensor for s in device.of_kind("sensor") if s.model == "bno055"):
+        names = [f"{sensor}.{track}" for track in (ROTATION, QUATERNION)]
+        found["head" if sensor in ON_THE_HEAD else str(sensor)] = partial(_by_kit, by_stream, names, device)
     return found
+
+
+def _by_kit(by_stream: Callable[[], Mapping[str, Turning]], names: list[str], device: Device) -> Turning:
+    """A kit's sensors are stamped by its clock, and its map is for its sound: the same error as of its wall times.
+
+    There it counts for a source, here a late time makes an offset smaller, hence the sign.
+    """
+    turning = _one_of(by_stream, names)
+    if not device.of_kind("audio"):
+        return turning
+    return replace(turning, late=(*turning.late, (network.sound_error(device.clock), -network.DRIVER_NS)))
+
+
+def _one_of(by_stream: Callable[[], Mapping[str, Turning]], names: list[str]) -> Turning:
+    """The first of some streams' turnings that is there."""
+    known = by_stream()
+    name = next((n for n in names if n in known), None)
+    if name is None:
+        raise SessionError(f"the recording holds nothing of {names[0]} that says how it turned")
+    return known[name]
 
 
 def _camera_turned(session: Session, device: Device) -> Turning:

@@ -121,7 +121,8 @@ def ratios(home: Home, fused: Fused) -> dict[str, float]:
     worst = {}
     for m in fused.maps:
         t_ns, sigma_ns = fused.knots[m.source]
-        inside = [(t, s) for t, s in zip(t_ns, sigma_ns, strict=True) if t < m.pieces[-1].stop_ns]
+        at_ns = home.restarted.get(m.source, (-(2**62), 0))[0]  # where it was off, nobody knows to the second
+        inside = [(t, s) for t, s in zip(t_ns, sigma_ns, strict=True) if abs(t - at_ns) > 2 * SECOND]
         worst[m.source] = max(
             abs(m.forward(t) - t - home.true_offset_ns(m.source, REFERENCE, t)) / s for t, s in inside
         )
