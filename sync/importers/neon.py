@@ -154,8 +154,9 @@ class _Reading:
 
     def _series(self, stream: str, t_ns: np.ndarray, values: dict[str, np.ndarray]) -> None:
         """Add samples in SI units, by what the columns are called."""
-        columns = [_si(n, v) for n, v in values.items()]
-        x = np.column_stack([v for _, _, v in columns]).astype(np.float32)
+        with np.errstate(all="ignore"):  # damaged values may be any bits
+            columns = [_si(n, v) for n, v in values.items()]
+            x = np.column_stack([v for _, _, v in columns]).astype(np.float32)
         t_ns, x = self._forward(stream, t_ns, x)
         if len(t_ns):
             self.tables[place(self.name, stream)] = series_table(t_ns, x, [(n, u) for n, u, _ in columns])

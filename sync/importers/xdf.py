@@ -322,7 +322,8 @@ def _doubts(source: Source, t_ns: np.ndarray, lost: int, lines: list[lsl.Stretch
     if not lines:
         notes.append(f"{source.name}: no clock offsets were recorded, so its times are its own machine's")
     if len(lines) > 1:
-        notes.append(f"{source.name}: its clock began anew {len(lines) - 1} times; each part has an offset of its own")
+        often = "once" if len(lines) == 2 else f"{len(lines) - 1} times"
+        notes.append(f"{source.name}: its clock began anew {often}; each part has offsets of its own")
     rate = usual_rate(np.sort(t_ns))
     if source.nominal_hz and rate and abs(rate / source.nominal_hz - 1) > 0.1:
         notes.append(f"{source.name}: {rate:.2f} samples a second where its header says {source.nominal_hz:g}")

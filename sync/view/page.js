@@ -434,6 +434,11 @@ function go(seconds) {
   if (turn()) refresh();
 }
 
+function hear(device) {
+  view.sound = device;
+  for (const sound of view.sounds) if (sound.device === device) sound.player.preload = "auto";
+}
+
 const KEYS = {
   " ": () => (view.playing ? pause() : play()),
   ArrowLeft: () => go(view.at - 1), ArrowRight: () => go(view.at + 1),
@@ -465,21 +470,22 @@ function begin(found) {
   view.videos = found.videos.map(makeVideo);
   view.heats = found.heat.map(makeHeat);
   view.sounds = found.sounds.map((media) => {
-    const player = new Audio(`/body/${media.body}`), sound = { ...media, player };
-    player.preload = "auto";
+    const player = new Audio(), sound = { ...media, player };
+    player.preload = "none"; // one is heard; the others need not be fetched
+    player.src = `/body/${media.body}`;
     player.addEventListener("error", () => { sound.broken = true; });
     return sound;
   });
   const heard = [...new Set(view.sounds.map((s) => s.device))];
   $("sound").append(...heard.map((device) => new Option(device, device)), new Option("none", ""));
-  view.sound = heard[0] || "";
+  hear(heard[0] || "");
   $("scrub").max = String(Math.round(found.duration_s * 1000));
   view.to = found.duration_s;
   view.tracks.push(...found.labels.map(makeTier));
   makeCurves(found.curves);
   $("play").addEventListener("click", () => (view.playing ? pause() : play()));
   $("scrub").addEventListener("input", () => go(Number($("scrub").value) / 1000));
-  $("sound").addEventListener("change", () => { view.sound = $("sound").value; });
+  $("sound").addEventListener("change", () => hear($("sound").value));
   $("speed").addEventListener("change", () => { view.speed = Number($("speed").value); for (const s of view.sounds) s.player.playbackRate = view.speed; });
   $("window").addEventListener("change", () => { view.span = Number($("window").value); refresh(); });
   $("axis").addEventListener("pointerdown", goThere);

@@ -30,6 +30,9 @@ FILES = Path(__file__).parent
 TYPES = {"page.html": "text/html; charset=utf-8", "page.css": "text/css", "page.js": "text/javascript"}
 NAMES = frozenset({"localhost"})
 PIECE = 256 * 1024
+LONGEST = 1024 * 1024
+"""Bytes that one answer to a range has at most; the player asks for the next. A browser has six connections to a
+server, and a player that has enough for now holds its own open: with a few cameras none would be left."""
 MOST_COLUMNS = 4000
 POLICY = (
     b"default-src 'none'; img-src 'self' data:; style-src 'self'; script-src 'self'; connect-src 'self'; "
@@ -145,7 +148,7 @@ def _span(asked: str, size: int) -> tuple[int, int] | None:
         start, stop = max(0, size - int(last)), size
     else:
         start, stop = int(first), min(size, int(last) + 1) if last else size
-    return (start, stop) if start < stop else None
+    return (start, min(stop, start + LONGEST)) if start < stop else None
 
 
 def _pieces(body: Body, start: int, stop: int) -> Iterator[bytes]:

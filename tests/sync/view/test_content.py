@@ -110,6 +110,14 @@ def test_any_range_of_head_and_file_is_had(page, content, planted, asked, start,
     assert answer.headers["content-range"] == f"bytes {first}-{first + len(answer.content) - 1}/{len(whole)}"
 
 
+def test_a_long_range_is_answered_in_part_so_that_no_connection_is_held(page, monkeypatch):
+    monkeypatch.setattr("sync.view.server.LONGEST", 1000)
+    answer = page.get("/body/0", headers={"Range": "bytes=7-"})
+    assert answer.status_code == 206
+    assert len(answer.content) == 1000
+    assert answer.headers["content-range"].startswith("bytes 7-1006/")
+
+
 def test_a_range_across_the_seam(page, content, planted):
     seam = len(content.bodies[0].head)
     answer = page.get("/body/0", headers={"Range": f"bytes={seam - 3}-{seam + 2}"})
