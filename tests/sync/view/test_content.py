@@ -7,6 +7,7 @@ import io
 import shutil
 import struct
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -235,3 +236,33 @@ def test_thinning_misses_nothing_by_more_than_it_may():
 def test_times_are_counted_from_the_first_moment(content):
     assert content.timeline.page_s("kit-01", np.array([KIT_NS]))[0] == 0.0
     assert content.document["duration_s"] == pytest.approx(8.0, abs=0.1)
+
+
+def test_a_film_in_chapters_is_played_one_after_another(planted, tmp_path):
+    """As a GoPro leaves it: files side by side, and a list that FFmpeg reads as one film."""
+    root = tmp_path / "session"
+    (root / "head").mkdir(parents=True)
+    for part in ("a", "b"):
+        shutil.copyfile(planted.path("head.mp4"), root / "head" / f"{part}.mp4")
+    (root / "head.ffconcat").write_text(
+        "ffconcat version 1.0\nfile head/a.mp4\nduration 6\nfile head/b.mp4\nduration 6\n"
+    )
+    head = replace(planted.device("head"), file="head.ffconcat")
+    Session(root, "chapters", (head,), sealed=True).save()
+    content = opened(open_session(root))
+    assert [(v["part"], v["parts"]) for v in content.document["videos"]] == [(0, 2), (1, 2)]
+    assert [at_page(v, 1.0) for v in content.document["videos"]] == pytest.approx([1.0, 7.0], abs=2e-3)
+    assert [at_page(s, 1.0) for s in content.document["sounds"]] == pytest.approx([1.0, 7.0], abs=2e-3)
+    assert content.document["duration_s"] == pytest.approx(12, abs=0.1)
+
+
+@pytest.mark.parametrize("named", ["../secret.mp4", "/etc/passwd", "gone.mp4"])
+def test_a_list_of_chapters_leads_nowhere_else(planted, tmp_path, named):
+    root = tmp_path / "session"
+    root.mkdir()
+    shutil.copyfile(planted.path("head.mp4"), tmp_path / "secret.mp4")
+    (root / "head.ffconcat").write_text(f"ffconcat version 1.0\nfile {named}\nduration 6\n")
+    Session(root, "chapters", (replace(planted.device("head"), file="head.ffconcat"),), sealed=True).save()
+    content = opened(open_session(root))
+    assert content.bodies == []
+    assert content.document["warnings"][0].startswith("head cannot be shown")
