@@ -9,7 +9,7 @@ is fused (`sync.fuse`). A clock that nothing holds is refused by name, and the o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
@@ -35,7 +35,8 @@ from sync.contradiction import PRIOR, Judged, judge
 from sync.fuse import DOUBT, Fused, fuse
 from sync.graph import breaks, evidence_spans, shared_ns
 from sync.motion.match import match_turning
-from sync.recordings import camera_delay, comparisons, recordings
+from sync.motion.mirror import Moving, match_pattern
+from sync.recordings import SEEN, camera_delay, comparisons, recordings
 from sync.wanted import Prior, chosen, prior_pairings
 
 
@@ -52,13 +53,34 @@ def turned(source: Recording, target: Recording) -> Pairing:
     return match_turning(source.turned[parts[0]](), target.turned[parts[0]]())
 
 
+def pattern(source: Recording, target: Recording) -> Pairing:
+    """Compare how a limb moved with what a camera saw move: of several limbs the one that moved most.
+
+    Raises:
+        EvidenceError: neither of them saw the other, there was no movement, or no lag fits it.
+        SessionError: a film cannot be read.
+    """
+    sides = [_most_moved(recording) for recording in (source, target)]
+    if (SEEN in source.moved) == (SEEN in target.moved):
+        raise EvidenceError(f"of {source.clock} and {target.clock} not one is a camera and the other on a limb")
+    return match_pattern(*sides)
+
+
+def _most_moved(recording: Recording) -> Moving:
+    found = [read() for limb, read in sorted(recording.moved.items()) if limb != SEEN or len(recording.moved) == 1]
+    if not found:
+        raise EvidenceError(f"{recording.clock} has no IMU on a limb and no camera that sees one")
+    return max(found, key=lambda m: float(np.nanmean(m.speed**2)) if np.isfinite(m.speed).any() else 0.0)
+
+
 METHODS: dict[str, Method] = {
     "tones": tones.match,
     "audio": correlate.match,
     "network": network.match,
     "turning": turned,
+    "pattern": pattern,
 }
-SLOW = ("turning",)
+SLOW = ("turning", "pattern")
 """Methods that read pictures: asked of clocks that fewer than `ENOUGH` pairings hold, or where the user names them."""
 ENOUGH = 2
 Progress = Callable[[str, float], AbstractContextManager[Callable[[float], None]]]
@@ -103,9 +125,9 @@ def align(
     with progress("comparing", 1.0) as done:
         _compare(found, anchor, quick, pairings, silent, done)
     lonely = _lonely(judge(pairings, anchor).kept, found)
-    near = {c: r for c, r in found.items() if set(r.turned) & {part for k in lonely for part in found[k].turned}}
+    slow = [m for m in SLOW if m in methods and m not in quick]
     with progress("looking at pictures", 1.0) as done:
-        _compare(near, anchor, [m for m in SLOW if m in methods and m not in quick], pairings, silent, done)
+        _compare(found, anchor, slow, pairings, silent, done, lonely)
     alignment = _fused(found, anchor, pairings, silent, mute)
     if not alignment.maps:
         why = "; ".join(f"{r.name}: {r.reason}" for r in alignment.refused) or "it holds one clock alone"
@@ -128,9 +150,11 @@ def _compare(
     pairings: list[Pairing],
     silent: list[Silence],
     done: Callable[[float], None],
+    among: Collection[str] | None = None,
 ) -> None:
-    """Add what some methods say of the pairs they are for, or why they say nothing."""
+    """Add what some methods say of the pairs they are for (with one clock of `among`), or why they say nothing."""
     tasks = [(method, *pair) for method in methods for pair in comparisons(found, anchor, method)]
+    tasks = [task for task in tasks if among is None or set(among) & set(task[1:])]
     for method, source, target in tasks:
         try:
             pairings.append(METHODS[method](found[source], found[target]))

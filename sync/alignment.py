@@ -24,7 +24,7 @@ from recorder.wall import WallReading
 from sync.waveform import Wave
 
 if TYPE_CHECKING:
-    from sync.motion.filmed import Filmed
+    from sync.motion.mirror import Moving
     from sync.motion.turning import Turning
 
 VERSION = 1
@@ -44,8 +44,8 @@ class Recording:
         wearer: who wears it, None for a fixed device.
         tone_distance_m: noted distance from the tones' speaker to its microphone.
         wall: what a kit noted of its wall clock, by time; empty for anything else.
-        turned: part of the body, or name of the sensor -> reads how it turned. Raises SessionError.
-        filmed: part of the body that a camera is on, or name of its device -> opens what it saw. Raises SessionError.
+        turned: part of the body that something is on -> reads how that turned. Raises SessionError.
+        moved: limb -> reads how fast its IMU turned; ``seen`` -> how fast what a camera saw moved. Raises SessionError.
         span_ns: first and last time of all that was recorded, ns; None where nobody knows.
     """
 
@@ -55,7 +55,7 @@ class Recording:
     tone_distance_m: float | None = None
     wall: tuple[WallReading, ...] = ()
     turned: Mapping[str, Callable[[], Turning]] = field(default_factory=dict)
-    filmed: Mapping[str, Callable[[], Filmed]] = field(default_factory=dict)
+    moved: Mapping[str, Callable[[], Moving]] = field(default_factory=dict)
     span_ns: tuple[int, int] | None = None
 
     def heard(self) -> Sound | Wave:

@@ -17,6 +17,7 @@ from sync.importers.found import SERIES
 from sync.motion.filmed import filmed
 from sync.motion.flow import camera_turning
 from sync.motion.imu import QUATERNION, ROTATION, turnings
+from sync.motion.mirror import Moving, felt, seen
 from sync.motion.turning import Turning
 from sync.waveform import Wave, recorded
 
@@ -25,6 +26,8 @@ UNMEASURED_NS = 20_000_000
 of an exposure or the end of a read-out, up to 30 ms apart, and drivers of microphones are late by up to 20 ms."""
 HEAD_ROLES, ON_THE_HEAD = ("ego", "eye"), ("neck", "head")
 """Devices worn on the head; and a kit's IMUs that turn with it (the paper's sits on the back of the head)."""
+SEEN = "seen"
+"""The key of what a camera saw, among the limbs in `Recording.moved`."""
 GYROSCOPES = ("gyroscope", "imu")
 """Streams that importers make of a camera's or an eye tracker's own sensor."""
 
@@ -49,8 +52,9 @@ def recordings(session: Session, methods: Iterable[str]) -> tuple[dict[str, Reco
                 mute.setdefault(device.clock, str(error))
         if not known.wall and device.log and "network" in wanted:
             known = replace(known, wall=network.readings(session.path(device.log)))
-        if "turning" in wanted:
-            known = replace(known, turned={**_turned(session, device), **known.turned})
+        turned = _turned(session, device) if wanted & {"turning", "pattern"} else {}
+        moved = _moved(session, device, turned) if "pattern" in wanted else {}
+        known = replace(known, turned={**turned, **known.turned}, moved={**moved, **known.moved})
         span_ns = known.span_ns or _span_ns(session, device, known.sound)
         found[device.clock] = replace(known, span_ns=span_ns)
     return found, mute
@@ -90,6 +94,30 @@ def _turned(session: Session, device: Device) -> dict[str, Callable[[], Turning]
     return found
 
 
+def _moved(
+    session: Session, device: Device, turned: Mapping[str, Callable[[], Turning]]
+) -> dict[str, Callable[[], Moving]]:
+    """Limbs of a body with IMUs; and what a camera sees that stands in the room, or is worn by someone at a mirror."""
+    found: dict[str, Callable[[], Moving]] = {k: partial(_felt, reads) for k, reads in turned.items() if k != "head"}
+    if device.of_kind("video") and device.role in ("third", "ego"):
+        found[SEEN] = lru_cache(maxsize=1)(partial(_seen, session, device))
+    return found
+
+
+def _felt(reads: Callable[[], Turning]) -> Moving:
+    return felt(reads())
+
+
+def _seen(session: Session, device: Device) -> Moving:
+    moving, delay = seen(filmed(session, device)), camera_delay(device)
+    return moving if delay.measured else replace(moving, late=(*moving.late, _unmeasured(device)))
+
+
+def _unmeasured(device: Device) -> tuple[str, float]:
+    """The error of pictures whose camera's latency nobody measured."""
+    return f"camera of {device.name} against its sound", float(UNMEASURED_NS)
+
+
 def _by_kit(by_stream: Callable[[], Mapping[str, Turning]], names: list[str], device: Device) -> Turning:
     """A kit's sensors are stamped by its clock, and its map is for its sound: the same error as of its wall times.
 
@@ -111,10 +139,8 @@ def _one_of(by_stream: Callable[[], Mapping[str, Turning]], names: list[str]) ->
 
 
 def _camera_turned(session: Session, device: Device) -> Turning:
-    turning = camera_turning(filmed(session, device))
-    delay = camera_delay(device)
-    late = (f"camera of {device.name} against its sound", float(delay.sigma_ns))
-    return turning if delay.measured else replace(turning, late=(*turning.late, late))
+    turning, delay = camera_turning(filmed(session, device)), camera_delay(device)
+    return turning if delay.measured else replace(turning, late=(*turning.late, _unmeasured(device)))
 
 
 def camera_delay(device: Device) -> CameraDelay:
@@ -129,8 +155,8 @@ def comparisons(found: Mapping[str, Recording], anchor: str, method: str) -> lis
     """The clocks to compare by a method, as (source, target).
 
     Sound: every clock with the reference, and those that one person wears with each other. Wall times: every kit with
-    the reference. Movement: what one person wears on one part of the body. Where the reference has nothing to offer,
-    the first clock that has stands in for it.
+    the reference. Turning: what one person wears on one part of the body. Patterns: a body with IMUs and a camera that
+    may see it. Where the reference has nothing to offer, the first clock that has stands in for it.
     """
     able = [c for c in sorted(found, key=lambda c: (c != anchor, c)) if _offers(found[c], method)]
     if len(able) < 2:
@@ -139,6 +165,8 @@ def comparisons(found: Mapping[str, Recording], anchor: str, method: str) -> lis
     worn = [(a, b) for a, b in combinations(sorted(able), 2) if found[a].wearer and found[a].wearer == found[b].wearer]
     if method == "turning":
         return [(a, b) for a, b in worn if set(found[a].turned) & set(found[b].turned)]
+    if method == "pattern":
+        return [(a, b) for a in able for b in able if a != b and _watched(found[a], found[b])]
     together = [(a, b) for a, b in worn if hub not in (a, b)] if method in ("tones", "audio") else []
     return [(c, hub) for c in rest] + together
 
@@ -149,5 +177,11 @@ def _offers(recording: Recording, method: str) -> bool:
         "audio": recording.sound is not None,
         "network": any(r.keeper is not None for r in recording.wall),
         "turning": bool(recording.turned),
+        "pattern": bool(recording.moved),
     }
     return offered[method]
+
+
+def _watched(body: Recording, camera: Recording) -> bool:
+    """Whether a camera may see a body with IMUs on its limbs: it stands in the room, or its wearer is at a mirror."""
+    return bool(set(body.moved) - {SEEN}) and SEEN in camera.moved and camera.wearer in (None, body.wearer)

@@ -93,7 +93,20 @@ def test_align_promises(session, tmp_path, capsys):
     wanted = {"start_ns", "stop_ns", "origin_ns", "target_ns", "skew_ppm", "sigma_ns"}
     assert all(set(p) == wanted for m in found["maps"] for p in m["pieces"])
     assert found["refused"] == []
+    assert {c["clock"] for c in found["certainty"]} == {"body", "head"}
     assert (copy / "report.html").is_file()
+
+
+def test_strict_is_exit_1_where_a_device_is_refused_and_options_reach_the_alignment(session, tmp_path, capsys):
+    copy = Path(shutil.copytree(session.root, tmp_path / "s"))
+    soundfile.write(copy / "head.wav", np.zeros(5 * RATE), RATE)
+    quick = (copy, "--reference", "room", "--only", "tones", "--json")
+    for options, status in (((), 0), (("--strict",), 1), (("--strict", "--prior", "head=1.5±0.2"), 0)):
+        assert status_of(cli.align, *quick, *options) == status
+        found = json.loads(capsys.readouterr().out)
+        refused = {r["name"] for r in found["refused"]}
+        assert refused == (set() if "--prior" in options else {"head"})
+        assert {e["method"] for e in found["evidence"]} == {"tones", *(["prior"] if not refused else [])}
 
 
 def test_add_promises(recordings, tmp_path, capsys):

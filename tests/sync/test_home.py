@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from firmware_host.clockmap import ClockMap
+from recorder.session import open_session
 from sync import alignment as saved
-from sync.align import truth_curves_ms
+from sync.align import align, truth_curves_ms, truth_errors_ms
 from sync.gaze import read_rows
 
 
@@ -38,6 +39,18 @@ def test_every_clock_is_within_two_milliseconds_and_within_its_own_sigma(aligned
         assert abs(error_ms[-1] - error_ms[0]) / (t_s[-1] - t_s[0]) * 1e3 < 5
         assert document["truth_error_ms"][m.source] == pytest.approx(error[-1], abs=1e-3)
     assert np.median(sigma) < 3 * np.median(error)
+
+
+def test_wall_clocks_hold_the_kits_and_every_clock_says_what_holds_it(aligned):
+    root, document, truth = aligned
+    assert {e["method"] for e in document["evidence"]} >= {"tones", "network"}
+    assert {c["clock"] for c in document["certainty"]} == {m["source"] for m in document["maps"]}
+    assert {c["device"]: c["measured"] for c in document["cameras"]} == dict.fromkeys(("kit-01", "head", "eye"), False)
+    found = align(open_session(root), only=["network"])
+    assert [m.source for m in found.maps] == ["kit-02"]
+    error_ms = truth_errors_ms(found, truth)["kit-02"]
+    assert 0 < error_ms < 3e-6 * found.maps[0].pieces[0].sigma_ns
+    assert {r.name for r in found.refused} == {"head", "eye"}
 
 
 def test_gaze_is_near_where_the_eye_looked_and_missing_where_it_was(aligned):

@@ -16,6 +16,7 @@ from recorder.wall import WallReading
 from sync.align import METHODS
 from sync.alignment import Pairing, Recording
 from sync.fuse import fuse
+from sync.motion.mirror import Moving
 from sync.motion.turning import Turning
 
 
@@ -35,6 +36,7 @@ def recordings(planted: Pair) -> tuple[Recording, Recording]:
     target_ns = source_ns + planted.true_offset_ns(source_ns).astype(np.int64)
     rng = np.random.default_rng(1)
     rate = ndimage.gaussian_filter1d(rng.standard_normal((len(source_ns), 3)), 8, axis=0) * 5
+    speed = np.abs(ndimage.gaussian_filter1d(rng.standard_normal(len(source_ns)), 15)) * 5
     sides = ((planted.source, source_ns), (planted.target, target_ns))
     return tuple(
         Recording(
@@ -47,8 +49,9 @@ def recordings(planted: Pair) -> tuple[Recording, Recording]:
                 for t, true in zip(t_ns[::100], target_ns[::100], strict=True)
             ),
             turned={"head": lambda t=t_ns, c=sound.clock: Turning(c, t, rate, 0, ((f"age at {c}", 1e6),))},
+            moved={limb: lambda t=t_ns, c=sound.clock: Moving(c, t, speed, 0, ((f"age at {c}", 1e6),))},
         )
-        for sound, t_ns in sides
+        for (sound, t_ns), limb in zip(sides, ("rarmd", "seen"), strict=True)
     )
 
 
@@ -114,15 +117,20 @@ def test_every_match_says_which_errors_it_shares(method, planted):
 def test_nothing_that_was_logged_or_that_moved_raises(method, planted, fault):
     source, target = recordings(planted)
     still = Turning("target", np.arange(1000) * 10_000_000, np.zeros((1000, 3)))
+    calm = Moving("target", still.t_ns, np.zeros(1000))
     wrong = {
-        "nothing": replace(target, wall=(), turned={}),
+        "nothing": replace(target, wall=(), turned={}, moved={}),
         "nobody": replace(
-            target, wall=tuple(replace(r, keeper=None) for r in target.wall), turned={"head": lambda: still}
+            target,
+            wall=tuple(replace(r, keeper=None) for r in target.wall),
+            turned={"head": lambda: still},
+            moved={"seen": lambda: calm},
         ),
         "unrelated": replace(
             target,
             wall=tuple(replace(r, realtime_ns=r.realtime_ns + 10**12) for r in target.wall),
             turned={"head": lambda: replace(still, rate_rad_s=np.random.default_rng(0).standard_normal((1000, 3)))},
+            moved={"seen": lambda: replace(calm, speed=np.random.default_rng(3).random(1000))},
         ),
     }
     with pytest.raises(EvidenceError, match=r"source|target"):
