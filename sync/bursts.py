@@ -19,7 +19,7 @@ from scipy import fft, ndimage
 from firmware_host.errors import ConfigError, EvidenceError
 from recorder.series import Sound
 from sync import phat
-from sync.alignment import Match, Pairing, Recording
+from sync.alignment import MAX_SKEW_PPM, Match, Pairing, Recording
 from sync.onsets import Line
 from sync.tones import BLOCK, Tone, paired, path_errors, travel_ns
 from sync.waveform import Wave, noise_level, working
@@ -36,15 +36,23 @@ MIN_PURE, MAX_BESIDE, MIN_QUARTER = 0.45, 0.25, 0.35
 quarter."""
 GUARD = 0.25
 """Quiet time that is wanted before and after the burst, over its length."""
-EDGE_S, FIRST_STEP, REACH_S = 0.01, 0.5, 0.06
-MAX_MISFIT_S = 0.02
-EDGE_FLOOR_NS = 0.4e6
+EDGE_S, REACH_S = 0.01, 0.06
+FIRST_STEP, OVER_NOISE = 0.25, 4.0
+"""The direct sound's step over the highest of all reflections', and over what changes before it."""
+MIN_EDGE = 0.4
+"""An edge changes the sine by at least this share of its height; a note that dies away has no second edge."""
+MAX_MISFIT_S = 0.025
+EDGE_NS = 0.8e6
+"""Standard error of an edge's time: a microphone's resonance delays one frequency by as much, and so do reflections."""
+MAX_EDGES_APART_NS = 1.5e6
+"""Both edges of a burst must name the same offset between two recordings, or neither is believed."""
 MAX_SIGMA_NS = 1.5e6
 """Edges less sure than this are no answer: the promise is 3 ms."""
-AROUND_LENGTH = 2**16
-AROUND_SIGMA_NS = 5e4
+AROUND_LENGTH, AROUND_NS = 2**16, 1.5e6
+"""What else sounds comes from elsewhere, over paths of another difference."""
+STEADY_NS = 3e6
+"""Bursts whose offsets differ by more than this, and what a clock may drift in between, are not the same bursts."""
 AGREES_SIGMAS = 4.0
-KINDS = ("sine",)
 
 
 @dataclass(frozen=True)
@@ -66,14 +74,27 @@ class Sine:
             )
 
 
-def find(sound: Sound | Wave, sine: Sine) -> tuple[Tone, ...]:
-    """Every such burst in a sound, by time: when its first sample, and half of its fade, is heard.
+@dataclass(frozen=True)
+class Burst(Tone):
+    """A burst that was heard; `t_ns` is halfway between what either edge says of its first sample.
+
+    Attributes:
+        length_ns: time from its first edge to its last.
+        random_ns: what noise alone moves an edge by, one standard deviation.
+    """
+
+    length_ns: float
+    random_ns: float
+
+
+def find(sound: Sound | Wave, sine: Sine) -> tuple[Burst, ...]:
+    """Every such burst in a sound, by time.
 
     Raises:
         EvidenceError: the sound is silent, or holds no such burst.
     """
     work = working(sound)
-    kept: list[Tone] = []
+    kept: list[Burst] = []
     for burst in sorted(_candidates(work, sine), key=lambda b: -b.score):
         if all(abs(burst.t_ns - k.t_ns) > 0.5e9 * sine.length_s for k in kept):
             kept.append(burst)
@@ -94,7 +115,13 @@ def match(source: Recording, target: Recording, sine: Sine) -> Pairing:
     sounds = [working(r.heard()) for r in (source, target)]
     found = [find(s, sine) for s in sounds]
     pairs = paired(found[0], found[1], source.clock, target.clock)
-    told = [_told(sounds[0], sounds[1], a, b, sine) for a, b in pairs]
+    told = [(a, b, *_told(sounds[0], sounds[1], a, b, sine)) for a, b in pairs]
+    told = _agreeing([t for t in told if t[3] <= MAX_SIGMA_NS])
+    if len(told) < 2:
+        raise EvidenceError(
+            f"{source.clock} and {target.clock} have no two bursts in common with sharp edges, and one burst is like "
+            "any other; compare the recordings by all of their sound"
+        )
     travel = [round(travel_ns(r.tone_distance_m or 0.0)) for r in (source, target)]
     matches = tuple(
         Match(
@@ -107,38 +134,43 @@ def match(source: Recording, target: Recording, sine: Sine) -> Pairing:
             score=min(a.score, b.score),
             shared=path_errors(source, target, "sine"),
         )
-        for (a, b), (offset_ns, sigma_ns) in zip(pairs, told, strict=True)
-        if sigma_ns <= MAX_SIGMA_NS
+        for a, b, offset_ns, sigma_ns in told
     )
-    if not matches:
-        raise EvidenceError(
-            f"the bursts of {source.clock} and {target.clock} have no sharp edge, and nothing around them sounds "
-            "alike; compare the recordings by all of their sound"
-        )
-    note = "" if len(matches) > 1 else "only one common tone, so the drift is not measured"
     evidence: dict[str, float] = {
         "tones_source": len(found[0]),
         "tones_target": len(found[1]),
         "tones_paired": len(pairs),
-        "tones_sure": len(matches),
+        "tones_sure": len(told),
     }
-    return Pairing("tones", source.clock, target.clock, "ok", note, matches, evidence)
+    return Pairing("tones", source.clock, target.clock, "ok", "", matches, evidence)
 
 
-def _told(source: Wave, target: Wave, a: Tone, b: Tone, sine: Sine) -> tuple[int, float]:
+def _agreeing(told: list[tuple[Burst, Burst, int, float]]) -> list[tuple[Burst, Burst, int, float]]:
+    """The most pairs whose offsets one clock's drift explains."""
+    groups = [
+        [t for t in told if abs(t[2] - one[2]) < STEADY_NS + MAX_SKEW_PPM * 1e-6 * abs(t[0].t_ns - one[0].t_ns)]
+        for one in told
+    ]
+    return max(groups, key=len, default=[])
+
+
+def _told(source: Wave, target: Wave, a: Burst, b: Burst, sine: Sine) -> tuple[int, float]:
     """Offset of one pair of bursts and its sigma, ns: by the sound around them, or by their edges."""
-    sigma_ns = float(np.hypot(a.sigma_ns, b.sigma_ns))
+    apart_ns = b.length_ns - a.length_ns
+    sigma_ns = float(np.linalg.norm([EDGE_NS, a.random_ns, b.random_ns, apart_ns / 2]))
+    if abs(apart_ns) < MAX_EDGES_APART_NS:
+        return b.t_ns - a.t_ns, sigma_ns
     u_ns = float(a.t_ns - source.t0_ns)
     line = Line(u_ns, float(b.t_ns - target.t0_ns) - u_ns, 0.0)
     middle = np.array([u_ns + 0.5e9 * sine.length_s])
     heard = phat.windows(source, target, line, middle, AROUND_LENGTH)
     away_ns = float(heard.lag_ns[0] - line.lag(middle[0]))
     if heard.clear[0] and abs(away_ns) < AGREES_SIGMAS * sigma_ns:
-        return b.t_ns - a.t_ns + round(away_ns), AROUND_SIGMA_NS
-    return b.t_ns - a.t_ns, sigma_ns
+        return b.t_ns - a.t_ns + round(away_ns), AROUND_NS
+    return b.t_ns - a.t_ns, float("inf")
 
 
-def _candidates(work: Wave, sine: Sine) -> Iterator[Tone]:
+def _candidates(work: Wave, sine: Sine) -> Iterator[Burst]:
     rate = BASE_SIZE * work.rate_hz / BLOCK
     length, turn = round(sine.length_s * rate), round(TURN_S * rate)
     guard = max(round(GUARD * sine.length_s * rate), 2 * turn)
@@ -147,10 +179,13 @@ def _candidates(work: Wave, sine: Sine) -> Iterator[Tone]:
         z = _base(work.cut(start, BLOCK), work.rate_hz, sine.hz)
         for begin, detune in _steady(z, length, turn, guard, sine.hz / rate):
             burst = _timed(z * np.exp(-1j * detune * np.arange(len(z))), begin, length, rate)
-            if burst is not None:
-                at, sigma, score = burst
-                t_ns = int(work.times_ns(np.array([start + at * BLOCK / BASE_SIZE]))[0])
-                yield Tone("sine", t_ns, float(np.hypot(EDGE_FLOOR_NS, 1e9 * sigma / rate)), score)
+            if burst is None:
+                continue
+            first, last, random, score = burst
+            misfit = last - first - sine.length_s * rate
+            t_ns = int(work.times_ns(np.array([start + (first + misfit / 2) * BLOCK / BASE_SIZE]))[0])
+            sigma_ns = float(np.linalg.norm([EDGE_NS, 1e9 * random / rate, 0.5e9 * misfit / rate]))
+            yield Burst("sine", t_ns, sigma_ns, score, 1e9 * (last - first) / rate, 1e9 * random / rate)
 
 
 def _base(x: np.ndarray, rate_hz: float, hz: float) -> np.ndarray:
@@ -183,7 +218,7 @@ def _steady(z: np.ndarray, length: int, turn: int, guard: int, cycles: float) ->
     whole = power(first, inner)
     even = np.abs(whole)
     pure = even * inner / np.maximum(energy[first + inner] - energy[first], 1e-30)
-    direction = whole / np.maximum(even, 1e-30)
+    direction = np.where(even > 0, whole, 1) / np.maximum(even, 1e-30)
     along = [np.real(power(first + k * (inner // 4), inner // 4) / direction) for k in range(4)]
     beside = np.maximum(np.abs(power(first - guard - turn, guard)), np.abs(power(first + length + turn, guard)))
     detune = np.angle(direction) / turn
@@ -196,29 +231,27 @@ def _steady(z: np.ndarray, length: int, turn: int, guard: int, cycles: float) ->
     return found
 
 
-def _timed(z: np.ndarray, begin: int, length: int, rate: float) -> tuple[float, float, float] | None:
-    """First sample of a burst, its standard error in samples and its score; None where the edges do not fit `length`.
+def _timed(z: np.ndarray, begin: int, length: int, rate: float) -> tuple[float, float, float, float] | None:
+    """First and last edge of a burst, their standard error in samples and its score; None where it has no such edges.
 
     `z` turns no more within the burst.
     """
     reach, half = round(REACH_S * rate), round(EDGE_S * rate)
-    edges = [_first_step(z, at, reach, half) for at in (begin, begin + length)]
-    if edges[0] is None or edges[1] is None:
+    first, last = (_first_step(z, at, reach, half) for at in (begin, begin + length))
+    if first is None or last is None or abs(last[0] - first[0] - length) > MAX_MISFIT_S * rate:
         return None
-    misfit = edges[1] - edges[0] - length
-    if abs(misfit) > MAX_MISFIT_S * rate:
-        return None
-    inside = z[int(edges[0]) + half : int(edges[1]) - half]
+    inside = z[int(first[0]) + half : int(last[0]) - half]
     steady = ndimage.uniform_filter1d(inside, min(2 * half, len(inside)))
-    height = float(np.median(np.abs(steady)))
+    height = float(np.median(np.abs(steady))) + 1e-30
+    if min(first[1], last[1]) < MIN_EDGE * height:
+        return None
     noise = noise_level(np.abs(inside - steady))
-    pure = height**2 / (height**2 + noise**2)
-    random = (noise / (height + 1e-30)) ** 2 * rate / (2 * HALF_BAND_HZ)
-    return edges[0] + misfit / 2, float(np.hypot(random, misfit / 2)), float(pure)
+    random = (noise / height) ** 2 * rate / (2 * HALF_BAND_HZ)
+    return first[0], last[0], random, height**2 / (height**2 + noise**2)
 
 
-def _first_step(z: np.ndarray, near: int, reach: int, half: int) -> float | None:
-    """Where the mean of `z` changes first, and by much, within `reach` samples of `near`."""
+def _first_step(z: np.ndarray, near: int, reach: int, half: int) -> tuple[float, float] | None:
+    """Where the mean of `z` changes first, and much, within `reach` samples of `near`; and by how much."""
     low = near - reach - half
     if low < 0 or near + reach + half >= len(z):
         return None
@@ -226,9 +259,11 @@ def _first_step(z: np.ndarray, near: int, reach: int, half: int) -> float | None
     mean = (total[half:] - total[:-half]) / half
     change = np.abs(mean[half:] - mean[:-half])
     peaks = np.flatnonzero((change[1:-1] >= change[:-2]) & (change[1:-1] > change[2:])) + 1
-    high = peaks[change[peaks] > FIRST_STEP * change.max()]
+    before = float(np.median(change[: reach // 2]))
+    high = peaks[change[peaks] > max(FIRST_STEP * change.max(), OVER_NOISE * before)]
     if not len(high):
         return None
     k = int(high[0])
     bend = change[k - 1] - 2 * change[k] + change[k + 1]
-    return float(low + half + k + (0.5 * (change[k - 1] - change[k + 1]) / bend if bend < 0 else 0.0))
+    between = 0.5 * (change[k - 1] - change[k + 1]) / bend if bend < 0 else 0.0
+    return float(low + half + k + between), float(change[k])

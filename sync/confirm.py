@@ -34,8 +34,9 @@ MIN_RIVAL_SHARE = 0.25
 RIVAL_NS = 10e6
 MAX_RIVAL = 0.65
 """Peaks along another line over those of the best: more is a loop."""
-COARSE_FALSE_ALARM = 3e-4
-"""How likely chance may be as good as the onsets, where nothing else is sure."""
+MAX_FALSE_ALARM, COARSE_FALSE_ALARM = 0.01, 3e-4
+"""How likely chance may be as good as the onsets: where waveforms agree as well, and where nothing else is sure."""
+DOUBTFUL_WINDOWS = 2
 DOUBTLESS_WINDOWS, DOUBTLESS_STANDING = 5, 12.0
 ENOUGH_SHARE = 0.5
 SILENT_WINDOWS, EDGE_RUN = 2, 3
@@ -57,10 +58,13 @@ class Comparison:
     def best(self) -> tuple[Fit, float]:
         """The line that most windows confirm, and how nearly another one explains the same windows."""
         best: Fit | None = None
-        for wanted in LENGTHS:
+        doubtful = self.found.false_alarm > MAX_FALSE_ALARM
+        for wanted in LENGTHS[:-1] if doubtful else LENGTHS:
             trials = [self._trial(line, wanted) for line, _ in self.lines]
             trial = max(trials, key=lambda t: (int(t.used.sum()), float(t.windows.standing.mean())))
-            if best is None or trial.used.mean() > best.used.mean():
+            if doubtful and trial.used.sum() < DOUBTFUL_WINDOWS:
+                best = best or trial  # nothing could come of it that would be believed
+            elif best is None or trial.used.mean() > best.used.mean():
                 fit = self._whole(trial, wanted)
                 best = fit if best is None or fit.used.mean() > best.used.mean() else best
             if best.used.mean() > ENOUGH_SHARE or (wanted == LENGTHS[1] and self.agrees(best)):

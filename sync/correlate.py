@@ -21,7 +21,7 @@ from firmware_host.errors import EvidenceError
 from recorder.series import Sound
 from sync import onsets, phat, stack
 from sync.alignment import SPEED_OF_SOUND_M_S, Match, Pairing, Recording
-from sync.confirm import COARSE_FALSE_ALARM, MAX_RIVAL, Comparison
+from sync.confirm import COARSE_FALSE_ALARM, MAX_FALSE_ALARM, MAX_RIVAL, Comparison
 from sync.onsets import Line, Search
 from sync.robust import Fit, inflation
 from sync.stack import Stacked
@@ -32,8 +32,6 @@ WORN_TOGETHER_M, ONE_ROOM_M, APART_M = 0.17, 3.0, 1.0
 walks about in (8.7 ms; what is loudest stays in its place, so it does not average out), and if nothing is known."""
 MIN_TOLERANCE_NS = 2e6
 TOLERANCE_SIGMAS = 4.0
-MAX_FALSE_ALARM = 0.01
-"""How likely chance may be as good as the onsets, where waveforms agree as well."""
 MAX_COARSE_RIVAL = 0.8
 COARSE_NS, COARSE_SHARED_NS = 30e6, 5e6
 """One chunk of onsets is wrong by this over its standing; reverberation and a microphone's colour move all of them."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 from scipy import fft, ndimage, signal
@@ -65,6 +66,9 @@ class Tone:
     t_ns: int
     sigma_ns: float
     score: float
+
+
+T = TypeVar("T", bound=Tone)
 
 
 def find(sound: Sound | Wave) -> tuple[Tone, ...]:
@@ -147,7 +151,7 @@ def travel_ns(distance_m: float) -> float:
     return distance_m / SPEED_OF_SOUND_M_S * 1e9
 
 
-def paired(source: tuple[Tone, ...], target: tuple[Tone, ...], name: str, other: str) -> list[tuple[Tone, Tone]]:
+def paired(source: tuple[T, ...], target: tuple[T, ...], name: str, other: str) -> list[tuple[T, T]]:
     """The pairs of tones that one offset explains; refused where two offsets explain as many."""
     options = [_explained(source, target, a, b) for a in source for b in target if a.kind == b.kind]
     if not options:
@@ -168,9 +172,7 @@ def paired(source: tuple[Tone, ...], target: tuple[Tone, ...], name: str, other:
     return best
 
 
-def _explained(
-    source: tuple[Tone, ...], target: tuple[Tone, ...], first: Tone, partner: Tone
-) -> list[tuple[Tone, Tone]]:
+def _explained(source: tuple[T, ...], target: tuple[T, ...], first: T, partner: T) -> list[tuple[T, T]]:
     """Pairs that agree with `first` being `partner`, within the drift that clocks can have."""
     offset_ns = partner.t_ns - first.t_ns
     pairs = []

@@ -227,9 +227,10 @@ def alarms(count: int) -> None:
         tried[kind] = tried.get(kind, 0) + 1
         try:
             result = measure(Sound(other, RATE, 0, "other"), Sound(one, RATE, 0, "reference"), 1.0)
-            accepted.append(f"{kind} seed {seed}: {result['verdict']} {result['evidence']}")
         except EvidenceError:
             continue
+        accepted.append(f"{kind} seed {seed}: {result['verdict']} {result['evidence']}")
+        print(f"accepted {accepted[-1]}", flush=True)
     print(f"\npairs that must be refused: {tried}; accepted: {len(accepted)}")
     for line in accepted:
         print(f"  {line}")

@@ -24,10 +24,11 @@ print(json.dumps([float(r["time_offset"]), float(r["standard_score"])]))
     "syncstart": """
 import sys, json, io, contextlib
 from syncstart import file_offset
+reference, other = sys.argv[1:]
+sys.argv = ["syncstart", reference, other, "-q", "-s"]
 with contextlib.redirect_stdout(io.StringIO()):
-    first, cut = file_offset(in1=sys.argv[1], in2=sys.argv[2], take=20, show=False, normalize=False, denoise=False,
-        lowpass=0, loglevel=16)
-print(json.dumps([float(cut) if first == sys.argv[1] else -float(cut), 0.0]))
+    first, cut = file_offset()
+print(json.dumps([float(cut) if first == reference else -float(cut), 0.0]))
 """,
     "audalign": """
 import sys, json, io, contextlib, os
