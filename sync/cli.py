@@ -209,12 +209,13 @@ def view(directory: Path, port: int, browser: bool) -> None:
     import webbrowser
 
     from recorder.session import open_session
-    from recorder.terminal import note
+    from recorder.terminal import note, progress
     from sync.view.content import opened
     from sync.view.server import listen, serve
 
-    line = listen(port)
-    content = opened(open_session(directory))
+    session, line = open_session(directory), listen(port)
+    with progress(f"opening {directory}", total=len(session.devices)) as done:
+        content = opened(session, done)
     url = f"http://127.0.0.1:{line.getsockname()[1]}/"
     note(f"{directory} at {url} (Ctrl-C ends)")
     if browser:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -18,10 +18,10 @@ from recorder.session import Device, Session, Stream
 from sync import alignment
 from sync.alignment import Alignment
 from sync.gaze import read_gaze
-from sync.importers.found import EVENTS, SERIES, read_channels, read_events
+from sync.importers.found import EVENTS, read_events
 from sync.view import media
 from sync.view.blocks import Packets
-from sync.view.curves import channels_of, columns, series_of
+from sync.view.curves import channels_of, columns, drawn, series_of
 from sync.view.timeline import Timeline
 
 THERMAL = 64
@@ -80,8 +80,11 @@ def _packed(t_s: np.ndarray, x: np.ndarray) -> bytes:
     return np.array([len(t_s), 0], "<u4").tobytes() + t_s.astype("<f8").tobytes() + x.astype("<f4").tobytes()
 
 
-def opened(session: Session) -> Content:
+def opened(session: Session, done: Callable[[float], None] = lambda _: None) -> Content:
     """Open a session: reads the tables of its files, and no picture and no sound.
+
+    Args:
+        done: told 1 for every device.
 
     Raises:
         SessionError: it has no devices.
@@ -109,10 +112,11 @@ def opened(session: Session) -> Content:
             _add_device(content, document, device)
         except SyncctlError as error:
             warnings.append(f"{device.name} cannot be shown: {error}")
+        done(1.0)
     _add_carried_gaze(content, document, aligned, warnings)
     document["labels"] = list(_labels(content, aligned, warnings))
     document["warnings"] = warnings
-    document["duration_s"] = _end_s(document)
+    document["duration_s"] = _end_s(content, document)
     content.document = document
     return content
 
@@ -147,9 +151,9 @@ def _add_device(content: Content, document: dict[str, Any], device: Device) -> N
     for stream in device.of_kind("audio")[:1]:
         for part in media.sounds(content.session, device, stream, packets):
             document["sounds"].append(_played(content, device, part, 0.0))
-    for stream in (*device.of_kind("sensor"), *device.of_kind(SERIES)):
+    for stream in drawn(device):
         _add_curve(content, document, device, stream)
-    if device.gaze:
+    if device.gaze and device.of_kind("video"):
         gaze = read_gaze(content.session.path(device.gaze))
         _draw_gaze(content, document, device, content.timeline.page_s(device.clock, gaze.t_ns), gaze.xy_px)
 
@@ -181,7 +185,7 @@ def _played(content: Content, device: Device, part: media.Part, last_s: float) -
 
 
 def _add_curve(content: Content, document: dict[str, Any], device: Device, stream: Stream) -> None:
-    channels = channels_of(stream) if stream.kind == "sensor" else read_channels(content.session, device, stream)
+    channels = channels_of(content.session, device, stream)
     number = len(content._curves)
     content._curves.append((device, stream.name))
     if stream.kind == "sensor" and len(channels) * stream.rows_per_tick == THERMAL:
@@ -261,8 +265,15 @@ def _interval(ends_s: np.ndarray, value: str, actor: str | None) -> dict[str, An
     return {"begin_s": begin, "end_s": max(begin, end), "value": value, "actor": actor or None}
 
 
-def _end_s(document: dict[str, Any]) -> float:
-    ends = [m["end_s"] for kind in ("videos", "sounds") for m in document[kind]]
+def _end_s(content: Content, document: dict[str, Any]) -> float:
+    """The last moment of anything; only what has neither picture nor sound is read for it."""
+    played = [*document["videos"], *document["sounds"]]
+    ends = [m["end_s"] for m in played] + [i["end_s"] for tier in document["labels"] for i in tier["intervals"]]
+    mute = {c["device"] for c in document["curves"]} - {m["device"] for m in played}
+    for number, (device, _) in enumerate(content._curves):
+        found = content._samples(number) if device.name in mute else None
+        if found is not None and len(found.t_ns):
+            ends.append(float(content.timeline.page_s(device.clock, found.t_ns[-1:])[0]))
     return round(max([1.0, *ends]), 6)
 
 

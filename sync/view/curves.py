@@ -11,26 +11,45 @@ from firmware_host.sensors import SENSORS
 from recorder.demux import fresh_ticks, read_rows
 from recorder.series import Series
 from recorder.session import Device, Session, Stream
-from sync.importers.found import SERIES, read_series
+from sync.gaze import read_gaze
+from sync.importers.found import SERIES, read_channels, read_series
 
 SECOND_NS, TICK_HZ = 1_000_000_000, 60
 DIGITS = 7
 
 
-def channels_of(stream: Stream) -> list[tuple[str, str]]:
-    """Name and unit of each column of a sensor's series, without reading it."""
+def drawn(device: Device) -> list[Stream]:
+    """The streams that are curves: sensors, imported series, and gaze that has no picture to be drawn on."""
+    gaze = () if device.of_kind("video") else device.of_kind("gaze")
+    return [*device.of_kind("sensor"), *device.of_kind(SERIES), *gaze]
+
+
+def channels_of(session: Session, device: Device, stream: Stream) -> list[tuple[str, str]]:
+    """Name and unit of each column of a series, without reading it.
+
+    Raises:
+        SessionError: its table is missing or damaged.
+    """
+    if stream.kind == "gaze":
+        return [("x", "px"), ("y", "px")]
+    if stream.kind == SERIES:
+        return read_channels(session, device, stream)
     spec = SENSORS.get(stream.model or "")
     known = spec.si_channels(stream.name.removeprefix(f"{stream.sensor}.")) if spec else stream.channels
     return [(c.name, c.unit) for c in known]
 
 
 def series_of(session: Session, device: Device) -> dict[str, Series]:
-    """Every sensor stream and imported series of a device, in SI units, by name; what cannot be read is absent.
+    """Every series of a device that is drawn, in SI units, by name; what cannot be read is absent.
 
     Raises:
         SessionError: the device's file cannot be read at all.
     """
     found = {s.name: read_series(session, device, s) for s in device.of_kind(SERIES)}
+    if device.gaze and not device.of_kind("video"):
+        gaze = read_gaze(session.path(device.gaze))
+        fresh = np.ones(len(gaze.t_ns), bool)
+        found["gaze"] = Series(gaze.t_ns, gaze.xy_px.astype(np.float32), fresh, ("x", "y"), device.clock)
     sensors = device.of_kind("sensor")
     timing = {s.sensor: s.name for s in device.of_kind("timing")}
     if not sensors:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import shutil
 import struct
 import subprocess
@@ -19,10 +20,12 @@ from starlette.testclient import TestClient
 
 from firmware_host.errors import SessionError
 from recorder.session import Session, open_session
+from sync.add import add_file
 from sync.view.content import Content, opened
 from sync.view.curves import columns
 from sync.view.server import make_app
 from sync.view.timeline import thinned
+from tests.sync.importers import made_recordings as made
 from tests.sync.view.planted_view import FPS, KIT_NS, kit_pictures, web_times_ns, world_s
 
 
@@ -266,3 +269,23 @@ def test_a_list_of_chapters_leads_nowhere_else(planted, tmp_path, named):
     content = opened(open_session(root))
     assert content.bodies == []
     assert content.document["warnings"][0].startswith("head cannot be shown")
+
+
+def test_what_has_neither_picture_nor_sound_is_shown_in_its_whole_length(tmp_path):
+    add_file(tmp_path / "s", made.lab(tmp_path / "lab.xdf"))
+    add_file(tmp_path / "s", made.neon(tmp_path / "neon", scene=False), name="eye")
+    content = opened(open_session(tmp_path / "s"))
+    curves = {c["stream"]: c for c in content.document["curves"]}
+    assert list(curves) == ["force-plate", "imu", "gaze"]
+    assert content.document["duration_s"] == pytest.approx(9.99, abs=1e-3)
+    assert content.curve(curves["gaze"]["curve"], 0, 4, 1)["ranges"] == [[0.0, 599.0], [24.0, 24.0]]
+    assert {t["tier"] for t in content.document["labels"]} == {"lab markers", "eye events"}
+
+
+def test_a_cameras_measured_latency_is_taken_off(planted, tmp_path):
+    root = tmp_path / "session"
+    shutil.copytree(planted.root, root)
+    manifest = json.loads((root / "session.json").read_text())
+    manifest["devices"][0]["streams"][0]["latency_ns"] = 40_000_000
+    (root / "session.json").write_text(json.dumps(manifest))
+    assert video(opened(open_session(root)), "kit-01")["begin_s"] == pytest.approx(-0.04)
