@@ -16,7 +16,6 @@ import numpy as np
 
 from firmware_host.errors import SessionError
 
-MODELS = ("brown", "fisheye")
 WIDTH = 960
 """Pictures are worked on at this width or their own, if that is smaller; thresholds are told for it."""
 WIDEST = 1.4
@@ -29,7 +28,7 @@ class Lens:
 
     Attributes:
         size: (width, height) of the pictures they are for, px.
-        model: one of `MODELS`.
+        model: ``brown`` or ``fisheye``.
         focal: (fx, fy), px.
         middle: (cx, cy), the principal point, px.
         bend: the coefficients of the model, in OpenCV's order.
@@ -45,7 +44,7 @@ class Lens:
         """(N, 2) pixels to (N, 3) unit directions, x right, y down, z forward."""
         flat = (np.asarray(px, np.float64).reshape(-1, 2) - self.middle) / self.focal
         if self.model == "brown":
-            straight = cv2.undistortPoints(flat[:, None], np.eye(3), np.array(self.bend))[:, 0] if len(flat) else flat
+            straight = cv2.undistortPoints(flat[:, None], np.eye(3), np.array(self._five))[:, 0] if len(flat) else flat
             out = np.column_stack([straight, np.ones(len(flat))])
         else:
             bent = np.linalg.norm(flat, axis=1)
@@ -61,7 +60,7 @@ class Lens:
         with np.errstate(all="ignore"):
             if self.model == "brown":
                 flat = np.stack([x / z, y / z], axis=-1)
-                k1, k2, p1, p2, k3 = (*self.bend, 0.0, 0.0, 0.0, 0.0, 0.0)[:5]
+                k1, k2, p1, p2, k3 = self._five
                 r2 = np.sum(flat**2, axis=-1, keepdims=True)
                 xy = np.prod(flat, axis=-1, keepdims=True)
                 tilt = 2 * xy * [p1, p2] + (r2 + 2 * flat**2) * [p2, p1]
@@ -79,6 +78,10 @@ class Lens:
         size = (width, round(self.size[1] * s))
         middle = ((self.middle[0] + 0.5) * s - 0.5, (self.middle[1] + 0.5) * s - 0.5)
         return replace(self, size=size, focal=(self.focal[0] * s, self.focal[1] * s), middle=middle)
+
+    @property
+    def _five(self) -> tuple[float, ...]:
+        return (*self.bend, 0.0, 0.0, 0.0, 0.0, 0.0)[:5]
 
     def _bent(self, angle: np.ndarray) -> np.ndarray:
         k = (*self.bend, 0.0, 0.0, 0.0, 0.0)[:4]
@@ -117,7 +120,8 @@ class Lens:
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise SessionError(f"{where} has damaged intrinsics ({error}); run `syncctl calibrate` again") from error
         numbers = (*lens.focal, *lens.middle, *lens.bend)
-        if lens.model not in MODELS or not np.isfinite(numbers).all() or min(*lens.focal, *lens.size) <= 0:
+        most = {"brown": 5, "fisheye": 4}.get(lens.model, -1)
+        if len(lens.bend) > most or not np.isfinite(numbers).all() or min(*lens.focal, *lens.size) <= 0:
             raise SessionError(f"{where} has intrinsics that are no lens; run `syncctl calibrate` again")
         return lens
 

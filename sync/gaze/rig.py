@@ -29,7 +29,9 @@ INLIER_PX = 3.0
 MIN_INLIERS, MIN_SHARE, MIN_MOMENTS = 150, 0.35, 4
 MAX_WAY_SIGMA = 0.25
 """A direction between the cameras known worse than this (radians) is not known: nothing near was seen."""
-FITTED = 1600
+FITTED = 1200
+MIN_PARALLAX_PX = 4.0
+"""Depths must differ by this much along the lines; a lens that bends a little otherwise looks like less."""
 PRIOR = np.array([0.25, 0.15, 0.08] * 2)
 """How far log focal length, k1 and k2 may be from the assumed lens, one standard deviation."""
 SCALE = np.array([0.1, 0.1, 0.05] * 2 + [0.05] * 3 + [0.3] * 3)
@@ -112,7 +114,7 @@ def fit_rig(
     few = _Problem(a[::4], b[::4], sizes, lenses)
     tries = [few.solved(few.start(w), 10) for w in np.arange(8) * np.pi / 4]
     whole = _Problem(a, b, sizes, lenses)
-    best = min((whole.solved(x, 40) for x in sorted(tries, key=few.cost)[:2]), key=whole.cost)
+    best = min((whole.solved(x, 30) for x in sorted(tries, key=few.cost)[:2]), key=whole.cost)
     rig = whole.rig(best)
     good = rig.agree(a, b)
     share = float(good.mean())
@@ -120,12 +122,13 @@ def fit_rig(
     if good.sum() < MIN_INLIERS or share < MIN_SHARE or active < MIN_MOMENTS:
         raise EvidenceError(f"only {100 * share:.0f} % of the matches, in {active} moments, agree on a rigid pair")
     doubt = whole.way_sigma(best)
-    if not doubt < MAX_WAY_SIGMA:
-        raise EvidenceError("nothing near enough was seen to tell where the cameras are against each other")
     inverse, left = rig.inverse_depth(a[good], b[good])
+    parallax = float(np.ptp(np.percentile(inverse, [5, 95]))) * rig.head.focal[0] / unit_px(sizes[1][0])
+    if not doubt < MAX_WAY_SIGMA or parallax < MIN_PARALLAX_PX:
+        raise EvidenceError("nothing near enough was seen to tell where the cameras are against each other")
     noise = 1.4826 * float(np.median(np.linalg.norm(left, axis=1)))
     facts = {"matches": float(len(a)), "share": share, "moments": float(active), "way_sigma": doubt}
-    facts["nearest"] = float(np.percentile(inverse, 95))
+    facts["parallax_px"] = parallax
     return replace(rig, noise_px=noise, evidence=facts)
 
 
@@ -169,7 +172,7 @@ class _Problem:
         return Rig(self.lens(0, x), self.lens(1, x), turn, x[9:] / np.linalg.norm(x[9:]), NOISE_PX, {})
 
     def error(self, x: np.ndarray) -> np.ndarray:
-        """What least squares makes small: matches off their planes, depths behind the head, and the prior."""
+        """What least squares makes small: matches off their planes or behind the head, by Cauchy's cost; the prior."""
         rig = self.rig(x)
         ray, there = rig.scene.rays(self.a) @ rig.turn.T, rig.head.rays(self.b)
         plane = np.cross(ray, rig.way)
@@ -178,23 +181,19 @@ class _Problem:
         off = np.sum(plane * there, axis=1) * per_px
         behind = np.minimum(_inverse(ray, there, rig.way) + 0.01, 0.0) * per_px * 0.2
         prior = [*(x[:6] / PRIOR), *(x[6:9] / 0.5), (np.linalg.norm(x[9:]) - 1) / 0.01, rig.way[2] / 0.5]
-        return np.concatenate([_robust(off), _robust(behind), prior])
+        both = off**2 + behind**2
+        return np.concatenate([np.sign(off) * np.sqrt(np.log1p(both)), prior])
 
     def cost(self, x: np.ndarray) -> float:
         return float(np.sum(self.error(x) ** 2))
 
     def solved(self, start: np.ndarray, rounds: int) -> np.ndarray:
-        return np.asarray(least_squares(self.error, start, max_nfev=rounds, x_scale=SCALE).x)
+        return np.asarray(least_squares(self.error, start, max_nfev=rounds, x_scale=SCALE, ftol=1e-5, xtol=1e-5).x)
 
     def way_sigma(self, x: np.ndarray) -> float:
         """Standard deviation of the way's direction, radians."""
         j = least_squares(self.error, x, max_nfev=1, x_scale=SCALE).jac
         return float(np.sqrt(np.trace(np.linalg.pinv(j.T @ j)[9:, 9:])))
-
-
-def _robust(z: np.ndarray) -> np.ndarray:
-    """Square root of Cauchy's cost, with the sign kept."""
-    return np.sign(z) * np.sqrt(np.log1p(z * z))
 
 
 def _turned(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Gaze: carried over where pictures match, refused where they do not, missing where it was missing."""
+"""Gaze by one plane: carried over where pictures match, refused where they do not, missing where it was missing."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from firmware_host.errors import SessionError
-from sync.gaze import Gaze, Row, plane, read_gaze, read_rows, write_rows
+from sync.gaze import Gaze, Row, plane
 from sync.gaze.carry import carry
 from sync.gaze.features import detect, matched
 
@@ -92,35 +91,3 @@ def test_a_frame_without_a_scene_frame_near_it_is_refused():
     picture = texture(8)
     rows = rows_of([(0, picture)], [(0, picture), (400_000_000, picture)], steady((320, 180)))
     assert [r.verdict for r in rows] == ["homography", "refused"]
-
-
-def test_gaze_is_interpolated_but_not_across_a_blink():
-    gaze = Gaze(np.array([0, 10, 20, 400]) * 1_000_000, np.array([[0.0, 0], [10, 20], [np.nan, np.nan], [40, 40]]))
-    at = gaze.at(np.array([5, 10, 15, 200, 500, -5]) * 1_000_000)
-    assert at[0] == pytest.approx([5, 10])
-    assert at[1] == pytest.approx([10, 20])
-    assert np.isnan(at[2:]).all()
-    assert np.isnan(Gaze(np.zeros(0, np.int64), np.zeros((0, 2))).at(np.array([1]))).all()
-
-
-def test_tables_keep_nanoseconds_and_gaps(tmp_path):
-    rows = [Row(1_000_000_000_000_000_123, 1.25, 2.5, 4.0, "ok", 2.0, -89.5), Row(2, None, None, None, "missing")]
-    write_rows(tmp_path / "g.csv", rows)
-    assert read_rows(tmp_path / "g.csv") == rows
-    assert (tmp_path / "g.csv").read_text().splitlines()[0] == "t_s,x_px,y_px,sigma_px,verdict,minor_px,angle_deg"
-
-
-def test_a_gaze_table_is_read_in_order_of_time(tmp_path):
-    (tmp_path / "g.csv").write_text("t_s,x_px,y_px\n0.020000001,3,4\n0.01,1,2\n0.03,,\n")
-    gaze = read_gaze(tmp_path / "g.csv")
-    assert gaze.t_ns.tolist() == [10_000_000, 20_000_001, 30_000_000]
-    assert np.isnan(gaze.xy_px[2]).all()
-
-
-@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "t_s,x_px,y_px\n0,one,2\n", "t_s,x_px,y_px\nnever,1,2\n"])
-def test_what_is_no_gaze_table_is_a_sentence(tmp_path, text):
-    (tmp_path / "g.csv").write_text(text)
-    with pytest.raises(SessionError, match=r"g\.csv"):
-        read_gaze(tmp_path / "g.csv")
-    with pytest.raises(SessionError, match="does not exist"):
-        read_gaze(tmp_path / "none.csv")

@@ -1,0 +1,110 @@
+"""Gaze through two films of one head, whose geometry is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from firmware_host.errors import EvidenceError
+from sync.gaze.carry import carry
+from sync.gaze.films import find_rig
+from sync.gaze.table import Gaze
+from tests.bench.gaze_world import world
+
+
+def answered(films, gaze, rig, **options):
+    scene, head = films
+    return list(carry(scene.frames(), head.frames(), gaze, scene.size, head.size, rig, tracker_deg=0.0, **options))
+
+
+@pytest.fixture(scope="module")
+def rig(desk_films):
+    return find_rig(*desk_films)
+
+
+@pytest.fixture(scope="module")
+def rows(desk_films, desk, rig):
+    return answered(desk_films, Gaze(*desk.gaze()), rig)
+
+
+def errors(rows, desk):
+    gaze = Gaze(*desk.gaze())
+    t_ns = np.array([r.t_ns for r in rows])
+    true = desk.looked_at(t_ns, "head")
+    out = []
+    for row, place, doubt in zip(rows, true, gaze.doubt_px(t_ns), strict=True):
+        if row.x_px is not None and doubt < 2 and np.isfinite(place[0]):
+            out.append((np.hypot(row.x_px - place[0], row.y_px - place[1]), row.sigma_px))
+    return np.array(out).T
+
+
+def test_the_rig_is_found_in_the_recording(rig, desk):
+    way = desk.rig[1] / np.linalg.norm(desk.rig[1])
+    assert rig.way @ way > np.cos(np.radians(15))
+
+
+def test_gaze_follows_through_parallax_between_frames_of_different_times(rows, desk):
+    error, sigma = errors(rows, desk)
+    assert len(error) > 0.7 * len(rows)
+    assert np.median(error) < 1.5
+    assert np.mean(error > 12) < 0.1
+    assert np.mean(error < 3 * sigma) > 0.9
+
+
+def test_one_plane_is_worse_and_says_so(desk_films, desk, rows):
+    plain = answered(desk_films, Gaze(*desk.gaze()), None)
+    assert {r.verdict for r in plain} <= {"homography", "refused", "missing"}
+    assert {r.verdict for r in rows} <= {"ok", "refused", "missing"}
+    assert np.median(errors(plain, desk)[0]) > 2 * np.median(errors(rows, desk)[0])
+
+
+def test_the_trackers_own_error_is_in_the_ellipse(desk_films, desk, rig, rows):
+    scene, head = desk_films
+    gaze = Gaze(*desk.gaze())
+    wide = list(carry(scene.frames(), head.frames(), gaze, scene.size, head.size, rig, every=20, tracker_deg=2.0))
+    narrow = {r.t_ns: r for r in rows}
+    own = np.radians(2.0) * rig.head.focal[0]
+    both = [(w, narrow[w.t_ns]) for w in wide if w.x_px is not None and narrow[w.t_ns].x_px is not None]
+    assert both
+    for w, n in both:
+        assert w.minor_px == pytest.approx(np.hypot(n.minor_px, own), rel=0.2)
+
+
+def test_missing_gaze_stays_missing_and_rows_are_thinned(desk_films, desk, rig):
+    t_ns, xy = desk.gaze()
+    xy = xy.copy()
+    xy[t_ns > desk.duration_ns // 2] = np.nan
+    rows = answered(desk_films, Gaze(t_ns, xy), rig, every=10)
+    assert len(rows) == -(-len(desk_films[1].t_ns) // 10)
+    late = [r for r in rows if r.t_ns > desk.duration_ns // 2 + 20_000_000]
+    assert {r.verdict for r in late} == {"missing"}
+
+
+def test_bare_walls_give_no_rig_and_no_answer():
+    bare = world("bare", 2, seconds=0.5, width=480)
+    frames = {camera: list(bare.frames(camera)) for camera in ("scene", "head")}
+    rows = list(carry(frames["scene"], frames["head"], Gaze(*bare.gaze()), (480, 270), (480, 270)))
+    asked = [r for r in rows if r.verdict != "missing"]
+    assert asked
+    assert {r.verdict for r in asked} == {"refused"}
+
+
+def test_recordings_that_do_not_meet_give_no_rig(desk_films):
+    from dataclasses import replace
+
+    scene, head = desk_films
+    with pytest.raises(EvidenceError, match="time in common"):
+        find_rig(scene, replace(head, t_ns=head.t_ns + 60_000_000_000))
+
+
+def test_a_clock_set_wrongly_is_refused_or_unsure_but_never_sure(desk_films):
+    """Half a second off, the pictures show other views of the same table; an answer may only be an unsure one."""
+    from dataclasses import replace
+
+    scene, head = desk_films
+    late = replace(head, t_ns=head.t_ns + 500_000_000)
+    try:
+        rig = find_rig(scene, late)
+    except EvidenceError:
+        return
+    assert rig.noise_px > 1.0
