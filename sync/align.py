@@ -20,17 +20,8 @@ from firmware_host.clockmap import ClockMap
 from firmware_host.errors import EvidenceError, SessionError
 from recorder.session import Device, Session
 from sync import correlate, network, tones
-from sync.alignment import (
-    MAX_SKEW_PPM,
-    Alignment,
-    Certainty,
-    Held,
-    Method,
-    Pairing,
-    Recording,
-    Refusal,
-    Silence,
-)
+from sync.alignment import MAX_SKEW_PPM, Alignment, Method, Pairing, Recording, Refusal
+from sync.certainty import Certainty, Held, Silence
 from sync.contradiction import PRIOR, Judged, judge
 from sync.fuse import DOUBT, Fused, fuse
 from sync.graph import breaks, evidence_spans, shared_ns
@@ -186,6 +177,7 @@ def _fused(
     aligned = {m.source for m in fused.maps} | {anchor}
     refused = tuple(Refusal(c, _why(c, mute, silent, left_out)) for c in sorted(set(found) - aligned))
     warnings = [f"{r.name} was not aligned: {r.reason}" for r in refused]
+    warnings += [f"{c}: {why}" for c, why in mute.items() if c in aligned]
     warnings += [why for why in reasons if not any(why in r.reason for r in refused)]
     warnings += _remarks(judged, fused)
     certainty = tuple(
@@ -254,7 +246,7 @@ def _why(
     own = [mute[clock]] if clock in mute else []
     own += [s.reason for s in silent if clock in (s.source, s.target)]
     own += [why for p, why in left_out if clock in (p.source, p.target)]
-    return "; ".join(dict.fromkeys(own)) or "no evidence connects it to the reference"
+    return "; ".join(dict.fromkeys(own)) or "nothing of it could be compared with another device; --prior may place it"
 
 
 def _remarks(judged: Judged, fused: Fused) -> list[str]:

@@ -21,6 +21,7 @@ from firmware_host.errors import EvidenceError, SessionError
 from recorder import durable
 from recorder.series import Sound
 from recorder.wall import WallReading
+from sync.certainty import CameraDelay, Certainty, Silence
 from sync.waveform import Wave
 
 if TYPE_CHECKING:
@@ -137,62 +138,6 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Silence:
-    """Two clocks that were compared, and why a method said nothing of them."""
-
-    method: str
-    source: str
-    target: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Held:
-    """A pairing that holds a clock.
-
-    Attributes:
-        number: of the pairing in the alignment.
-        without_ns: the largest sigma of the clock's map without it, None where nothing else holds the clock.
-    """
-
-    number: int
-    without_ns: float | None
-
-
-@dataclass(frozen=True)
-class Certainty:
-    """How sure the map of a clock is, when, and by what.
-
-    Attributes:
-        t_ns: times on the clock, ascending, several a piece.
-        sigma_ns: standard error of the mapped time there, ns; in between it is less than a straight line.
-        held: the evidence without which it would be less sure by more than a hundredth.
-    """
-
-    clock: str
-    t_ns: tuple[int, ...]
-    sigma_ns: tuple[float, ...]
-    held: tuple[Held, ...]
-
-
-@dataclass(frozen=True)
-class CameraDelay:
-    """How much later a camera stamps an event than its device's microphone, which is what a clock map is for.
-
-    A picture's time on the reference clock is as sure as its map and this together.
-
-    Attributes:
-        latency_ns: what was measured and is taken off its times already; 0 where nobody measured.
-        sigma_ns: standard deviation of what is left.
-    """
-
-    device: str
-    latency_ns: int
-    sigma_ns: int
-    measured: bool
-
-
-@dataclass(frozen=True)
 class GazeMap:
     """Where the gaze of one eye tracker was written in another camera's pixels.
 
@@ -295,7 +240,7 @@ class Alignment:
             refused=tuple(Refusal(**r) for r in value["refused"]),
             warnings=tuple(value["warnings"]),
             gaze=tuple(GazeMap(**g) for g in value["gaze"]),
-            certainty=tuple(_certainty(c) for c in value.get("certainty", ())),
+            certainty=tuple(Certainty.from_json(c) for c in value.get("certainty", ())),
             excluded=tuple(_pairing(e) for e in value.get("excluded", ())),
             silent=tuple(Silence(**s) for s in value.get("silent", ())),
             cameras=tuple(CameraDelay(**c) for c in value.get("cameras", ())),
@@ -329,8 +274,3 @@ def _pairing(value: dict[str, Any]) -> Pairing:
     fields = {k: v for k, v in value.items() if k not in {"score", "residual_ns"}}
     matches = tuple(Match(**{**m, "shared": tuple(map(tuple, m["shared"]))}) for m in fields.pop("matches"))
     return Pairing(matches=matches, breaks_ns=tuple(fields.pop("breaks_ns", ())), **fields)
-
-
-def _certainty(value: dict[str, Any]) -> Certainty:
-    held = tuple(Held(**h) for h in value["held"])
-    return Certainty(value["clock"], tuple(value["t_ns"]), tuple(value["sigma_ns"]), held)

@@ -12,7 +12,8 @@ from firmware_host.errors import SessionError
 from recorder.demux import frame_times_ns
 from recorder.session import Device, Session
 from sync import network
-from sync.alignment import CameraDelay, Recording
+from sync.alignment import Recording
+from sync.certainty import CameraDelay
 from sync.importers.found import SERIES
 from sync.motion.filmed import filmed
 from sync.motion.flow import camera_turning
@@ -43,7 +44,7 @@ def recordings(session: Session, methods: Iterable[str]) -> tuple[dict[str, Reco
     mute: dict[str, str] = {}
     for device in session.devices:
         known = found.get(device.clock) or Recording(device.clock, None, device.wearer, device.tone_distance_m)
-        if known.sound is None and wanted & {"tones", "audio"}:
+        if known.sound is None and wanted & {"tones", "audio"} and device.of_kind("audio"):
             try:
                 sound = recorded(session, device)
                 known = replace(known, sound=sound, wearer=device.wearer, tone_distance_m=device.tone_distance_m)

@@ -128,6 +128,15 @@ def test_the_whole_session_is_aligned(whole, tmp_path):
     assert {m.source for m in load(root).maps} == {"kit-02", "head"}
 
 
+def test_a_sound_that_is_gone_is_told_where_another_evidence_holds_the_kit(whole, tmp_path):
+    root = Path(shutil.copytree(whole, tmp_path / "s"))
+    (root / "kit-02.wav").unlink()
+    assert outcome(root, *QUICK) == "flagged"
+    found = load(root)
+    assert {m.source for m in found.maps} == {"kit-02", "head"}
+    assert any(w.startswith("kit-02: ") and "kit-02.wav does not exist" in w for w in found.warnings)
+
+
 def test_two_dozen_bites_end_in_a_sentence_or_a_flag(whole, tmp_path):
     assert bitten(whole, tmp_path, range(24), *QUICK) >= {"sentence", "flagged"}
 

@@ -15,7 +15,8 @@ from planted_sounds import RATE
 
 from recorder.session import Session, open_session
 from sync.add import add_file
-from sync.alignment import Alignment, CameraDelay, Certainty, Held, Match, Pairing, Refusal, Silence
+from sync.alignment import Alignment, Match, Pairing, Refusal
+from sync.certainty import CameraDelay, Certainty, Held, Silence
 from sync.clock_picture import clock_graph
 from sync.fuse import fuse
 from sync.report import write_report
