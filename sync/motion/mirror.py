@@ -24,8 +24,9 @@ from sync.motion.shutter import USUAL, USUAL_SIGMA
 from sync.motion.turning import Late, Turning
 
 DENSE_WIDTH = 160
-FLOOR_PX = 0.15
-"""Flow of fewer pixels a frame is noise and compression."""
+FLOOR_PX, OVER_MEDIAN = 0.15, 5.0
+"""Flow of fewer pixels a frame is noise and compression, and of less than this many times the usual what the camera's
+own turn left of the scene."""
 PATTERN = Rules("pattern", 0.05, 0.5, "move a limb in a pattern with pauses of unequal length", shared_ns=8_000_000.0)
 """A limb's speed in the picture is not exactly its rate of turning: a quarter of a frame either way."""
 
@@ -78,7 +79,7 @@ def seen(filmed: Filmed) -> Moving:
     t_ns = filmed.t_ns
     speed = np.full(max(len(t_ns) - 1, 0), np.nan)
     steps = np.diff(t_ns)
-    dense = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    dense = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     for k, flow in zip(range(len(speed)), flows(filmed.pictures(WIDTH)), strict=False):
         size = flow.after.shape[:2]
         turned = np.nan_to_num(turn(flow.was, flow.now, size, filmed.focal * WIDTH)[:3])
@@ -86,7 +87,8 @@ def seen(filmed: Filmed) -> Moving:
         before, after = (cv2.resize(p, small, interpolation=cv2.INTER_AREA) for p in (flow.before, flow.after))
         moved = dense.calc(before, after, np.zeros((*after.shape, 2), np.float32))
         left = np.linalg.norm(moved - rotation_field(turned, moved.shape[:2], filmed.focal * DENSE_WIDTH), axis=2)
-        speed[k] = np.sqrt(np.mean(np.where(left > FLOOR_PX, left, 0.0) ** 2)) / (steps[k] * 1e-9)
+        floor = max(FLOOR_PX, OVER_MEDIAN * float(np.median(left)))
+        speed[k] = np.sqrt(np.mean(np.where(left > floor, left, 0.0) ** 2)) / (steps[k] * 1e-9)
     to_middle_ns, sigma_ns = filmed.exposed()
     if filmed.first_row and len(steps):
         to_middle_ns += USUAL * filmed.frame_ns / 2
