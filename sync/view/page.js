@@ -466,7 +466,11 @@ function begin(found) {
   $("warnings").hidden = !found.warnings.length;
   $("warnings").open = found.warnings.length > 0 && found.warnings.length < 4;
   text($("warnings-count"), found.warnings.length === 1 ? "One thing to mind" : `${found.warnings.length} things to mind`);
-  $("warnings-list").append(...found.warnings.map((w) => element("li", "", w)));
+  $("warnings-list").append(...found.warnings.map((warning) => {
+    const item = element("li"); // what stands between backticks is to be typed
+    item.append(...warning.split("`").map((part, k) => (k % 2 ? element("code", "", part) : part)));
+    return item;
+  }));
   view.videos = found.videos.map(makeVideo);
   view.heats = found.heat.map(makeHeat);
   view.sounds = found.sounds.map((media) => {

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from firmware_host.errors import ConfigError, SessionError
 from recorder.demux import frame_times_ns
 from recorder.session import Device, Session, open_session
 from sync.add import SETTINGS, add_file
+from sync.cli import add
 from sync.gaze import read_gaze
 from sync.importers import IMPORTERS, kind_of
 from sync.importers.found import place, read_events, read_series
@@ -271,3 +273,14 @@ def test_inspect_tells_how_long_the_tables_are(tmp_path):
 
     session, _ = added(tmp_path, made.lab(tmp_path / "lab.xdf"))
     assert {s.name: s.duration_s for s in inspect_session(session).streams} == {"force-plate": 9.99, "markers": 5.0}
+
+
+def test_the_command_sees_the_kind_and_says_what_to_mind(tmp_path):
+    result = CliRunner().invoke(add, [str(tmp_path / "s"), str(made.glasses3(tmp_path / "g3")), "--name", "eye"])
+    assert result.exit_code == 0, result.output
+    assert "note: the Tobii importer follows the published format and has not been tried" in result.stderr
+    assert result.stdout.startswith("added eye (tobii, eye): camera 10 Hz, microphone 48000 Hz, gaze 50 Hz")
+
+
+def test_the_command_says_in_its_help_that_tobii_is_untested():
+    assert "untested on real recordings" in " ".join(CliRunner().invoke(add, ["--help"]).output.split())
