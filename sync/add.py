@@ -70,6 +70,7 @@ def add_file(
         found = _timed(found, file, times)
     devices = [_told(d, kind, found, role, wearer, tone_distance_m) for d in found.devices]
     for device in devices:
+        _check(device, file)
         if any(d.name == device.name for d in session.devices):
             raise ConfigError(f"{root} already has a device '{device.name}'; choose another with --name")
     _bring(root, found, link)
@@ -122,6 +123,16 @@ def _told(
     settings[SETTINGS] = {"as": kind, **({"notes": list(found.notes)} if found.notes else {})}
     role = role or device.role
     return replace(device, role=role, wearer=wearer, tone_distance_m=tone_distance_m, settings=settings)
+
+
+def _check(device: Device, file: Path) -> None:
+    """Refuse what a damaged header makes a reader say: it would make the whole session unreadable."""
+    for stream in device.streams:
+        sized = stream.size is None or min(stream.size) > 0
+        if not sized or not 0 <= stream.rate_hz < 1e9 or abs(stream.t0_ns) >= 2**62:
+            raise SessionError(
+                f"{file}: its {stream.name} has a size, a rate or a beginning that cannot be; its header is damaged"
+            )
 
 
 def _session(root: Path) -> Session:

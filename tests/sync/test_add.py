@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import soundfile
@@ -9,6 +11,8 @@ import soundfile
 from firmware_host.errors import ConfigError, SessionError
 from recorder.session import open_session
 from sync.add import add_file
+from sync.importers import IMPORTERS
+from sync.importers.found import Found
 
 
 @pytest.fixture
@@ -71,3 +75,16 @@ def test_a_folder_that_is_no_session_is_left_alone(tmp_path, wav):
     with pytest.raises(SessionError, match="not a session"):
         add_file(tmp_path, wav, "media")
     assert not (tmp_path / "session.json").exists()
+
+
+@pytest.mark.parametrize("damage", [{"size": (0, 0)}, {"rate_hz": float("nan")}, {"t0_ns": 2**62}])
+def test_a_header_that_says_what_cannot_be_is_refused(tmp_path, wav, monkeypatch, damage):
+    def damaged(path, name):
+        device = IMPORTERS["media"](path, name).devices[0]
+        streams = tuple(replace(s, **damage) for s in device.streams)
+        return Found((replace(device, streams=streams),), ((path, device.file),))
+
+    monkeypatch.setitem(IMPORTERS, "xdf", damaged)
+    with pytest.raises(SessionError, match="its header is damaged"):
+        add_file(tmp_path / "s", wav, "xdf")
+    assert not (tmp_path / "s").exists()

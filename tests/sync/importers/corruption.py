@@ -187,7 +187,7 @@ def _used(session: Session, device: Device) -> Iterator[str]:
         except SyncctlError as error:
             yield _sentence(error)
         assert np.isfinite(stream.rate_hz)
-        assert abs(stream.t0_ns) < 2**63
+        assert abs(stream.t0_ns) < 2**62
 
 
 def _sentence(error: SyncctlError) -> str:
