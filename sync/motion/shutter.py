@@ -17,6 +17,8 @@ from sync.motion.turning import Movement, Turning
 
 USUAL, USUAL_SIGMA = 0.5, 0.25
 """Read-out of a camera of which nothing is known, in frame times."""
+MODEL = 0.05
+"""Share of a usual read-out by which a lens, and corners that are not everywhere, bend the fit."""
 MIN_FRAMES = 30
 CORRELATED = 3.0
 ROUNDS = 4
@@ -61,5 +63,6 @@ def readout(shear: np.ndarray, grows: np.ndarray, rate: np.ndarray, frame_ns: fl
         left = np.linalg.norm(own - found * cause, axis=1, keepdims=True)
         variance = CORRELATED * float(np.sum(weight * left**2)) / 3 / float(np.sum(weight)) / power
         weight = 1 / (1 + (left / (2 * np.median(left) + 1e-12)) ** 2)
+    variance += (MODEL * usual.readout_ns) ** 2
     share = usual.sigma_ns**2 / (usual.sigma_ns**2 + variance)
     return Shutter(usual.readout_ns + share * (found - usual.readout_ns), float(np.sqrt(share * variance)))

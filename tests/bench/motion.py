@@ -15,20 +15,30 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
+from firmware_host.clockmap import ClockMap
 from firmware_host.errors import EvidenceError
 from sync.alignment import Pairing
+from sync.importers.gopro import telemetry
 from sync.motion.filmed import Filmed, film
 from sync.motion.flow import WIDTH, camera_turning, flows
 from sync.motion.match import match_turning
 from sync.motion.mirror import felt, match_pattern, seen
-from sync.motion.turning import Turning, mean_over
+from sync.motion.mounting import Prediction
+from sync.motion.turning import Turning, from_orientation, mean_over
+from sync.motion.windows import windows
 from tests.bench.turns import Head, Scene, gyroscope, write_film
 
+GOPRO = Path(__file__).parents[2].parent / "shared" / "data" / "gopro"
 SECONDS = 12.0
 SMALL = {"size": (240, 136), "focal_px": 175.0, "seconds": SECONDS}
 UNRELATED = 300
 CALIBRATED = 200
+
+
+STILL_CLOCK = Scene(seed=0, offset_s=0.0, skew_ppm=0.0)
+"""Both clocks are one."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,8 @@ def main(arguments: list[str] | None = None) -> None:
         _row(kind, [_tried(scene, match, told="told" in kind) for scene in scenes])
     calibration(20 if quick else CALIBRATED)
     strangers(30 if quick else UNRELATED)
+    for path in sorted(GOPRO.glob("*.mp4")):
+        real(path)
 
 
 def kinds(count: int) -> dict[str, list[Scene]]:
@@ -146,8 +158,11 @@ def _row(kind: str, tried: list[Tried]) -> None:
     errors = np.abs([t.error_ms for t in tried if t.error_ms is not None])
     sigmas = [t.sigma_ms for t in tried if t.error_ms is not None]
     peers = np.abs([t.peer_ms for t in tried if t.peer_ms is not None])
-    cells = [f"{np.median(errors):10.2f}{np.percentile(errors, 95):10.2f}{errors.max():11.2f}{np.median(sigmas):14.2f}"]
-    answered = cells[0] if len(errors) else f"{'-':>10}{'-':>10}{'-':>11}{'-':>14}"
+    answered = f"{'-':>10}{'-':>10}{'-':>11}{'-':>14}"
+    if len(errors):
+        answered = (
+            f"{np.median(errors):10.2f}{np.percentile(errors, 95):10.2f}{errors.max():11.2f}{np.median(sigmas):14.2f}"
+        )
     cost = np.median([t.cpu_s for t in tried])
     print(
         f"{kind:22}{len(tried):4}{len(tried) - len(errors):9} {answered}{np.median(peers):15.1f}"
@@ -199,3 +214,29 @@ def _short(count: int, first: int) -> Iterator[Scene]:
         rng = np.random.default_rng(seed)
         movement = ("lively", "gentle")[seed % 2]
         yield replace(_scene(seed, movement=movement), seconds=float(rng.choice([10, 15, 30, 60, 120])))
+
+
+def real(path: Path) -> None:
+    """A film against its own telemetry, whose true lag is about 0: the answer, and what one window over all says."""
+    sensors = telemetry(path)
+    filmed = replace(film(path, "film"), exposure_ns=1e9 * float(np.median(sensors["exposure"].x)))
+    camera = camera_turning(filmed)
+    felt_by = {"gyroscope": Turning("imu", sensors["gyroscope"].t_ns, sensors["gyroscope"].x)}
+    if "image_orientation" in sensors:  # what a stabilised picture turned: the camera's orientation and the picture's
+        in_camera, of_camera = (
+            Rotation.from_quat(sensors[k].x, scalar_first=True) for k in ("image_orientation", "camera_orientation")
+        )
+        wxyz = (in_camera * of_camera).as_quat(scalar_first=True)
+        felt_by["stabilised orientation"] = from_orientation("imu", sensors["camera_orientation"].t_ns, wxyz)
+    for name, imu in felt_by.items():
+        try:
+            answer = f"{error_ms(match_turning(camera, imu), STILL_CLOCK):+.1f} ms"
+        except EvidenceError as error:
+            answer = f"refused: {error}"
+        line = ClockMap.affine("film", "imu")
+        whole = windows(camera.t_ns, camera.x, Prediction(camera, imu, line), np.array([0, len(camera.t_ns)]), 0.0)
+        print(
+            f"{path.name}, {name}: {answer}\n  one window over all of it: {1e-6 * whole.shift_ns[0]:+.1f} ms, "
+            f"own sigma {1e-6 * whole.sigma_ns[0]:.1f} ms, correlation {whole.fit[0]:.3f}",
+            flush=True,
+        )
