@@ -8,10 +8,10 @@ when each stream began on that clock.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from firmware_host.errors import SessionError, unknown_name
 from firmware_host.spec import Channel, TrackSpec
@@ -23,6 +23,20 @@ VERSION = 1
 MANIFEST = "session.json"
 ROLES = ("third", "ego", "body", "eye", "other")
 KINDS = ("kit", "gopro", "eye_tracker", "media")
+
+
+Entry = TypeVar("Entry", "Session", "Device", "Stream")
+_GOOD: dict[str, Callable[[Any], bool]] = {
+    "str": lambda v: isinstance(v, str),
+    "bool": lambda v: isinstance(v, bool),
+    "int": lambda v: type(v) is int and abs(v) < 2**62,
+    "float": lambda v: type(v) in (int, float) and 0 <= v < 1e18,
+    "dict[str, Any]": lambda v: isinstance(v, dict),
+    "dict[str, dict[str, Any]]": lambda v: isinstance(v, dict) and all(isinstance(x, dict) for x in v.values()),
+    "tuple[str, ...]": lambda v: all(isinstance(x, str) for x in v),
+    "tuple[int, int]": lambda v: len(v) == 2 and all(type(x) is int and x > 0 for x in v),
+}
+"""What a field of a manifest may hold, by its declaration; others are checked where they are made."""
 
 
 @dataclass(frozen=True)
@@ -193,10 +207,10 @@ def _session(root: Path, document: Any) -> Session:
     if version != VERSION:
         raise SessionError(f"{where} has version {version}; this syncctl reads version {VERSION}")
     try:
-        fields = {k: v for k, v in document.items() if k != "version"}
-        fields["devices"] = tuple(_device(where, i, d) for i, d in enumerate(fields.get("devices", [])))
-        fields["participants"] = tuple(fields.get("participants", ()))
-        return Session(root=root, **fields)
+        known = {k: v for k, v in document.items() if k != "version"}
+        known["devices"] = tuple(_device(where, i, d) for i, d in enumerate(known.get("devices", [])))
+        known["participants"] = tuple(known.get("participants", ()))
+        return _checked(f"{where}: ", Session(root=root, **known))
     except TypeError as error:
         raise SessionError(f"{where}: {_readable(error)}") from error
 
@@ -206,11 +220,16 @@ def _as_logged(root: Path, device: Device) -> Device:
     if device.log is None:
         return device
     entries = list(read_log(root / device.log))
-    begun = {e["name"]: e["t0_ns"] for e in entries if e.get("type") == "stream"}
-    pairs = [(e["sample"], e["t_ns"]) for e in entries if e.get("type") == "sound"]
-    told = {e["sensor"]: e["values"] for e in entries if e.get("type") == "settings"}
+    begun = {e["name"]: e["t0_ns"] for e in _whole(entries, "stream", name=str, t0_ns=int)}
+    pairs = [(e["sample"], e["t_ns"]) for e in _whole(entries, "sound", sample=int, t_ns=int)]
+    told = {e["sensor"]: e["values"] for e in _whole(entries, "settings", sensor=str, values=dict)}
     streams = tuple(_timed(s, begun, pairs) for s in device.streams)
     return replace(device, streams=streams, settings={**device.settings, **told})
+
+
+def _whole(entries: list[dict[str, Any]], kind: str, **wanted: type) -> list[dict[str, Any]]:
+    """The entries of a kind that hold what they must; a log may be damaged anywhere."""
+    return [e for e in entries if e.get("type") == kind and all(type(e.get(k)) is t for k, t in wanted.items())]
 
 
 def _timed(stream: Stream, begun: dict[str, int], pairs: list[tuple[int, int]]) -> Stream:
@@ -223,7 +242,7 @@ def _device(where: Path, index: int, value: Any) -> Device:
     path = f"{where} at devices[{index}]"
     try:
         streams = tuple(_stream(path, i, s) for i, s in enumerate(value["streams"]))
-        device = Device(**{**value, "streams": streams})
+        device = _checked(f"{path}.", Device(**{**value, "streams": streams}))
     except (TypeError, KeyError) as error:
         raise SessionError(f"{path}: {_readable(error)}") from error
     if device.role not in ROLES:
@@ -237,9 +256,21 @@ def _stream(path: str, index: int, value: Any) -> Stream:
     try:
         size = tuple(value["size"]) if value.get("size") else None
         channels = tuple(Channel(**c) for c in value.get("channels", ()))
-        return Stream(**{**value, "size": size, "channels": channels})
+        return _checked(f"{path}.streams[{index}].", Stream(**{**value, "size": size, "channels": channels}))
     except (TypeError, KeyError, AttributeError) as error:
         raise SessionError(f"{path}.streams[{index}]: {_readable(error)}") from error
+
+
+def _checked(path: str, thing: Entry) -> Entry:
+    """The same; raises SessionError where a field is not of the kind that it is declared to be."""
+    for entry in fields(thing):
+        value, kind = getattr(thing, entry.name), str(entry.type)
+        good = _GOOD.get(kind.removesuffix(" | None"))
+        if value is None and kind.endswith("None"):
+            continue
+        if good is not None and not good(value):
+            raise SessionError(f"{path}{entry.name} is {json.dumps(value, default=str)[:60]}, not {kind}")
+    return thing
 
 
 def _readable(error: Exception) -> str:

@@ -121,7 +121,8 @@ def align(
         _compare(found, anchor, slow, pairings, silent, done, lonely)
     alignment = _fused(found, anchor, pairings, silent, mute)
     if not alignment.maps:
-        why = "; ".join(f"{r.name}: {r.reason}" for r in alignment.refused) or "it holds one clock alone"
+        lost = [f"{anchor}: {mute[anchor]} (--reference takes another)"] if anchor in mute else []
+        why = "; ".join([*lost, *(f"{r.name}: {r.reason}" for r in alignment.refused)]) or "it holds one clock alone"
         raise EvidenceError(f"{session.root} cannot be aligned: {why}")
     return replace(alignment, cameras=tuple(camera_delay(d) for d in session.devices if d.of_kind("video")))
 

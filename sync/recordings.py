@@ -71,7 +71,8 @@ def _span_ns(session: Session, device: Device, sound: object) -> tuple[int, int]
             return int(times.min()), int(times.max())
     except SessionError:
         pass
-    counted = session.receipt.get("devices", {}).get(device.name)
+    receipt = session.receipt.get("devices")
+    counted = receipt.get(device.name) if isinstance(receipt, dict) else None
     ticks = counted.get("ticks") if isinstance(counted, dict) else None
     if isinstance(ticks, int) and device.streams:
         first = min(s.t0_ns for s in device.streams)

@@ -12,8 +12,8 @@ import pytest
 import soundfile
 from planted_sounds import RATE, noisy, speech, with_tones
 
-from firmware_host.errors import SyncctlError
-from recorder.session import Device, Session, Stream
+from firmware_host.errors import SessionError, SyncctlError
+from recorder.session import Device, Session, Stream, open_session
 from recorder.wall import WallReading
 from sync import cli
 from sync.alignment import load
@@ -135,6 +135,29 @@ def test_a_sound_that_is_gone_is_told_where_another_evidence_holds_the_kit(whole
     found = load(root)
     assert {m.source for m in found.maps} == {"kit-02", "head"}
     assert any(w.startswith("kit-02: ") and "kit-02.wav does not exist" in w for w in found.warnings)
+
+
+def test_no_value_anywhere_in_the_manifest_is_more_than_a_sentence(whole, tmp_path):
+    """Every place of the manifest, each odd value: opened, or refused with the place."""
+    manifest = json.loads((whole / "session.json").read_text())
+    refused = 0
+    for place in places(manifest):
+        for odd in ODD:
+            document = json.loads(json.dumps(manifest))
+            target = document
+            for key in place[:-1]:
+                target = target[key]
+            target[place[-1]] = odd
+            (tmp_path / "session.json").write_text(json.dumps(document))
+            try:
+                opened = open_session(tmp_path)
+            except SessionError:
+                refused += 1
+                continue
+            for d in opened.devices:
+                assert all(isinstance(x, str) for x in (d.name, d.clock, d.file))
+                assert all(isinstance(s.t0_ns, int) and np.isfinite(s.rate_hz) for s in d.streams)
+    assert refused > 300
 
 
 def test_two_dozen_bites_end_in_a_sentence_or_a_flag(whole, tmp_path):
