@@ -85,7 +85,7 @@ def test_the_read_out_time_is_in_the_shear(true_ms):
     shear = true_ms * 1e6 * grows + rate @ rng.normal(0, 0.05, (3, 3)) + rng.normal(0, 0.05, (600, 3))
     shear[::50] += 3.0
     found = readout(shear, grows, rate, 33.3e6)
-    assert abs(found.readout_ns * 1e-6 - true_ms) < 3 * found.sigma_ns * 1e-6 < 3.0
+    assert abs(found.readout_ns * 1e-6 - true_ms) < 3 * found.sigma_ns * 1e-6 < 4.0
 
 
 def test_without_growing_turns_the_read_out_is_what_cameras_usually_have():
