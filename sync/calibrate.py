@@ -4,8 +4,9 @@ Corners of the board's inner squares are found in pictures of the whole film; of
 tilt of the board) the lens is fitted, by Zhang's method (2000) as OpenCV has it: Brown's polynomial first, and the
 fish-eye's where it fits clearly better. Views that fit badly (a blurred board) are left out and the rest fitted again.
 
-What the views do not tell is refused. A board that is always seen square on leaves the focal length free, which the
-fit's own covariance says; a board that never comes near the edges leaves the distortion free there.
+What the views do not tell is refused. A board that is always seen square on leaves the focal length free, and the fit's
+own covariance does not say so (it called one known to 0.01 % that was wrong by a third): some views must be tilted. A
+board that never comes near the edges leaves the distortion free there.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ MIN_COVER = 0.45
 MAX_FOCAL_SIGMA = 0.01
 MAX_RMS_SHARE = 1.5e-3
 """A larger error than this share of the picture's width (3 px of 1920) is no fit."""
-CLEARLY = 0.8
+CLEARLY = 0.9
+TILTED_DEG, TILTED_VIEWS = 8.0, 4
+"""So many views must show the board tilted against the picture by so much."""
 BAD_VIEW = 2.5
 # OpenCV 4 has these in cv2.fisheye.
 _FLAGS = cv2 if hasattr(cv2, "CALIB_RECOMPUTE_EXTRINSIC") else cv2.fisheye
@@ -50,6 +53,7 @@ class Calibration:
         rms_px: root mean square distance of the corners from where the lens sees them.
         views: how many were fitted, of `found` in which the board was seen, of `tried`.
         focal_sigma: standard deviation of the focal length over the focal length.
+        tilted: views in which the board is tilted against the picture.
     """
 
     lens: Lens
@@ -58,6 +62,7 @@ class Calibration:
     found: int
     tried: int
     focal_sigma: float
+    tilted: int
 
 
 def calibrate(path: Path, board: tuple[int, int], done: Callable[[float], None] = lambda _: None) -> Calibration:
@@ -125,21 +130,20 @@ def fitted(found: Sequence[np.ndarray], board: tuple[int, int], size: tuple[int,
             f"the board was seen in {100 * span[0]:.0f} % of the width and {100 * span[1]:.0f} % of the height alone; "
             "move it to all corners of the picture"
         )
-    brown = _kept(_brown, views, board, size)
-    if not brown.focal_sigma < MAX_FOCAL_SIGMA:
-        raise EvidenceError(
-            "the board was always seen from the same side, which leaves the focal length open; film it tilted too"
-        )
-    best = brown
+    brown = best = _kept(_brown, views, board, size)
     try:
         fisheye = _kept(_fisheye, views, board, size)
         if fisheye.rms_px < CLEARLY * brown.rms_px:
-            best = replace(fisheye, focal_sigma=brown.focal_sigma)
+            best = replace(fisheye, focal_sigma=brown.focal_sigma, tilted=brown.tilted)
     except cv2.error:
         pass  # OpenCV gives up on views that no fish-eye sees
     if not best.rms_px < MAX_RMS_SHARE * size[0]:
         raise EvidenceError(
             f"no lens sees the corners nearer than {best.rms_px:.1f} px; is the board flat, and its size right?"
+        )
+    if brown.tilted < TILTED_VIEWS or not brown.focal_sigma < MAX_FOCAL_SIGMA:
+        raise EvidenceError(
+            "the board was always seen from the same side, which leaves the focal length open; film it tilted too"
         )
     return replace(best, found=len(found))
 
@@ -186,16 +190,16 @@ def _squares(board: tuple[int, int]) -> np.ndarray:
 
 def _brown(views: list[np.ndarray], board: tuple[int, int], size: tuple[int, int]) -> tuple[Calibration, np.ndarray]:
     squares = [_squares(board)] * len(views)
-    rms, k, bend, _, _, doubt, _, error = cv2.calibrateCameraExtended(
+    rms, k, bend, turns, _, doubt, _, error = cv2.calibrateCameraExtended(
         squares, [v[:, None] for v in views], size, np.eye(3), np.zeros(5)
     )
-    found = Calibration(_lens("brown", k, bend, size), float(rms), len(views), 0, 0, float(doubt[0, 0] / k[0, 0]))
-    return found, np.asarray(error).ravel()
+    lens, sigma = _lens("brown", k, bend, size), float(doubt[0, 0] / k[0, 0])
+    return Calibration(lens, float(rms), len(views), 0, 0, sigma, _tilted(turns)), np.asarray(error).ravel()
 
 
 def _fisheye(views: list[np.ndarray], board: tuple[int, int], size: tuple[int, int]) -> tuple[Calibration, np.ndarray]:
-    squares = [_squares(board)[:, None].astype(np.float64)] * len(views)
-    corners = [v[:, None].astype(np.float64) for v in views]
+    squares = [_squares(board)[None].astype(np.float64)] * len(views)
+    corners = [v[None].astype(np.float64) for v in views]
     rms, k, bend, turns, ways = cv2.fisheye.calibrate(
         squares, corners, size, np.eye(3), np.zeros((4, 1)), flags=FISHEYE_FLAGS
     )
@@ -203,7 +207,13 @@ def _fisheye(views: list[np.ndarray], board: tuple[int, int], size: tuple[int, i
     for s, v, r, t in zip(squares, corners, turns, ways, strict=True):
         seen = cv2.fisheye.projectPoints(s.reshape(-1, 1, 3), r, t, k, bend)[0]
         error.append(np.sqrt(np.mean(np.sum((seen.reshape(-1, 2) - v.reshape(-1, 2)) ** 2, axis=1))))
-    return Calibration(_lens("fisheye", k, bend, size), float(rms), len(views), 0, 0, 0.0), np.array(error)
+    return Calibration(_lens("fisheye", k, bend, size), float(rms), len(views), 0, 0, 0.0, 0), np.array(error)
+
+
+def _tilted(turns: Sequence[np.ndarray]) -> int:
+    """In how many views the board is tilted, by its rotation vectors."""
+    lean = [abs(float(cv2.Rodrigues(turn)[0][2, 2])) for turn in turns]
+    return int(np.sum(np.array(lean) < np.cos(np.radians(TILTED_DEG))))
 
 
 def _lens(model: str, k: np.ndarray, bend: np.ndarray, size: tuple[int, int]) -> Lens:

@@ -23,8 +23,12 @@ REACH_PX = 55.0
 SLOPE = 0.12
 """How much deeper a surface may be a pixel aside, as a share of its inverse depth a hundred pixels."""
 ANYWHERE = 0.15
-ALONE_PX = 30.0
-"""What is looked at may be as far as no match: always a little, and the likelier the further the nearest match is."""
+ALONE_PX = 35.0
+UNSEEN = 0.3
+"""What is looked at may be as far as no match near it: always a little, the likelier the further the nearest is. Then
+it is as far as something else in view, or (this share) as nothing that matched."""
+FLAT = 0.3
+"""A picture that varies by less grey values than this fits anywhere."""
 HALF = 12
 """Half the width of the picture that is laid along the line, px."""
 MOST_INDEPENDENT = 30.0
@@ -129,18 +133,24 @@ def _with_last(
 
 
 def _from_matches(grid: np.ndarray, s: np.ndarray, own: np.ndarray, distance: np.ndarray, rig: Rig) -> np.ndarray:
-    """(STEPS,) density over the line by the depths of the matches, unscaled."""
+    """(STEPS,) density over the line: the depths near the gaze, else those of all that is seen, else any."""
     px = unit_px(rig.head.size[0])
-    weight = 1 / (1 + (distance / (REACH_PX * px)) ** 2) ** 2
-    best = np.argsort(weight)[-40:]
-    at, weight, distance = np.interp(own[best], grid, s), weight[best], distance[best]
-    per = np.interp(own[best], grid[1:], np.diff(s) / np.diff(grid))
-    wide = np.hypot(1.2 * max(rig.noise_px, 0.3), SLOPE * np.maximum(own[best], 0.01) * per * distance / (100 * px))
-    z = (s[:, None] - at) / wide
-    kernels = np.exp(-0.5 * z * z) / wide
-    density = kernels @ weight / np.sqrt(2 * np.pi)
+    noise = 1.2 * max(rig.noise_px, 0.3)
+    order = np.argsort(distance)
+    near, some = order[:40], order[:: max(1, len(order) // 60)]
+    weight = 1 / (1 + (distance[near] / (REACH_PX * px)) ** 2) ** 2
+    per = np.interp(own[near], grid[1:], np.diff(s) / np.diff(grid))
+    slope = SLOPE * np.maximum(own[near], 0.01) * per * distance[near] / (100 * px)
+    local = _mixture(s, np.interp(own[near], grid, s), np.hypot(noise, slope), weight)
+    seen = _mixture(s, np.interp(own[some], grid, s), np.full(len(some), 6 * px), np.ones(len(some)))
     alone = ANYWHERE + (1 - ANYWHERE) * (1 - np.exp(-((distance.min() / (ALONE_PX * px)) ** 2)))
-    return (1 - alone) * density / weight.sum() + alone / s[-1]
+    return (1 - alone) * local + alone * ((1 - UNSEEN) * seen + UNSEEN / s[-1])
+
+
+def _mixture(s: np.ndarray, at: np.ndarray, wide: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """(len(s),) weighted mean of normal densities."""
+    z = (s[:, None] - at) / wide
+    return np.exp(-0.5 * z * z) / wide @ weight / (weight.sum() * np.sqrt(2 * np.pi))
 
 
 def _from_picture(
@@ -167,7 +177,7 @@ def _from_picture(
     if not _inside(own, scene):
         return None
     patch = cv2.remap(scene, own[0].astype(np.float32), own[1].astype(np.float32), cv2.INTER_LINEAR)
-    if patch.std() < 1.0:
+    if patch.std() < FLAT:
         return None
     ends = path[0] - along * np.arange(half, 0, -1)[:, None], path[-1] + along * np.arange(1, half + 1)[:, None]
     spine = np.concatenate([ends[0], path, ends[1]])

