@@ -124,7 +124,7 @@ def align(
         lost = [f"{anchor}: {mute[anchor]} (--reference takes another)"] if anchor in mute else []
         why = "; ".join([*lost, *(f"{r.name}: {r.reason}" for r in alignment.refused)]) or "it holds one clock alone"
         raise EvidenceError(f"{session.root} cannot be aligned: {why}")
-    return replace(alignment, cameras=tuple(camera_delay(d) for d in session.devices if d.of_kind("video")))
+    return replace(alignment, cameras=tuple(c for d in session.devices if (c := camera_delay(d)) is not None))
 
 
 def _reference(session: Session, name: str | None) -> Device:

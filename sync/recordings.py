@@ -88,8 +88,8 @@ def _turned(session: Session, device: Device) -> dict[str, Callable[[], Turning]
     by_stream = lru_cache(maxsize=1)(partial(turnings, session, device))
     gyroscopes = [s.name for s in device.of_kind(SERIES) if s.name in GYROSCOPES]
     if device.role in HEAD_ROLES and (gyroscopes or device.of_kind("video")):
-        seen = lru_cache(maxsize=1)(partial(_camera_turned, session, device))
-        found["head"] = partial(_one_of, by_stream, gyroscopes) if gyroscopes else seen
+        by_picture = lru_cache(maxsize=1)(partial(_camera_turned, session, device))
+        found["head"] = partial(_one_of, by_stream, gyroscopes) if gyroscopes else by_picture
     for sensor in dict.fromkeys(s.sensor for s in device.of_kind("sensor") if s.model == "bno055"):
         names = [f"{sensor}.{track}" for track in (ROTATION, QUATERNION)]
         found["head" if sensor in ON_THE_HEAD else str(sensor)] = partial(_by_kit, by_stream, names, device)
@@ -111,13 +111,21 @@ def _felt(reads: Callable[[], Turning]) -> Moving:
 
 
 def _seen(session: Session, device: Device) -> Moving:
-    moving, delay = seen(filmed(session, device)), camera_delay(device)
-    return moving if delay.measured else replace(moving, late=(*moving.late, _unmeasured(device)))
+    moving = seen(filmed(session, device))
+    return replace(moving, late=(*moving.late, *_unmeasured(device)))
 
 
-def _unmeasured(device: Device) -> tuple[str, float]:
-    """The error of pictures whose camera's latency nobody measured."""
-    return f"camera of {device.name} against its sound", float(UNMEASURED_NS)
+def _camera_turned(session: Session, device: Device) -> Turning:
+    turning = camera_turning(filmed(session, device))
+    return replace(turning, late=(*turning.late, *_unmeasured(device)))
+
+
+def _unmeasured(device: Device) -> tuple[tuple[str, float], ...]:
+    """The error that all pictures of a device share where nobody measured how late they are against its sound."""
+    delay = camera_delay(device)
+    if delay is None or delay.measured:
+        return ()
+    return ((f"camera of {device.name} against its sound", float(delay.sigma_ns)),)
 
 
 def _by_kit(by_stream: Callable[[], Mapping[str, Turning]], names: list[str], device: Device) -> Turning:
@@ -140,13 +148,10 @@ def _one_of(by_stream: Callable[[], Mapping[str, Turning]], names: list[str]) ->
     return known[name]
 
 
-def _camera_turned(session: Session, device: Device) -> Turning:
-    turning, delay = camera_turning(filmed(session, device)), camera_delay(device)
-    return turning if delay.measured else replace(turning, late=(*turning.late, _unmeasured(device)))
-
-
-def camera_delay(device: Device) -> CameraDelay:
-    """What is known of how late a device's pictures are against its sound."""
+def camera_delay(device: Device) -> CameraDelay | None:
+    """What is known of how late a device's pictures are against its sound; None where it has not both."""
+    if not device.of_kind("audio") or not device.of_kind("video"):
+        return None
     video = device.of_kind("video")[0]
     if video.latency_ns is None:
         return CameraDelay(device.name, 0, UNMEASURED_NS, False)
