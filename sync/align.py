@@ -188,7 +188,7 @@ def _fused(
     return Alignment(
         reference=anchor,
         maps=fused.maps,
-        pairings=judged.kept,
+        pairings=tuple(_strained(p, strain) for p, strain in zip(judged.kept, judged.strain, strict=True)),
         residual_ns=fused.residual_ns,
         refused=refused,
         warnings=tuple(warnings),
@@ -196,6 +196,11 @@ def _fused(
         excluded=tuple(replace(p, verdict="excluded", reason=why) for p, why in left_out),
         silent=tuple(silent),
     )
+
+
+def _strained(pairing: Pairing, strain: float) -> Pairing:
+    """The same, with how far it lies from what all else says, in standard deviations."""
+    return replace(pairing, evidence={**pairing.evidence, "strain": round(strain, 2)})
 
 
 def _usable(pairings: Sequence[Pairing], reference: str) -> tuple[list[Pairing], list[tuple[Pairing, str]]]:

@@ -140,8 +140,8 @@ def _cameras(alignment: Alignment) -> str:
 
 def _evidence_table(alignment: Alignment) -> str:
     rows = [_evidence_row(p) for p in (*alignment.pairings, *alignment.excluded)]
-    rows += [[f"{s.source} → {s.target}", s.method, "nothing", "", "", s.reason] for s in alignment.silent]
-    return _table(["pair", "kind", "verdict", "used", "score", "note"], rows)
+    rows += [[f"{s.source} → {s.target}", s.method, "nothing", "", "", "", s.reason] for s in alignment.silent]
+    return _table(["pair", "kind", "verdict", "used", "score", "from the rest", "note"], rows)
 
 
 def _evidence_row(pairing: Pairing) -> list[str]:
@@ -151,7 +151,8 @@ def _evidence_row(pairing: Pairing) -> list[str]:
         f"{count} of {tried:.0f} windows" if tried else f"{count} {'tones' if pairing.method == 'tones' else 'times'}"
     )
     pair = f"{pairing.source} → {pairing.target}"
-    return [pair, pairing.method, pairing.verdict, used, f"{pairing.score:.2f}", pairing.reason]
+    strain = f"{pairing.evidence['strain']:.1f} σ" if pairing.evidence.get("strain") else ""
+    return [pair, pairing.method, pairing.verdict, used, f"{pairing.score:.2f}", strain, pairing.reason]
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

@@ -41,7 +41,7 @@ def alignment() -> Alignment:
     matches = [
         Match("audio", "head", "room", t * 10**9, round(LATE_S * 1e9), 1e4, 0.6, (("path", 1e6),)) for t in range(1, 11)
     ]
-    used = Pairing("audio", "head", "room", "ok", "", tuple(matches), {"windows_tried": 12})
+    used = Pairing("audio", "head", "room", "ok", "", tuple(matches), {"windows_tried": 12, "strain": 1.34})
     wrong = replace(used, method="tones", verdict="excluded", reason="head and room: their <tones> are excluded")
     spans = dict.fromkeys(("head", "room"), (0, SECONDS * 10**9))
     fused = fuse([used], spans, "room")
@@ -68,7 +68,13 @@ def test_warnings_come_first_and_everything_that_was_tried_is_told(page):
     body = page[page.index("<body>") :]
     order = ["desk was not aligned", 'class="graph"', "<table>", "Residuals over time", "Before and after"]
     assert [body.index(x) for x in order] == sorted(body.index(x) for x in order)
-    for told in ("excluded", "their &lt;tones&gt; are excluded", "the sound of desk is silent", "10 of 12 windows"):
+    for told in (
+        "excluded",
+        "their &lt;tones&gt; are excluded",
+        "the sound of desk is silent",
+        "10 of 12 windows",
+        "1.3 σ",
+    ):
         assert told in body
     assert "audio with room (nothing else)" in body
     assert "room (+31.0 ms, ± 1.2)" in body
