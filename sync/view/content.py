@@ -35,37 +35,40 @@ class Content:
     Attributes:
         document: what the page is told (JSON).
         bodies: number -> what is played.
+        curves: number -> device and name of a series.
+        gazes: number -> (N,) times of the page in s, and (N, 2) pixels of the picture that it is drawn on.
     """
 
     session: Session
     timeline: Timeline
     document: dict[str, Any]
     bodies: list[media.Body] = field(default_factory=list)
-    _curves: list[tuple[Device, str]] = field(default_factory=list)
-    _gazes: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+    curves: list[tuple[Device, str]] = field(default_factory=list)
+    gazes: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
     _series: dict[str, dict[str, Series]] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
     def curve(self, number: int, from_s: float, to_s: float, count: int) -> dict[str, Any]:
         """A series thinned to `count` columns; see `sync.view.curves.columns`."""
-        found = self._samples(number)
+        found = self.samples(number)
         if found is None:
             return {"low": [], "high": [], "ranges": []}
         return columns(self.timeline.page_s(found.clock, found.t_ns), found.x, from_s, to_s, count)
 
     def heat(self, number: int) -> bytes:
         """A thermal series as `_packed` numbers: pictures of 64 pixels in degC."""
-        found = self._samples(number)
+        found = self.samples(number)
         if found is None or found.x.shape[1] != THERMAL:
             return _packed(np.zeros(0), np.zeros((0, THERMAL)))
         return _packed(self.timeline.page_s(found.clock, found.t_ns), found.x)
 
     def gaze(self, number: int) -> bytes:
         """Gaze as `_packed` numbers: x and y in pixels of the picture it is drawn on, NaN where it is missing."""
-        return _packed(*self._gazes[number])
+        return _packed(*self.gazes[number])
 
-    def _samples(self, number: int) -> Series | None:
-        device, stream = self._curves[number]
+    def samples(self, number: int) -> Series | None:
+        """A series by its number, on its device's clock; None where it cannot be read."""
+        device, stream = self.curves[number]
         with self._lock:  # a kit's file is decoded once, for all of its sensors
             if device.name not in self._series:
                 try:
@@ -186,8 +189,8 @@ def _played(content: Content, device: Device, part: media.Part, last_s: float) -
 
 def _add_curve(content: Content, document: dict[str, Any], device: Device, stream: Stream) -> None:
     channels = channels_of(content.session, device, stream)
-    number = len(content._curves)
-    content._curves.append((device, stream.name))
+    number = len(content.curves)
+    content.curves.append((device, stream.name))
     if stream.kind == "sensor" and len(channels) * stream.rows_per_tick == THERMAL:
         document["heat"].append({"curve": number, "device": device.name, "stream": stream.name})
         return
@@ -208,8 +211,8 @@ def _draw_gaze(
     """Say that there is gaze to draw on a device's picture."""
     for video in document["videos"]:
         if video["device"] == device.name:
-            video["gaze"].append({"gaze": len(content._gazes), "note": note})
-            content._gazes.append((t_s, xy))
+            video["gaze"].append({"gaze": len(content.gazes), "note": note})
+            content.gazes.append((t_s, xy))
 
 
 def _add_carried_gaze(
@@ -270,8 +273,8 @@ def _end_s(content: Content, document: dict[str, Any]) -> float:
     played = [*document["videos"], *document["sounds"]]
     ends = [m["end_s"] for m in played] + [i["end_s"] for tier in document["labels"] for i in tier["intervals"]]
     mute = {c["device"] for c in document["curves"]} - {m["device"] for m in played}
-    for number, (device, _) in enumerate(content._curves):
-        found = content._samples(number) if device.name in mute else None
+    for number, (device, _) in enumerate(content.curves):
+        found = content.samples(number) if device.name in mute else None
         if found is not None and len(found.t_ns):
             ends.append(float(content.timeline.page_s(device.clock, found.t_ns[-1:])[0]))
     return round(max([1.0, *ends]), 6)

@@ -377,7 +377,9 @@ function refresh() {
 
 // ---- time
 
-const soundHere = () => view.sounds.find((s) => s.device === view.sound && !s.broken && within(s, view.at)) || null;
+// A sound may end a little before its file says; then the timer goes on.
+const over = (sound) => sound.player.ended && toPage(sound, sound.player.currentTime) - view.at < 0.2;
+const soundHere = () => view.sounds.find((s) => s.device === view.sound && !s.broken && within(s, view.at) && !over(s)) || null;
 
 function step(now) {
   const past = (now - lastTick) / 1000;

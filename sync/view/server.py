@@ -88,7 +88,7 @@ class _Views:
         return _ranged(request, bodies[_number(request, len(bodies))])
 
     async def curve(self, request: Request) -> Response:
-        number = _number(request, len(self._content._curves))
+        number = _number(request, len(self._content.curves))
         first, last = _query(request, "from"), _query(request, "to")
         count = _query(request, "columns")
         if not first < last or not 1 <= count <= MOST_COLUMNS:
@@ -96,11 +96,11 @@ class _Views:
         return JSONResponse(await run_in_threadpool(self._content.curve, number, first, last, int(count)))
 
     async def heat(self, request: Request) -> Response:
-        number = _number(request, len(self._content._curves))
+        number = _number(request, len(self._content.curves))
         return Response(await run_in_threadpool(self._content.heat, number), media_type="application/octet-stream")
 
     async def gaze(self, request: Request) -> Response:
-        number = _number(request, len(self._content._gazes))
+        number = _number(request, len(self._content.gazes))
         return Response(await run_in_threadpool(self._content.gaze, number), media_type="application/octet-stream")
 
 
@@ -182,6 +182,7 @@ def listen(port: int) -> socket.socket:
     line.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         line.bind(("127.0.0.1", port))
+        line.listen()  # who asks before the server runs, waits for it
     except OSError as error:
         line.close()
         raise PortError(f"port {port} cannot be had ({error.strerror}); choose another with --port") from error

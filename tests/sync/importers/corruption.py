@@ -153,7 +153,7 @@ def brought_in(recording: Path, root: Path) -> str:
         problems = [p for device in session.devices for p in _used(session, device)]
         content = opened(session)
         json.dumps(content.document, allow_nan=False)
-        for number in range(len(content._curves)):
+        for number in range(len(content.curves)):
             json.dumps(content.curve(number, 0.0, 5.0, 50), allow_nan=False)
         try:
             inspect_session(session)

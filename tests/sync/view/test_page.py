@@ -178,7 +178,7 @@ def test_a_click_on_a_track_goes_there(page: Browser):
 def test_to_the_end_and_from_the_beginning_again(page: Browser):
     page.value("go(session.duration_s - 0.3)")
     page.press(" ")
-    page.until("!view.playing && view.at === session.duration_s", 15)
+    page.until("!view.playing && view.at === session.duration_s", 30)
     page.press(" ")
     page.until("view.playing && view.at < 2", 15)
 
