@@ -23,6 +23,7 @@ from recorder.session import Session, open_session
 from sync.add import add_file
 from sync.view.content import Content, opened
 from sync.view.curves import columns
+from sync.view.media import chapters
 from sync.view.server import make_app
 from sync.view.timeline import thinned
 from tests.sync.importers import made_recordings as made
@@ -259,14 +260,17 @@ def test_a_film_in_chapters_is_played_one_after_another(planted, tmp_path):
     assert content.document["duration_s"] == pytest.approx(12, abs=0.1)
 
 
-@pytest.mark.parametrize("named", ["../secret.mp4", "/etc/passwd", "gone.mp4"])
+@pytest.mark.parametrize("named", ["../secret.mp4", "{outside}/secret.mp4", "gone.mp4"])
 def test_a_list_of_chapters_leads_nowhere_else(planted, tmp_path, named):
     root = tmp_path / "session"
     root.mkdir()
     shutil.copyfile(planted.path("head.mp4"), tmp_path / "secret.mp4")
-    (root / "head.ffconcat").write_text(f"ffconcat version 1.0\nfile {named}\nduration 6\n")
-    Session(root, "chapters", (replace(planted.device("head"), file="head.ffconcat"),), sealed=True).save()
-    content = opened(open_session(root))
+    listed = named.format(outside=tmp_path)
+    (root / "head.ffconcat").write_text(f"ffconcat version 1.0\nfile {listed}\nduration 6\n")
+    session = Session(root, "chapters", (replace(planted.device("head"), file="head.ffconcat"),), sealed=True)
+    with pytest.raises(SessionError, match="no file of this session"):
+        chapters(session, root / "head.ffconcat")
+    content = opened(session)
     assert content.bodies == []
     assert content.document["warnings"][0].startswith("head cannot be shown")
 
