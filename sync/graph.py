@@ -63,8 +63,9 @@ def _other(pairing: Pairing, clock: str) -> str:
 
 def _add_steps(own: list[int], pairing: Pairing, clock: str, explained: Sequence[int]) -> None:
     """Add to `own` where a pairing steps, on `clock`, unless the other clock is known to step there."""
-    for number, t_ns in enumerate(_own_breaks(pairing)):
-        there_ns = t_ns + next(m.offset_ns for m in pairing.matches if m.piece == number)
+    for t_ns in _own_breaks(pairing):
+        before = [m for m in pairing.matches if m.t_ns <= t_ns] or pairing.matches[:1]
+        there_ns = t_ns + before[-1].offset_ns
         here, there = (t_ns, there_ns) if clock == pairing.source else (there_ns, t_ns)
         if all(abs(there - t) > SAME_BREAK_NS for t in explained) and all(abs(here - t) > SAME_BREAK_NS for t in own):
             own.append(here)
@@ -76,7 +77,7 @@ def _own_breaks(pairing: Pairing) -> Sequence[int]:
         return pairing.breaks_ns
     count = 1 + max(m.piece for m in pairing.matches)
     times = [[m.t_ns for m in pairing.matches if m.piece == k] for k in range(count)]
-    return [(max(a) + min(b)) // 2 for a, b in pairwise(times)]
+    return [(max(a) + min(b)) // 2 for a, b in pairwise(filter(None, times))]
 
 
 def shared_ns(match: Match) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -134,6 +136,15 @@ def test_a_step_of_the_reference_and_of_a_shared_clock_is_one_step():
     maps = {m.source: m for m in fuse(evidence, dict.fromkeys(("a", "b", "ref"), (0, SPAN_NS)), "ref").maps}
     assert [len(maps[c].pieces) for c in "ab"] == [2, 1]
     assert maps["b"].forward(50 * 10**9) == pytest.approx(51e9, abs=1e4)
+
+
+def test_a_stretch_without_a_match_breaks_nothing_else():
+    matches = [at("a", "b", k * 10**9, 1e9 + (k >= 40) * 2e8, 1e4, piece=2 * int(k >= 40)) for k in range(60)]
+    pairing = paired("a", "b", matches)
+    assert breaks([pairing], "b") == {"a": [39_500_000_000]}
+    told = replace(pairing, breaks_ns=(30 * 10**9, 39_600_000_000))
+    assert breaks([told], "b") == {"a": [30 * 10**9, 39_600_000_000]}
+    assert breaks([told], "a")["b"] == [31 * 10**9, 40_600_000_000]
 
 
 def test_sigma_over_time_is_smallest_in_the_middle_and_never_more_than_the_pieces():
