@@ -47,7 +47,8 @@ def main(arguments: list[str] | None = None) -> None:
     cv2.setNumThreads(1)
     print(HEAD)
     with tempfile.TemporaryDirectory() as made:
-        folder = Path(told.get("films", made))
+        folder = Path(told.get("films", made)) / ("quick" if quick else "")
+        folder.mkdir(parents=True, exist_ok=True)
         for kind in kinds:
             recording(world(kind, SEED, 2.5 if quick else 5.0), f"{kind}{SEED}", folder)
 
