@@ -9,6 +9,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from firmware_host.spec import Channel, Flag
+from recorder import demux
 from recorder.session import Device, Session, Stream, open_session
 from sync.add import add_file
 from sync.motion import imu
@@ -80,3 +81,15 @@ def test_a_real_eye_tracker_s_imu(tmp_path):
     (found,) = imu.turnings(open_session(tmp_path / "s"), device).values()
     assert np.median(np.diff(found.t_ns)) == pytest.approx(9e6, rel=0.2)
     assert 0.02 < np.linalg.norm(found.rate_rad_s.std(axis=0)) < 2
+
+
+@pytest.mark.parametrize("latency_ns", [None, 12_000_000])
+def test_a_measured_latency_is_taken_off_once(monkeypatch, tmp_path, latency_ns):
+    rows = np.array([[0, 0, Flag.FRESH], [0, 33_000, Flag.FRESH]])
+    monkeypatch.setattr(demux, "read_rows", lambda _, names: dict.fromkeys(names, rows))
+    camera = Stream("camera", "video", 5_000_000_000, 30.0, latency_ns=latency_ns, latency_sigma_ns=1_000_000)
+    device = Device("kit-01", "kit", "third", "kit-01", "kit-01.mkv", (camera,))
+    found = filmed(Session(tmp_path, "s", (device,)), device)
+    assert found.t_ns.tolist() == [5_000_000_000 - (latency_ns or 0), 5_033_000_000 - (latency_ns or 0)]
+    assert found.first_row == (latency_ns is None)
+    assert found.sigma_ns == (1e6 if latency_ns else 0.0)
