@@ -28,8 +28,8 @@ HALF_BAND_HZ, MAX_HALF_BAND = 500.0, 0.5
 """The band around the sine, and its largest share of the sine's frequency."""
 BASE_SIZE = 2**14
 """Samples of a block once the sine's band is moved to zero: about 2,000 a second."""
-TURN_S = 0.02
-"""A sine still turns as it did after this time; noise of that band does not."""
+TURN_S, SHORT_TURN_S = 0.02, 0.002
+"""A sine still turns as it did after this time, noise of that band does not; the shorter tells 1,100 Hz from 1,000."""
 MAX_DETUNE = 0.01
 MIN_PURE, MAX_BESIDE, MIN_QUARTER = 0.45, 0.25, 0.35
 """Of the band's energy in the burst, what turns evenly; of that power, what is there beside it and in its weakest
@@ -42,11 +42,11 @@ FIRST_STEP, OVER_NOISE = 0.25, 4.0
 MIN_EDGE = 0.4
 """An edge changes the sine by at least this share of its height; a note that dies away has no second edge."""
 MAX_MISFIT_S = 0.025
-EDGE_NS = 0.8e6
+EDGE_NS = 1.2e6
 """Standard error of an edge's time: a microphone's resonance delays one frequency by as much, and so do reflections."""
 MAX_EDGES_APART_NS = 1.5e6
 """Both edges of a burst must name the same offset between two recordings, or neither is believed."""
-MAX_SIGMA_NS = 1.5e6
+MAX_SIGMA_NS = 2e6
 """Edges less sure than this are no answer: the promise is 3 ms."""
 AROUND_LENGTH, AROUND_NS = 2**16, 1.5e6
 """What else sounds comes from elsewhere, over paths of another difference."""
@@ -207,6 +207,8 @@ def _steady(z: np.ndarray, length: int, turn: int, guard: int, cycles: float) ->
     """Where one frequency stands for the length of a burst: its first sample, and radians a sample off `hz`."""
     turned = np.concatenate([[0], np.cumsum(z[turn:] * np.conj(z[:-turn]))])
     energy = np.concatenate([[0], np.cumsum(np.abs(z[:-turn]) ** 2)])
+    short = max(round(turn * SHORT_TURN_S / TURN_S), 1)
+    soon = np.concatenate([[0], np.cumsum(z[short:] * np.conj(z[:-short]))])
     first = np.arange(guard + turn, len(turned) - length - guard - 2 * turn)
     if not len(first):
         return []
@@ -224,6 +226,7 @@ def _steady(z: np.ndarray, length: int, turn: int, guard: int, cycles: float) ->
     detune = np.angle(direction) / turn
     good = (pure > MIN_PURE) & (beside < MAX_BESIDE * even) & (np.min(along, axis=0) > MIN_QUARTER * even)
     good &= np.abs(detune) < 2 * np.pi * cycles * MAX_DETUNE
+    good &= np.abs(np.angle(soon[first + inner] - soon[first])) < np.pi * short / turn
     found = []
     for run in ndimage.find_objects(ndimage.label(good)[0]):
         best = run[0].start + int(np.argmax(even[run[0]] - beside[run[0]]))

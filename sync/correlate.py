@@ -35,6 +35,8 @@ TOLERANCE_SIGMAS = 4.0
 MAX_COARSE_RIVAL = 0.8
 COARSE_NS, COARSE_SHARED_NS = 30e6, 5e6
 """One chunk of onsets is wrong by this over its standing; reverberation and a microphone's colour move all of them."""
+SUM_SHARED_NS = 3e6
+"""What the best line through a sum may be off as a whole: other lines nearby sum up nearly as high."""
 MIN_COARSE_STANDING = 3.0
 MAX_UNHEARD_SHARE, MIN_UNHEARD_S = 0.25, 10.0
 END_SHARES, END_STANDING, LOST_NS = (0.5, 0.33, 0.2, 0.1), 4.8, 60e6
@@ -111,11 +113,11 @@ def _fine(result: Pairing, search: Comparison, fit: Fit, shared: Shared) -> Pair
     notes = [f"samples were lost: the offset steps by {steps}"] if steps else []
     lost_ns = 0.0 if notes else _lost_at_an_end(search, fit.line)
     if lost_ns:
-        notes = [f"an end sounds {abs(lost_ns) * 1e-9:.2f} s away from where it should: samples may have been lost"]
-    reason = "; ".join(notes + _unheard(search, fit))
+        raise _lost(result, lost_ns)
+    unheard = _unheard(search, fit)
     at = tuple(search.a.t0_ns + round(u) for u in breaks)
-    verdict = "coarse" if lost_ns else "ok"
-    return replace(result, verdict=verdict, reason=reason, matches=matches, breaks_ns=at)
+    verdict = "coarse" if unheard else "ok"
+    return replace(result, verdict=verdict, reason="; ".join(notes + unheard), matches=matches, breaks_ns=at)
 
 
 def _unheard(search: Comparison, fit: Fit) -> list[str]:
@@ -161,10 +163,7 @@ def _coarse(result: Pairing, search: Comparison, shared: Shared) -> Pairing:
     told = best is not None and (sure or not _apart(best.line, found.candidates[0].line))
     lost_ns = _lost_at_an_end(search, best.line if best is not None and told else search.lines[0][0])
     if lost_ns:
-        raise EvidenceError(
-            f"{result.source} or {result.target} seems to have lost {abs(lost_ns) * 1e-9:.2f} s, and their sounds have "
-            "too little in common to say where; cut them into shorter recordings"
-        )
+        raise _lost(result, lost_ns)
     if best is not None and told:
         return _summed(result, search, best, shared)
     return _by_onsets(result, search, shared)
@@ -193,6 +192,7 @@ def _lost_at_an_end(search: Comparison, line: Line) -> float:
 
 def _summed(result: Pairing, search: Comparison, best: Stacked, shared: Shared) -> Pairing:
     score = round(min(1.0, best.standing / 40), 4)
+    shared = (*shared, (f"sum of windows, {shared[0][0]}", float(np.copysign(SUM_SHARED_NS, shared[0][1] or 1.0))))
     matches = tuple(
         replace(_match(search, u, lag, shared), sigma_ns=round(best.sigma_ns, 1), score=score)
         for u, lag in zip(best.u_ns, best.lag_ns, strict=True)
@@ -218,6 +218,13 @@ def _by_onsets(result: Pairing, search: Comparison, shared: Shared) -> Pairing:
     )
     reason = "only the onsets agree, not the waveforms"
     return replace(result, verdict="coarse", reason=reason, matches=matches)
+
+
+def _lost(result: Pairing, lost_ns: float) -> EvidenceError:
+    return EvidenceError(
+        f"an end of {result.source} sounds {abs(lost_ns) * 1e-9:.2f} s from where the rest puts it: samples were lost "
+        "where too little is heard in common to say when; cut it into shorter recordings"
+    )
 
 
 def _nothing(result: Pairing) -> EvidenceError:

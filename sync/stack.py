@@ -128,5 +128,5 @@ def _groups(
         centres.append(centre)
         lags.append(float(better.lag(centre)) + (k - near) * 1e9 / rate_hz)
     left = np.array(lags) - better.lag(np.array(centres))
-    sigma_ns = 2 * max(1.4826 * float(np.median(np.abs(left))), float(np.std(left)), MIN_SIGMA_NS)
+    sigma_ns = max(1.4826 * float(np.median(np.abs(left))), float(np.std(left)), MIN_SIGMA_NS)
     return np.array(centres), np.array(lags), sigma_ns

@@ -118,7 +118,7 @@ def write(case: Case, folder: Path) -> tuple[Path, Path, Truth]:
         path = folder / f"{name}.{suffix}"
         rate = ["-b:a", "96k"] if suffix in ("m4a", "mp3") else []
         command = ["ffmpeg", "-v", "error", "-y", "-i", str(plain), "-ar", "48000", *rate, str(path)]
-        subprocess.run(command, check=True, timeout=300)
+        subprocess.run(command, check=True, timeout=3000)
         plain.unlink()
         paths.append(path)
     return paths[0], paths[1], truth
@@ -264,7 +264,7 @@ def _voice(rng: np.random.Generator, n: int, voice: str) -> np.ndarray:
     count = int(n / RATE * speed / 60 * 1.5) + 40
     text = " ".join(words.choice(WORDS) + words.choice(["", "", "", "", ",", "."]) for _ in range(count))
     command = ["espeak-ng", "-v", voice, "-p", str(pitch), "-s", str(speed), "--stdout", "--stdin"]
-    found = subprocess.run(command, input=text.encode(), capture_output=True, check=True, timeout=300).stdout
+    found = subprocess.run(command, input=text.encode(), capture_output=True, check=True, timeout=3000).stdout
     x = np.frombuffer(found[44:], np.int16).astype(np.float32) / 32768
     return signal.resample_poly(x, 320, 441).astype(np.float32)
 
