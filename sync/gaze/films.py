@@ -74,14 +74,17 @@ class Film:
             frames, at_ns = iter(container.decode(stream)), -SEEK_NS - 1
             for index in wanted:
                 target_ns = int(self.pts_ns[index])
-                if target_ns - at_ns > SEEK_NS:
-                    container.seek(target_ns // 1000)
-                    frames = iter(container.decode(stream))
-                for frame in frames:
-                    at_ns = at_ns if frame.time is None else round(frame.time * SECOND_NS)
-                    if at_ns >= target_ns - 500_000:
-                        yield int(index), frame.reformat(width=width, height=height, format="gray").to_ndarray()
-                        break
+                try:
+                    if target_ns - at_ns > SEEK_NS:
+                        container.seek(target_ns // 1000)
+                        frames = iter(container.decode(stream))
+                    for frame in frames:
+                        at_ns = at_ns if frame.time is None else round(frame.time * SECOND_NS)
+                        if at_ns >= target_ns - 500_000:
+                            yield int(index), frame.reformat(width=width, height=height, format="gray").to_ndarray()
+                            break
+                except (ValueError, OSError, EOFError):  # FFmpeg's errors are of these kinds too
+                    at_ns = -SEEK_NS - 1  # a damaged stretch: seek to the next one
 
 
 def plain_film(path: Path, lens: Lens | None = None) -> Film:

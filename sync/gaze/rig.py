@@ -30,8 +30,10 @@ MIN_INLIERS, MIN_SHARE, MIN_MOMENTS = 150, 0.35, 4
 MAX_WAY_SIGMA = 0.25
 """A direction between the cameras known worse than this (radians) is not known: nothing near was seen."""
 FITTED = 1200
-MIN_PARALLAX_PX = 4.0
-"""Depths must differ by this much along the lines; a lens that bends a little otherwise looks like less."""
+MIN_PARALLAX_PX = 1.5
+NINE_TENTHS = 3.3
+"""Nine tenths of the depths must span this much along the lines, beyond what noise spans (so many of its standard
+deviations); a lens that bends a little otherwise looks like less."""
 PRIOR = np.array([0.25, 0.15, 0.08] * 2)
 """How far log focal length, k1 and k2 may be from the assumed lens, one standard deviation."""
 SCALE = np.array([0.1, 0.1, 0.05] * 2 + [0.05] * 3 + [0.3] * 3)
@@ -123,10 +125,11 @@ def fit_rig(
         raise EvidenceError(f"only {100 * share:.0f} % of the matches, in {active} moments, agree on a rigid pair")
     doubt = whole.way_sigma(best)
     inverse, left = rig.inverse_depth(a[good], b[good])
-    parallax = float(np.ptp(np.percentile(inverse, [5, 95]))) * rig.head.focal[0] / unit_px(sizes[1][0])
+    noise = 1.4826 * float(np.median(np.linalg.norm(left, axis=1)))
+    spread = float(np.ptp(np.percentile(inverse, [5, 95]))) * rig.head.focal[0]
+    parallax = float(np.sqrt(max(spread**2 - (NINE_TENTHS * noise) ** 2, 0.0))) / unit_px(sizes[1][0])
     if not doubt < MAX_WAY_SIGMA or parallax < MIN_PARALLAX_PX:
         raise EvidenceError("nothing near enough was seen to tell where the cameras are against each other")
-    noise = 1.4826 * float(np.median(np.linalg.norm(left, axis=1)))
     facts = {"matches": float(len(a)), "share": share, "moments": float(active), "way_sigma": doubt}
     facts["parallax_px"] = parallax
     return replace(rig, noise_px=noise, evidence=facts)

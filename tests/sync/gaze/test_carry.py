@@ -8,9 +8,9 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from firmware_host.errors import EvidenceError
+from firmware_host.errors import EvidenceError, SessionError
 from sync.gaze.carry import carry
-from sync.gaze.films import find_rig
+from sync.gaze.films import find_rig, plain_film
 from sync.gaze.table import Gaze
 from tests.bench.gaze_world import world
 
@@ -96,3 +96,27 @@ def test_recordings_that_do_not_meet_give_no_rig(desk_films):
     scene, head = desk_films
     with pytest.raises(EvidenceError, match="time in common"):
         find_rig(scene, replace(head, t_ns=head.t_ns + 60_000_000_000))
+
+
+def test_a_damaged_film_gives_the_pictures_that_are_left(desk_files, tmp_path):
+    data = bytearray(desk_files[1].read_bytes())
+    rng = np.random.default_rng(1)
+    for at in rng.integers(len(data) // 3, 2 * len(data) // 3, 300):
+        data[at] ^= 0xFF
+    (tmp_path / "head.mp4").write_bytes(data)
+    try:
+        film = plain_film(tmp_path / "head.mp4")
+    except SessionError:
+        return
+    got = [index for index, _ in film.pictures(np.arange(0, len(film.pts_ns), 4))]
+    assert got == sorted(got)
+    assert len(list(film.frames())) <= len(film.pts_ns)
+
+
+def test_pictures_are_those_asked_for(desk_films):
+    head = desk_films[1]
+    frames = {int(t): image for t, image in head.frames()}
+    wanted = np.array([0, 7, 40])
+    for (index, image), k in zip(head.pictures(wanted), wanted, strict=True):
+        assert index == k
+        assert (image == frames[int(head.t_ns[k])]).all()
