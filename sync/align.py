@@ -171,7 +171,11 @@ def _fused(
     """Judge the evidence, fuse what is left of it, and say what is to be said."""
     usable, doubted = _usable(pairings, anchor)
     judged = judge(usable, anchor)
-    spans = evidence_spans(judged.kept) | {c: r.span_ns for c, r in found.items() if r.span_ns is not None}
+    spans = (
+        {anchor: (0, 0)}
+        | evidence_spans(judged.kept)
+        | {c: r.span_ns for c, r in found.items() if r.span_ns is not None}
+    )
     fused = fuse(judged.kept, spans, anchor, judged.strain)
     left_out = (*doubted, *judged.excluded)
     reasons = list(dict.fromkeys(why for _, why in left_out))

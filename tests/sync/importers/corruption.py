@@ -159,11 +159,10 @@ def brought_in(recording: Path, root: Path) -> str:
             inspect_session(session)
         except SyncctlError as error:
             problems.append(_sentence(error))
-        if not problems and any(d.of_kind("audio") for d in session.devices):
-            try:
-                align(session)
-            except SyncctlError as error:
-                _sentence(error)
+        try:
+            align(session)
+        except SyncctlError as error:
+            _sentence(error)
         flagged = any(d.settings[SETTINGS].get("notes") for d in session.devices) or content.document["warnings"]
         return "flagged" if problems or flagged else "silent"
 
