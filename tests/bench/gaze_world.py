@@ -433,7 +433,7 @@ def _fixation(rng: np.random.Generator, empty: World, step: int, wanted: list[in
         px = seen[1][2].pixels((seen[1][0] @ (point - seen[1][1]))[None])[0]
         inside = np.isfinite(px).all() and (px > 0.02 * lens.size[0]).all() and (px < 0.98 * np.array(lens.size)).all()
         hidden = first_hit(empty.sheets, seen[1][1], point - seen[1][1], step)[0] != which
-        if inside and not hidden and (EDGE < share).all() and (share < 1 - EDGE).all():
+        if inside and not hidden and (share > EDGE).all() and (share < 1 - EDGE).all():
             best = which, share
             if which in wanted or attempt > 200:
                 break
