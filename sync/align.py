@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,9 @@ import numpy as np
 from firmware_host.clockmap import ClockMap
 from firmware_host.errors import EvidenceError, SessionError
 from recorder.session import Device, Session
-from sync import correlate, network, tones
+from sync import bursts, correlate, network, tones
 from sync.alignment import MAX_SKEW_PPM, Alignment, Method, Pairing, Recording, Refusal
+from sync.bursts import Sine
 from sync.certainty import Certainty, Held, Silence
 from sync.contradiction import PRIOR, Judged, judge
 from sync.fuse import DOUBT, Fused, fuse
@@ -90,6 +92,7 @@ def align(
     *,
     only: Sequence[str] = (),
     priors: Sequence[Prior] = (),
+    sine: Sine | None = None,
     progress: Progress = unseen,
 ) -> Alignment:
     """Put every clock of a session on the clock of one device.
@@ -99,6 +102,7 @@ def align(
         reference: name of a device; by default the first kit, or the first device where there is none.
         only: methods and devices to use: methods leave out other methods, devices leave out other devices.
         priors: what is known beforehand, at most one a clock.
+        sine: the plain bursts that stand for our tones in this session, as kits before ours played them.
         progress: shows how far it is; as `recorder.terminal.progress`.
 
     Raises:
@@ -108,15 +112,16 @@ def align(
     """
     anchor = _reference(session, reference).clock
     methods, clocks = chosen(session, only, METHODS)
+    ways = METHODS | ({"tones": partial(bursts.match, sine=sine)} if sine else {})
     found, mute = recordings(session, methods)
     found = {c: r for c, r in found.items() if c in clocks | {anchor}}
     pairings = prior_pairings(session, priors, found, anchor)
     silent: list[Silence] = []
-    quick = [m for m in METHODS if m in methods and (m not in SLOW or m in only)]
+    quick = {m: way for m, way in ways.items() if m in methods and (m not in SLOW or m in only)}
     with progress("comparing", 1.0) as done:
         _compare(found, anchor, quick, pairings, silent, done)
     lonely = _lonely(judge(pairings, anchor).kept, found)
-    slow = [m for m in SLOW if m in methods and m not in quick]
+    slow = {m: ways[m] for m in SLOW if m in methods and m not in quick}
     with progress("looking at pictures", 1.0) as done:
         _compare(found, anchor, slow, pairings, silent, done, lonely)
     alignment = _fused(found, anchor, pairings, silent, mute)
@@ -138,18 +143,18 @@ def _reference(session: Session, name: str | None) -> Device:
 def _compare(
     found: Mapping[str, Recording],
     anchor: str,
-    methods: Sequence[str],
+    ways: Mapping[str, Method],
     pairings: list[Pairing],
     silent: list[Silence],
     done: Callable[[float], None],
     among: Collection[str] | None = None,
 ) -> None:
     """Add what some methods say of the pairs they are for (with one clock of `among`), or why they say nothing."""
-    tasks = [(method, *pair) for method in methods for pair in comparisons(found, anchor, method)]
+    tasks = [(method, *pair) for method in ways for pair in comparisons(found, anchor, method)]
     tasks = [task for task in tasks if among is None or set(among) & set(task[1:])]
     for method, source, target in tasks:
         try:
-            pairings.append(METHODS[method](found[source], found[target]))
+            pairings.append(ways[method](found[source], found[target]))
         except (EvidenceError, SessionError) as error:
             silent.append(Silence(method, source, target, str(error)))
         done(1 / len(tasks))

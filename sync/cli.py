@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,18 +55,31 @@ def _offset_lines(result: dict[str, Any]) -> list[str]:
     return lines
 
 
+SINE = click.option(
+    "--sine",
+    metavar="HZ:SECONDS",
+    help="Plain bursts of this pitch and length, as other kits play, stand for our tones.",
+)
+
+
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
+@SINE
 @json_option
-def tones(file: Path, as_json: bool) -> None:
+def tones(file: Path, sine: str | None, as_json: bool) -> None:
     """Find the start and end tones in a recording.
 
     \b
-    Example:
+    Examples:
       syncctl tones head.mp4
+      syncctl tones legacy.wav --sine 1000:1.0
     """
-    from sync.tones import find
+    from sync import bursts
+    from sync.tones import find as ours
+    from sync.wanted import parsed_sine
     from sync.waveform import spooled
+
+    find = partial(bursts.find, sine=parsed_sine(sine)) if sine else ours
 
     rows: list[dict[str, Any]] = [
         {
@@ -154,10 +168,17 @@ def add(directory: Path, file: Path, as_json: bool, tone_distance: float | None,
 @click.option("--reference", metavar="DEVICE", help="Device whose clock is kept; by default the first kit.")
 @click.option("--only", multiple=True, metavar="KIND|DEVICE", help="Use this evidence or device and no other; again.")
 @click.option("--prior", multiple=True, metavar="DEVICE=S[±S]", help="It began S seconds after the reference; again.")
+@SINE
 @click.option("--strict", is_flag=True, help="Exit status 1 where a device was refused.")
 @json_option
 def align(
-    directory: Path, reference: str | None, only: tuple[str, ...], prior: tuple[str, ...], strict: bool, as_json: bool
+    directory: Path,
+    reference: str | None,
+    only: tuple[str, ...],
+    prior: tuple[str, ...],
+    sine: str | None,
+    strict: bool,
+    as_json: bool,
 ) -> int:
     """Put every device of SESSION on one clock; writes alignment.json and report.html there.
 
@@ -169,14 +190,16 @@ def align(
     Examples:
       syncctl align sessions/first
       syncctl align sessions/first --only tones --only head --prior head=3.2±0.1
+      syncctl align sessions/legacy --sine 1000:1.0
     """
     from recorder.session import open_session
     from recorder.terminal import note
     from sync.run import align_session
-    from sync.wanted import parsed_prior
+    from sync.wanted import parsed_prior, parsed_sine
 
     priors = [parsed_prior(text) for text in prior]
-    alignment, errors = align_session(open_session(directory), reference, only, priors)
+    bursts = parsed_sine(sine) if sine else None
+    alignment, errors = align_session(open_session(directory), reference, only, priors, bursts)
     document = alignment.to_json()
     if errors is not None:
         document["truth_error_ms"] = errors

@@ -11,6 +11,7 @@ from recorder.session import Session
 from recorder.terminal import note, progress
 from sync.align import align, truth_errors_ms
 from sync.alignment import Alignment
+from sync.bursts import Sine
 from sync.gaze_map import map_gaze
 from sync.report import write_report
 from sync.wanted import Prior
@@ -19,7 +20,11 @@ TRUTH = "truth.json"
 
 
 def align_session(
-    session: Session, reference: str | None = None, only: Sequence[str] = (), priors: Sequence[Prior] = ()
+    session: Session,
+    reference: str | None = None,
+    only: Sequence[str] = (),
+    priors: Sequence[Prior] = (),
+    sine: Sine | None = None,
 ) -> tuple[Alignment, dict[str, float] | None]:
     """Align a session and write what came of it into its folder; see `sync.align.align`.
 
@@ -33,7 +38,7 @@ def align_session(
         SessionError: a file of the session cannot be read.
         ConfigError: `only` or `priors` ask for what cannot be.
     """
-    alignment = align(session, reference, only=only, priors=priors, progress=progress)
+    alignment = align(session, reference, only=only, priors=priors, sine=sine, progress=progress)
     alignment = map_gaze(session, alignment)
     alignment.save(session.root)
     truth = _truth(session.root / TRUTH)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from firmware_host.errors import ConfigError, unknown_name
 from recorder.session import Session
 from sync.alignment import Match, Pairing, Recording
+from sync.bursts import Sine
 from sync.contradiction import PRIOR
 
 PRIOR_SIGMA_S = 0.5
@@ -41,6 +42,19 @@ def parsed_prior(text: str) -> Prior:
     if found is None or not math.isfinite(offset_s) or not 0 < sigma_s < math.inf or abs(offset_s) > 1e8:
         raise ConfigError(f"'{text}' is no prior; write DEVICE=SECONDS or DEVICE=SECONDS±SECONDS, as in head=3.2±0.1")
     return Prior(found["device"].strip(), offset_s, sigma_s)
+
+
+def parsed_sine(text: str) -> Sine:
+    """Plain bursts as a user writes them: ``1000:1.0``, in hertz and seconds.
+
+    Raises:
+        ConfigError: it is not of that form, or no such burst can be found.
+    """
+    hz, _, length_s = text.partition(":")
+    try:
+        return Sine(float(hz), float(length_s))
+    except ValueError as error:
+        raise ConfigError(f"'{text}' is no sine burst; write HZ:SECONDS, as in 1000:1.0") from error
 
 
 def chosen(session: Session, only: Collection[str], methods: Collection[str]) -> tuple[set[str], set[str]]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
+import soundfile
 from planted_sounds import RATE, music, noisy, room, speech
 
 from firmware_host.errors import ConfigError, EvidenceError
@@ -78,3 +81,20 @@ def test_bursts_of_another_length_are_other_bursts(hz):
 def test_what_cannot_be_found_is_refused_at_once(hz, length_s):
     with pytest.raises(ConfigError, match="cannot be found"):
         Sine(hz, length_s)
+
+
+def test_the_commands_take_the_sine_of_other_kits(tmp_path, run_syncctl):
+    x = with_bursts(speech(16, 3) * 0.2 + hiss(16, 0.002, 4), AT_S)
+    for name, lead_s in (("a", 0.0), ("b", 0.7)):
+        y = np.concatenate([hiss(1, 0.002, 9)[: round(lead_s * RATE)], x])
+        soundfile.write(tmp_path / f"{name}.wav", y, RATE)
+        assert run_syncctl("add", tmp_path / "s", tmp_path / f"{name}.wav", "--name", name).returncode == 0
+    told = json.loads(run_syncctl("tones", tmp_path / "a.wav", "--sine", "1000:0.5", "--json").stdout)
+    assert [t["t_s"] for t in told["tones"]] == pytest.approx(AT_S, abs=3e-3)
+    arguments = ("--sine", "1000:0.5", "--only", "tones", "--json")
+    aligned = json.loads(run_syncctl("align", tmp_path / "s", *arguments).stdout)
+    (piece,) = aligned["maps"][0]["pieces"]
+    assert abs(piece["target_ns"] - piece["origin_ns"]) == pytest.approx(0.7e9, abs=3e6)
+    wrong = run_syncctl("tones", tmp_path / "a.wav", "--sine", "1 kHz")
+    assert wrong.returncode == 1
+    assert "write HZ:SECONDS" in wrong.stderr
