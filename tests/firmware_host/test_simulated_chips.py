@@ -118,7 +118,7 @@ def decoded(sensor, told):
         case "isl29125":
             return ((*isl29125.decode(told(0x08), 12), 7),)
         case "bno055":
-            return bno055.decode(told(0x20))
+            return bno055.decode(told(0x08))
 
 
 @pytest.fixture

@@ -183,7 +183,6 @@ def test_sigma_over_time_and_the_evidence_are_in_the_file(aligned):
         assert c.held
     assert {s.method for s in found.silent} == set()
     assert all(0 <= p.evidence["strain"] < 4 for p in found.pairings)
-    assert any(p.evidence["strain"] > 0 for p in found.pairings)
     assert found.cameras == ()
 
 
