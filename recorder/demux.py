@@ -369,7 +369,8 @@ def _mono(frames: list[av.AudioFrame]) -> np.ndarray:
     for plane in planes[1:]:
         x += plane
     scale = 1.0 if dtype.kind == "f" else 2.0 ** (1 - 8 * dtype.itemsize)
-    x *= np.float32(scale / channels)
+    with np.errstate(invalid="ignore", over="ignore"):  # damaged float sound may hold what is not a number
+        x *= np.float32(scale / channels)
     return x - np.float32(1.0) if dtype.kind == "u" else x
 
 

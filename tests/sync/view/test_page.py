@@ -185,10 +185,8 @@ def test_to_the_end_and_from_the_beginning_again(page: Browser):
 
 def test_numbers_beside_the_pictures(page: Browser):
     page.value("go(3.5)")
-    page.until("view.tracks.some((t) => t.data)")
-    told = page.value("document.getElementById('curves').innerText + document.getElementById('labels').innerText")
-    assert "up 0.21 m" in told
-    assert "make tea (p01)" in told
+    page.until("document.getElementById('curves').innerText.includes('up 0.21 m')")
+    page.until("document.getElementById('labels').innerText.includes('make tea (p01)')")
     page.until("view.heats[0].data && view.heats[0].drawn === 35")
     assert page.value("view.heats[0].range.textContent") == "20.0 to 30.0 °C"
     colours = page.value("view.heats[0].cells.map((c) => c.style.backgroundColor)")
