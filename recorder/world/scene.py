@@ -22,8 +22,13 @@ ROOM = np.array([5.2, 4.2, 2.6])
 KIT = np.array([-2.3, -1.8, 1.25])
 SPEAKER = KIT + [0.10, -0.12, 0.0]
 MARK = (-1.76, -1.30, np.radians(225.0))
-FIELD_OF_VIEW = {"third": 78.0, "head": 92.0, "eye": 72.0}
 THIRD_AT, THIRD_LOOKS_AT = np.array([-2.42, -1.92, 2.15]), np.array([0.25, 0.25, 0.75])
+# Room kits by the corner they stand in, seen from the first one's; kit-02 is worn. The first one's camera is `third`.
+CORNERS = {"kit-01": (1, 1, 1), "kit-03": (-1, -1, 1), "kit-04": (-1, 1, 1), "kit-05": (1, -1, 1)}
+ROOM_KITS = {kit: KIT * corner for kit, corner in CORNERS.items()}
+VIEW_OF = {kit: "third" if kit == "kit-01" else kit for kit in CORNERS}
+VIEWS = {VIEW_OF[kit]: (THIRD_AT * corner, THIRD_LOOKS_AT * corner) for kit, corner in CORNERS.items()}
+FIELD_OF_VIEW = dict.fromkeys(VIEWS, 78.0) | {"head": 92.0, "eye": 72.0}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What the chips would measure: body IMUs, the thermal array, and at the room kit air, light, warmth and field."""
+"""What the chips would measure: body IMUs, the thermal array, and at a room kit air, light, warmth and field."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from scipy.spatial.transform import Rotation
 from recorder.world.body import SEGMENTS
 from recorder.world.person import GRID_HZ, Person
 from recorder.world.plan import ImuTruth, WorldPlan
-from recorder.world.scene import KIT
+from recorder.world.scene import ROOM_KITS
 from recorder.world.script import Script
 
+FIRST = "kit-01"
 GRAVITY = 9.81
 DIFFERENCE_S = 2e-3
 THERMAL_FIELD_DEG = 60.0
@@ -62,13 +63,15 @@ def imu(position: Callable[[np.ndarray], np.ndarray], turn: Rotation, gyro: np.n
     return ImuTruth(wxyz(turn), np.degrees(gyro), back.apply(acceleration), back.apply(np.array([0.0, 0.0, GRAVITY])))
 
 
-def thermal(plan: WorldPlan, person: Person, eye: np.ndarray, turn: Rotation, t: np.ndarray) -> np.ndarray:
-    """(N, 64) degC, row-major from the top left: an AMG8833 beside the third-person camera.
+def thermal(
+    plan: WorldPlan, person: Person, eye: np.ndarray, turn: Rotation, t: np.ndarray, kit: str = FIRST
+) -> np.ndarray:
+    """(N, 64) degC, row-major from the top left: an AMG8833 beside a third-person camera.
 
     Args:
         eye: (3,) where it is. turn: world <- camera (x right, y down, z forward).
     """
-    random = plan.rng("thermal")
+    random = _own(plan, "thermal", kit)
     focal = 4 / np.tan(np.radians(THERMAL_FIELD_DEG / 2))
     row, column = np.divmod(np.arange(64), 8)
     rays = np.column_stack([(column - 3.5) / focal, (row - 3.5) / focal, np.ones(64)])
@@ -89,15 +92,15 @@ def thermal(plan: WorldPlan, person: Person, eye: np.ndarray, turn: Rotation, t:
     return walls + warm
 
 
-def air(plan: WorldPlan, person: Person, script: Script, t: np.ndarray) -> np.ndarray:
-    """(N, 4) temperature degC, pressure Pa, relative humidity %, gas resistance ohm at the kit.
+def air(plan: WorldPlan, person: Person, script: Script, t: np.ndarray, kit: str = FIRST) -> np.ndarray:
+    """(N, 4) temperature degC, pressure Pa, relative humidity %, gas resistance ohm at a kit.
 
     A person nearby warms and dampens the air and lowers the gas resistance with a lag of some seconds; pouring
     (steam) does the same for the humidity.
     """
-    random = plan.rng("air")
+    random = _own(plan, "air", kit)
     grid = person.grid
-    near = _nearness(person)
+    near = _nearness(person, kit)
     steam = np.zeros(len(grid))
     for event in script.noises:
         if event.kind == "pour":
@@ -110,15 +113,15 @@ def air(plan: WorldPlan, person: Person, script: Script, t: np.ndarray) -> np.nd
     return base + slow * [0.1, 6.0, 0.4, 1500.0] + effect
 
 
-def light(plan: WorldPlan, person: Person, lamp: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """(N, 5) at the kit: illuminance lux, share of infrared, and green, red, blue lux of what it looks at.
+def light(plan: WorldPlan, person: Person, lamp: np.ndarray, t: np.ndarray, kit: str = FIRST) -> np.ndarray:
+    """(N, 5) at a kit: illuminance lux, share of infrared, and green, red, blue lux of what it looks at.
 
     A lamp at `lamp` (3,), whose direct light the person can stand in; what walls and ceiling give back of it; and a
     sky behind passing clouds. Whoever is near takes away some of all that is not direct.
     """
-    random = plan.rng("light")
+    random = _own(plan, "light", kit)
     grid = person.grid
-    near, direct = _nearness(person), _direct(person, lamp)
+    near, direct = _nearness(person, kit), _direct(person, lamp, kit)
     indirect, sky = random.uniform(80, 160), random.uniform(40, 300)
     clouds = np.sin(2 * np.pi * grid / random.uniform(20, 90) + random.uniform(0, 6.28))
     lamps = direct + indirect * (1 - 0.3 * near)
@@ -131,27 +134,29 @@ def light(plan: WorldPlan, person: Person, lamp: np.ndarray, t: np.ndarray) -> n
     return _on(t, grid, np.column_stack([lux, infrared, seen]))
 
 
-def _direct(person: Person, lamp: np.ndarray) -> np.ndarray:
+def _direct(person: Person, lamp: np.ndarray, kit: str = FIRST) -> np.ndarray:
     """(G,) lux straight from the lamp, on the person's grid: less while head or trunk are in its way."""
-    way = lamp - KIT
+    way = lamp - ROOM_KITS[kit]
     far = float(np.linalg.norm(way))
     lux = 300.0 * way[2] / far**3
     left = np.ones(len(person.grid))
     for segment in ("neck", "body"):
-        at = person.point(segment, mounted(person, segment), person.grid) - KIT
+        at = person.point(segment, mounted(person, segment), person.grid) - ROOM_KITS[kit]
         along = np.clip(at @ way / far**2, 0, 1)
         beside = np.linalg.norm(at - along[:, None] * way, axis=1)
         left *= 1 - 0.9 * np.exp(-((beside / (1.5 * GIRTH[segment])) ** 2))
     return lux * left
 
 
-def infrared(plan: WorldPlan, person: Person, eye: np.ndarray, turn: Rotation, t: np.ndarray) -> np.ndarray:
-    """(N, 4) pA: the four sensors of an AK9753 beside the third-person camera; right, below, left, above.
+def infrared(
+    plan: WorldPlan, person: Person, eye: np.ndarray, turn: Rotation, t: np.ndarray, kit: str = FIRST
+) -> np.ndarray:
+    """(N, 4) pA: the four sensors of an AK9753 beside a third-person camera; right, below, left, above.
 
     Args:
         eye: (3,) where it is. turn: world <- camera (x right, y down, z forward).
     """
-    random = plan.rng("infrared")
+    random = _own(plan, "infrared", kit)
     grid = person.grid[::2]
     right, down = np.radians(QUADRANTS).T
     axes = np.column_stack([np.tan(right), np.tan(down), np.ones(4)])
@@ -169,11 +174,11 @@ def infrared(plan: WorldPlan, person: Person, eye: np.ndarray, turn: Rotation, t
     return _on(t, grid, walls + PA_PER_KELVIN_STERADIAN * seen)
 
 
-def magnetic(plan: WorldPlan, person: Person, t: np.ndarray) -> np.ndarray:
-    """(N, 3) uT at the kit, which stands along the world's axes: the Earth, iron in the kit, and whoever comes near."""
-    random = plan.rng("magnetic")
+def magnetic(plan: WorldPlan, person: Person, t: np.ndarray, kit: str = FIRST) -> np.ndarray:
+    """(N, 3) uT at a kit, which stands along the world's axes: the Earth, iron in the kit, and whoever comes near."""
+    random = _own(plan, "magnetic", kit)
     grid = person.grid
-    way = person.point("body", np.zeros(3), grid) - KIT
+    way = person.point("body", np.zeros(3), grid) - ROOM_KITS[kit]
     far = np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 0.4)
     moment = random.normal(0, 1, 3)
     moment *= POCKET_UT_M3 / np.linalg.norm(moment)
@@ -183,9 +188,14 @@ def magnetic(plan: WorldPlan, person: Person, t: np.ndarray) -> np.ndarray:
     return _on(t, grid, EARTH_UT + random.normal(0, 3, 3) + 0.1 * drift + pockets)
 
 
-def _nearness(person: Person) -> np.ndarray:
-    """(G,) 1 at the kit, falling with the person's distance from it, on the person's grid."""
-    return np.exp(-np.hypot(*(person.ground(person.grid) - KIT[:2]).T) / 1.2)
+def _own(plan: WorldPlan, what: str, kit: str) -> np.random.Generator:
+    """Random numbers for one sense of one kit."""
+    return plan.rng(what if kit == FIRST else f"{what} of {kit}")
+
+
+def _nearness(person: Person, kit: str) -> np.ndarray:
+    """(G,) 1 at a kit, falling with the person's distance from it, on the person's grid."""
+    return np.exp(-np.hypot(*(person.ground(person.grid) - ROOM_KITS[kit][:2]).T) / 1.2)
 
 
 def _on(t: np.ndarray, grid: np.ndarray, columns: np.ndarray) -> np.ndarray:

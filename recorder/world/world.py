@@ -18,10 +18,10 @@ from recorder.world.plan import Box, CameraModel, ImuTruth, Label, WorldPlan
 from recorder.world.render import Pose, Renderer, wxyz
 from recorder.world.scene import (
     FIELD_OF_VIEW,
-    KIT,
+    ROOM_KITS,
     SPEAKER,
-    THIRD_AT,
-    THIRD_LOOKS_AT,
+    VIEW_OF,
+    VIEWS,
     Home,
     camera_model,
     furnish,
@@ -32,7 +32,7 @@ from recorder.world.sound import Source, listen, sources
 from recorder.world.things import Things
 from recorder.world.truth import bounds, pinhole, surface_points
 
-MICROPHONES = ("kit-01", "kit-02", "head", "eye")
+MICROPHONES = (*ROOM_KITS, "kit-02", "head", "eye")
 TAPE_SIGMA_M, TAPE_STEP_M = 0.01, 0.05
 
 
@@ -63,16 +63,17 @@ class World:
     # --- cameras ---
 
     def camera(self, name: str) -> CameraModel:
-        """The pinhole of ``third``, ``head`` or ``eye``."""
+        """The pinhole of ``third``, another room kit's camera (by the kit's name), ``head`` or ``eye``."""
         if name not in FIELD_OF_VIEW:
             raise ConfigError(unknown_name("camera", name, FIELD_OF_VIEW))
         return camera_model(self.plan, name)
 
     def camera_pose(self, name: str, t: np.ndarray) -> tuple[np.ndarray, Rotation]:
         """(N, 3) position and world <- camera turn (x right, y down, z forward) at times (N,) seconds."""
-        if name == "third":
-            turn = looking(THIRD_AT, THIRD_LOOKS_AT).as_quat()
-            return np.tile(THIRD_AT, (len(t), 1)), Rotation.from_quat(np.tile(turn, (len(t), 1)))
+        if name in VIEWS:
+            at, looks_at = VIEWS[name]
+            turn = looking(at, looks_at).as_quat()
+            return np.tile(at, (len(t), 1)), Rotation.from_quat(np.tile(turn, (len(t), 1)))
         at, turned = body.WORN_CAMERAS[name]
         return self._person.point("neck", at, t), self._person.turn("neck", t) * turned
 
@@ -133,8 +134,8 @@ class World:
         """(N, 3) where a microphone is at times (N,) seconds."""
         if name not in MICROPHONES:
             raise ConfigError(unknown_name("microphone", name, MICROPHONES))
-        if name == "kit-01":
-            return np.tile(KIT, (len(t), 1))
+        if name in ROOM_KITS:
+            return np.tile(ROOM_KITS[name], (len(t), 1))
         if name == "kit-02":
             return self._person.point("body", body.CHEST_MICROPHONE, t)
         return self.camera_pose(name, t)[0]
@@ -194,10 +195,10 @@ class World:
     # --- boxes, labels, relations ---
 
     def boxes(self, camera: str, t_ns: Sequence[int] | np.ndarray) -> list[list[Box]]:
-        """Per time, the boxes of the things and, for ``third``, of the person, also where they are hidden."""
+        """Per time, the boxes of the things and, for a room kit's camera, of the person, also where they are hidden."""
         t, model = _seconds(t_ns), self.camera(camera)
         eye, turn = self.camera_pose(camera, t)
-        people = {self.plan.participant: list(self.segments)} if camera == "third" else {}
+        people = {self.plan.participant: list(self.segments)} if camera in VIEWS else {}
         groups = [(name, "object", [name]) for name in self._things.names]
         groups += [(name, "person", parts) for name, parts in people.items()]
         seen: list[list[Box]] = [[] for _ in t]
@@ -268,26 +269,31 @@ class World:
         gyro = turned.inv().apply(self._person.gyro("neck", t))
         return senses.imu(lambda at: self.camera_pose(camera, at)[0], self.camera_pose(camera, t)[1], gyro, t)
 
-    def thermal(self, t_ns: Sequence[int] | np.ndarray) -> np.ndarray:
-        """(N, 64) degC: an AMG8833 (60 degrees, 8x8, row-major from the top left) beside the third camera."""
-        return senses.thermal(self.plan, self._person, THIRD_AT, looking(THIRD_AT, THIRD_LOOKS_AT), _seconds(t_ns))
+    def thermal(self, t_ns: Sequence[int] | np.ndarray, kit: str = "kit-01") -> np.ndarray:
+        """(N, 64) degC: an AMG8833 (60 degrees, 8x8, row-major from the top left) beside a room kit's camera."""
+        return senses.thermal(self.plan, self._person, *_looks(kit), _seconds(t_ns), kit)
 
-    def air(self, t_ns: Sequence[int] | np.ndarray) -> np.ndarray:
-        """(N, 4): temperature degC, pressure Pa, relative humidity %, gas resistance ohm at the kit."""
-        return senses.air(self.plan, self._person, self._script, _seconds(t_ns))
+    def air(self, t_ns: Sequence[int] | np.ndarray, kit: str = "kit-01") -> np.ndarray:
+        """(N, 4): temperature degC, pressure Pa, relative humidity %, gas resistance ohm at a room kit."""
+        return senses.air(self.plan, self._person, self._script, _seconds(t_ns), kit)
 
-    def light(self, t_ns: Sequence[int] | np.ndarray) -> np.ndarray:
-        """(N, 5) at the kit: illuminance lux, share of infrared (0 to 1), and green, red, blue lux before it."""
-        return senses.light(self.plan, self._person, self.home.lamp, _seconds(t_ns))
+    def light(self, t_ns: Sequence[int] | np.ndarray, kit: str = "kit-01") -> np.ndarray:
+        """(N, 5) at a room kit: illuminance lux, share of infrared (0 to 1), and green, red, blue lux before it."""
+        return senses.light(self.plan, self._person, self.home.lamp, _seconds(t_ns), kit)
 
-    def infrared(self, t_ns: Sequence[int] | np.ndarray) -> np.ndarray:
-        """(N, 4) pA: an AK9753 beside the third camera, whose sensors look right, down, left and up."""
-        turn = looking(THIRD_AT, THIRD_LOOKS_AT)
-        return senses.infrared(self.plan, self._person, THIRD_AT, turn, _seconds(t_ns))
+    def infrared(self, t_ns: Sequence[int] | np.ndarray, kit: str = "kit-01") -> np.ndarray:
+        """(N, 4) pA: an AK9753 beside a room kit's camera, whose sensors look right, down, left and up."""
+        return senses.infrared(self.plan, self._person, *_looks(kit), _seconds(t_ns), kit)
 
-    def magnetic(self, t_ns: Sequence[int] | np.ndarray) -> np.ndarray:
-        """(N, 3) uT at the kit, in the world's axes."""
-        return senses.magnetic(self.plan, self._person, _seconds(t_ns))
+    def magnetic(self, t_ns: Sequence[int] | np.ndarray, kit: str = "kit-01") -> np.ndarray:
+        """(N, 3) uT at a room kit, in the world's axes."""
+        return senses.magnetic(self.plan, self._person, _seconds(t_ns), kit)
+
+
+def _looks(kit: str) -> tuple[np.ndarray, Rotation]:
+    """Where a room kit's camera is, and world <- camera."""
+    at, looks_at = VIEWS[VIEW_OF[kit]]
+    return at, looking(at, looks_at)
 
 
 def _seconds(t_ns: Sequence[int] | np.ndarray) -> np.ndarray:
