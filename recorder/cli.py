@@ -20,6 +20,13 @@ DEFAULT_SIMULATED_S = 60.0
 @click.option("--duration", "duration_s", type=click.FloatRange(min=1), help="Seconds; without it until Ctrl-C.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the simulated home.")
 @click.option("--size", default="640x360", show_default=True, help="Pictures of the simulated cameras, WIDTHxHEIGHT.")
+@click.option(
+    "--kits",
+    type=click.IntRange(1, 4),
+    default=1,
+    show_default=True,
+    help="With --simulate: how many kits stand in the room, beside the one that is worn.",
+)
 @click.option("--activity", help="What is done; its instruction is shown.")
 @click.option("--instruction", help="What to show instead.")
 @click.option("--atus", help="Code of the activity in the American Time Use Survey.")
@@ -46,6 +53,9 @@ def record(folder: Path, **options: Any) -> None:
         raise click.UsageError("--fast needs --simulate: hardware runs in real time")
     if simulate == bool(config):
         raise click.UsageError("give either --simulate or --config KIT.toml")
+    kits = options.pop("kits")
+    if kits > 1 and not simulate:
+        raise click.UsageError("--kits needs --simulate: one command records one kit; see `syncctl kits`")
     if options.pop("dry_run"):
         table = _plan_table(simulate, config)
         emit(as_json, {"plan": table}, table)
@@ -59,7 +69,7 @@ def record(folder: Path, **options: Any) -> None:
         duration_s = options.pop("duration_s") or DEFAULT_SIMULATED_S
         from recorder.home import record_home
 
-        done = record_home(folder, duration_s=duration_s, fast=fast, width=width, height=height, **options)
+        done = record_home(folder, duration_s=duration_s, fast=fast, width=width, height=height, kits=kits, **options)
     else:
         from recorder.activities import Task
         from recorder.conducted import record_task

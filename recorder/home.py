@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from firmware_host.process import AcquisitionProcess, InlineAcquisition, Ports
 from firmware_host.schedule import Plan
 from firmware_host.schedule import plan as plan_kit
 from firmware_host.simulate import BODY_KIT, ROOM_KIT, simulated_ports
+from firmware_host.spec import KitConfig
 from recorder import truth
 from recorder.camera import H264Encoder, jpeg
 from recorder.microphone import BLOCK, SoundBlock
@@ -27,22 +29,36 @@ from recorder.preview import Preview
 from recorder.record import KitRole, LiveKit, PlayedKit
 from recorder.run import LEAD_S, Done, new_session, record_all, seal, sensor_layouts
 from recorder.session import Session
-from recorder.simulate import FPS, SOUND_HZ, WALL_EPOCH_NS, Prepared, imported_devices, plan_home, prepare
+from recorder.simulate import (
+    BODY,
+    FPS,
+    SOUND_HZ,
+    WALL_EPOCH_NS,
+    HomePlan,
+    Prepared,
+    imported_devices,
+    plan_home,
+    prepare,
+)
 from recorder.terminal import note, progress
-from recorder.world import World, WorldPlan
+from recorder.world import ROOM_KITS, World, WorldPlan
 from recorder.writer import KitLayout
 
 BIT_RATE = 2_000_000
 FAKE_START_NS = 1_000 * SECOND_NS
-KITS = {"kit-01": ROOM_KIT, "kit-02": BODY_KIT}
+
+
+def kits_of(plan: HomePlan) -> dict[str, KitConfig]:
+    """The kits of a home by name: kit-01 in the room, kit-02 on the body, others in the room."""
+    return {name: BODY_KIT if name == BODY else ROOM_KIT for name in plan.sample_ppm}
 
 
 class PlayedCamera:
     """Plays rendered pictures at their times and encodes them, as a camera's own encoder would."""
 
-    def __init__(self, prepared: Prepared, to_world: ClockMap, clock: MonotonicClock | MappedClock) -> None:
+    def __init__(self, prepared: Prepared, kit: str, to_world: ClockMap, clock: MonotonicClock | MappedClock) -> None:
         self._encoder = H264Encoder(prepared.plan.world.width, prepared.plan.world.height, FPS, BIT_RATE)
-        pictures = ((t_ns, (picture, t_ns)) for t_ns, picture in prepared.timed_pictures(to_world))
+        pictures = ((t_ns, (picture, t_ns)) for t_ns, picture in prepared.timed_pictures(kit, to_world))
         self._paced = Paced(pictures, clock, "camera")
         self._preview = Preview(jpeg)
 
@@ -76,7 +92,8 @@ class PlayedMicrophone:
 
 def simulated_plans() -> list[str]:
     """The bus plans of the two simulated kits, as tables."""
-    return [line for name, kit in KITS.items() for line in (f"{name}:", *plan_kit(kit).table().splitlines(), "")]
+    kits = {"kit-01": ROOM_KIT, BODY: BODY_KIT}
+    return [line for name, kit in kits.items() for line in (f"{name}:", *plan_kit(kit).table().splitlines(), "")]
 
 
 def record_home(
@@ -87,12 +104,13 @@ def record_home(
     seed: int,
     width: int = 640,
     height: int = 360,
+    kits: int = 1,
     activity: str | None = None,
     participant: str | None = None,
     place: str | None = None,
     workers: int | None = None,
 ) -> Done:
-    """Record a session of the simulated home: kit-01, kit-02, head camera and eye tracker.
+    """Record a session of the simulated home: `kits` in the room, one on the body, head camera and eye tracker.
 
     It is rendered in `workers` processes, or in as many as there are cores.
 
@@ -109,13 +127,13 @@ def record_home(
         width=width,
         height=height,
     )
-    plan = plan_home(world)
+    plan = plan_home(world, kits)
     main_activity = _main_activity(World(world))  # a plan that cannot be is refused before the folder is touched
     session = new_session(folder, [world.participant], world.place, activity or main_activity)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
         begun = time.monotonic()
-        with progress("preparing the simulated home", 4) as advance:
+        with progress("preparing the simulated home", 3 + kits) as advance:
             prepared = prepare(plan, Path(scratch), lambda _: advance(1), workers)
         prepared_s = round(time.monotonic() - begun, 1)
         note(f"prepared {duration_s:g} s of the simulated home in {prepared_s} s")
@@ -140,7 +158,7 @@ def _record_prepared(session: Session, prepared: Prepared, fast: bool, prepared_
         created = datetime.fromtimestamp(WALL_EPOCH_NS / SECOND_NS, UTC)
         session = replace(session, created=created.isoformat(timespec="seconds"))
     make = _played_kit if fast else _live_kit
-    kits = [make(prepared, name, clocks, session.root) for name in KITS]
+    kits = [make(prepared, name, clocks, session.root) for name in kits_of(prepared.plan)]
     stop_ns = prepared.plan.stop_ns
     ticks = {k.layout.name: (stop_ns - prepared.plan.start_ns[k.layout.name]) * TICK_HZ // SECOND_NS for k in kits}
     recorded = record_all(session, kits, ticks)
@@ -150,14 +168,15 @@ def _record_prepared(session: Session, prepared: Prepared, fast: bool, prepared_
 
 def _layout(prepared: Prepared, name: str, plan: Plan) -> KitLayout:
     world = prepared.plan.world
-    size, fps = ((world.width, world.height), FPS) if name == "kit-01" else (None, None)
-    return KitLayout(name, sensor_layouts(plan, KITS[name]), size=size, fps=fps, sound_hz=SOUND_HZ)
+    size, fps = ((world.width, world.height), FPS) if name in ROOM_KITS else (None, None)
+    return KitLayout(name, sensor_layouts(plan, kits_of(prepared.plan)[name]), size=size, fps=fps, sound_hz=SOUND_HZ)
 
 
 def _role(prepared: Prepared, name: str) -> KitRole:
     distance_m = prepared.distance_m[name]
-    if name == "kit-01":
-        return KitRole("third", view="v001", tone_distance_m=distance_m)
+    if name in ROOM_KITS:
+        view = 1 + prepared.plan.room_kits.index(name)
+        return KitRole("third", view=f"v{view:03d}", tone_distance_m=distance_m)
     return KitRole("body", wearer=prepared.plan.world.participant, tone_distance_m=distance_m)
 
 
@@ -165,13 +184,18 @@ def _ports(prepared: Prepared, name: str, t0_ns: int, folder: Path, *, wire_time
     """Opens the kit's simulated buses, in whichever process the loop runs."""
     return partial(
         simulated_ports,
-        KITS[name],
+        kits_of(prepared.plan)[name],
         stimulus_path=prepared.stimulus(name),
         t0_ns=t0_ns,
         log_path=folder / f"{name}.chips.jsonl",
-        seed=prepared.plan.world.seed,
+        seed=_noise_seed(prepared.plan.world.seed, name),
         wire_time=wire_time,
     )
+
+
+def _noise_seed(seed: int, kit: str) -> int:
+    """Of the noise of a kit's chips: two kits of the same chips are noisy each in its own way."""
+    return seed if kit in ("kit-01", BODY) else seed ^ zlib.crc32(kit.encode())
 
 
 def _live_kit(prepared: Prepared, name: str, clocks: dict[str, ClockMap], folder: Path) -> LiveKit:
@@ -187,7 +211,7 @@ def _live_kit(prepared: Prepared, name: str, clocks: dict[str, ClockMap], folder
         skew_ppm=piece.skew_ppm,
     )
     clock = MappedClock(MonotonicClock(), to_host)
-    plan = plan_kit(KITS[name])
+    plan = plan_kit(kits_of(prepared.plan)[name])
     ports = _ports(prepared, name, t0_ns, folder, wire_time=True)
     return LiveKit(
         layout=_layout(prepared, name, plan),
@@ -195,7 +219,7 @@ def _live_kit(prepared: Prepared, name: str, clocks: dict[str, ClockMap], folder
         clock=clock,
         t0_ns=t0_ns,
         acquisition=AcquisitionProcess(plan, ports, partial(MappedClock, MonotonicClock(), to_host)),
-        camera=PlayedCamera(prepared, to_world, clock) if name == "kit-01" else None,
+        camera=PlayedCamera(prepared, name, to_world, clock) if name in ROOM_KITS else None,
         microphone=PlayedMicrophone(prepared.blocks(name, t0_ns), clock),
         clocks=lambda: prepared.plan.wall(name, to_world, clock.now_ns()),
     )
@@ -205,7 +229,7 @@ def _played_kit(prepared: Prepared, name: str, clocks: dict[str, ClockMap], fold
     to_world = clocks[name]
     t0_ns = to_world.inverse(prepared.plan.start_ns[name])
     clock = FakeClock(t0_ns - round(LEAD_S * SECOND_NS))
-    plan = plan_kit(KITS[name])
+    plan = plan_kit(kits_of(prepared.plan)[name])
     ports = _ports(prepared, name, t0_ns, folder, wire_time=False)
     kit = PlayedKit(
         layout=_layout(prepared, name, plan),
@@ -215,7 +239,7 @@ def _played_kit(prepared: Prepared, name: str, clocks: dict[str, ClockMap], fold
         blocks=prepared.blocks(name, t0_ns),
         clocks=lambda: prepared.plan.wall(name, to_world, clock.now_ns()),
     )
-    if name == "kit-01":
+    if name in ROOM_KITS:
         encoder = H264Encoder(prepared.plan.world.width, prepared.plan.world.height, FPS, BIT_RATE)
-        kit.frames = (encoder.encode(picture, t_ns) for t_ns, picture in prepared.timed_pictures(to_world))
+        kit.frames = (encoder.encode(picture, t_ns) for t_ns, picture in prepared.timed_pictures(name, to_world))
     return kit

@@ -1,6 +1,6 @@
 """The devices of the simulated home: what each would have seen, heard and stamped, on a clock of its own.
 
-A world is rendered before the recording starts. Then a room kit and a body kit are recorded through the real
+A world is rendered before the recording starts. Then a room kit or some and a body kit are recorded through the real
 loops, encoders and muxers, live from memory-mapped pictures or on a simulated clock, and a head camera and an eye
 tracker leave their files as the real ones would. Every device's clock differs from the world's by an offset and a
 skew that nobody is told but `truth.json`.
@@ -22,13 +22,14 @@ import numpy as np
 
 from firmware_host.clock import SECOND_NS
 from firmware_host.clockmap import ClockMap
+from firmware_host.errors import ConfigError
 from firmware_host.simulate import Stimulus
 from recorder.camera import yuv420
 from recorder.microphone import BLOCK, SoundBlock
 from recorder.mux import write_mp4
 from recorder.session import Device, Stream
 from recorder.wall import WallReading
-from recorder.world import World, WorldPlan
+from recorder.world import ROOM_KITS, VIEW_OF, World, WorldPlan
 
 FPS = 30
 SOUND_HZ = 48_000
@@ -40,7 +41,8 @@ WALL_EPOCH_NS = 1_767_225_600 * SECOND_NS
 """World time 0 by the kits' wall clocks: the beginning of 2026."""
 WALL_BOUND_NS, WALL_ERROR_NS = 3_000_000, 100_000
 """What chrony says of a wall clock that it keeps over a house's network: at most, and by its own estimate."""
-WEARER_KITS = ("kit-02", "head", "eye")
+BODY = "kit-02"
+WEARER_KITS = (BODY, "head", "eye")
 HEAD, SCENE, GAZE = "head.mp4", "eye/scene.mp4", "eye/gaze.csv"
 
 
@@ -52,7 +54,7 @@ class HomePlan:
         clocks: device -> map from its clock to world time, for every device but kit-01, whose clock is known when the
             recording starts.
         start_ns: device -> when its recording begins, ns of world time.
-        sample_ppm: kit -> how much faster than nominal its microphone samples, against the kit's clock.
+        sample_ppm: kit, every one -> how much faster than nominal its microphone samples, against the kit's clock.
         wall_error_ns: kit -> how much its wall clock is fast, and does not know.
     """
 
@@ -68,13 +70,27 @@ class HomePlan:
         return WallReading(t_ns, realtime_ns, t_ns, 0, "chrony", WALL_BOUND_NS, WALL_ERROR_NS)
 
     @property
+    def room_kits(self) -> tuple[str, ...]:
+        """The kits that stand in the room, kit-01 first."""
+        return tuple(kit for kit in self.sample_ppm if kit in ROOM_KITS)
+
+    @property
     def stop_ns(self) -> int:
         """When the imported devices stop, ns of world time."""
         return round(self.world.duration_s * SECOND_NS) - SECOND_NS // 4
 
 
-def plan_home(world: WorldPlan) -> HomePlan:
-    """Draw the clocks from the world's seed: crystals within +-50 ppm, switched on within a second of each other."""
+def plan_home(world: WorldPlan, kits: int = 1) -> HomePlan:
+    """Draw the clocks from the world's seed: crystals within +-50 ppm, switched on within a second of each other.
+
+    Args:
+        kits: how many kits stand in the room, beside the one that is worn.
+
+    Raises:
+        ConfigError: there is no place for so many.
+    """
+    if not 1 <= kits <= len(ROOM_KITS):
+        raise ConfigError(f"the simulated home has places for 1 to {len(ROOM_KITS)} room kits, not for {kits}")
     rng = np.random.default_rng([world.seed, 0xC10C])
     start = {"kit-01": 0} | {name: int(rng.integers(100, 900)) * 1_000_000 + 137 for name in WEARER_KITS}
     uptime = {"kit-02": int(rng.integers(100, 5000)) * SECOND_NS, "head": 0, "eye": 0}
@@ -90,6 +106,12 @@ def plan_home(world: WorldPlan) -> HomePlan:
     }
     sample_ppm = {kit: round(rng.uniform(-60, 60), 3) for kit in ("kit-01", "kit-02")}
     wall_error_ns = {kit: round(rng.normal(0, WALL_BOUND_NS / 3)) for kit in ("kit-01", "kit-02")}
+    for kit in list(ROOM_KITS)[1:kits]:  # last, so that the others are what they are without it
+        start[kit] = int(rng.integers(100, 900)) * 1_000_000 + 137
+        origin_ns = int(rng.integers(100, 5000)) * SECOND_NS
+        clocks[kit] = ClockMap.affine(kit, "world", origin_ns=origin_ns, skew_ppm=round(rng.uniform(-50, 50), 3))
+        sample_ppm[kit] = round(rng.uniform(-60, 60), 3)
+        wall_error_ns[kit] = round(rng.normal(0, WALL_BOUND_NS / 3))
     return HomePlan(world, clocks, start, sample_ppm, wall_error_ns)
 
 
@@ -98,13 +120,13 @@ class Prepared:
     """A rendered home: pictures, sound and stimuli in `scratch`, times in ns of world time.
 
     Attributes:
-        frame_ns: (F,) when each picture of the room kit's camera was taken.
+        frame_ns: room kit -> (F,) when each picture of its camera was taken.
         distance_m: microphone -> noted distance from the speaker of the tones.
     """
 
     plan: HomePlan
     scratch: Path
-    frame_ns: np.ndarray
+    frame_ns: dict[str, np.ndarray]
     distance_m: dict[str, float]
 
     def deliver(self, session: Path) -> None:
@@ -113,9 +135,9 @@ class Prepared:
         for name in (HEAD, SCENE, GAZE):
             (self.scratch / name).replace(session / name)
 
-    def pictures(self) -> np.ndarray:
+    def pictures(self, kit: str) -> np.ndarray:
         """(F, H * 3 / 2, W) uint8, memory-mapped."""
-        return np.load(self.scratch / "third.npy", mmap_mode="r")
+        return np.load(self.scratch / f"{VIEW_OF[kit]}.npy", mmap_mode="r")
 
     def stimulus(self, kit: str) -> Path:
         """What the kit's chips feel; its time 0 is the kit's start."""
@@ -125,9 +147,9 @@ class Prepared:
         """(N,) int32 counts, as the kit's microphone samples them from the kit's start on."""
         return np.load(self.scratch / f"{kit}.sound.npy", mmap_mode="r")
 
-    def timed_pictures(self, clock: ClockMap) -> Iterator[tuple[int, np.ndarray]]:
-        """Pictures of the room kit's camera with their times; `clock` maps the kit's clock to world time."""
-        return zip(clock.inverse(self.frame_ns).tolist(), self.pictures(), strict=True)
+    def timed_pictures(self, kit: str, clock: ClockMap) -> Iterator[tuple[int, np.ndarray]]:
+        """Pictures of a room kit's camera with their times; `clock` maps the kit's clock to world time."""
+        return zip(clock.inverse(self.frame_ns[kit]).tolist(), self.pictures(kit), strict=True)
 
     def blocks(self, kit: str, t0_ns: int) -> Iterator[SoundBlock]:
         """The kit's sound in blocks, from `t0_ns` of its clock on, stamped as a driver would: late by a little."""
@@ -148,9 +170,9 @@ def prepare(
     `Prepared.deliver` moves what the head camera and the eye tracker leave to where it belongs.
     """
     (scratch / "eye").mkdir()
-    frame_ns = _frame_times(plan)
+    frame_ns = {kit: _frame_times(plan, kit) for kit in plan.room_kits}
     tasks: dict[str, Callable[[], None]] = {
-        "room camera": partial(_render_third, plan, frame_ns, scratch),
+        **{f"camera of {kit}": partial(_render_room, plan, kit, times, scratch) for kit, times in frame_ns.items()},
         "head camera": partial(_render_worn, plan, "head", scratch / HEAD),
         "scene camera": partial(_render_worn, plan, "eye", scratch / SCENE),
         "kits": partial(_prepare_kits, plan, scratch),
@@ -159,7 +181,7 @@ def prepare(
     for name in _done(tasks) if workers == 1 else _done_by(workers, tasks):
         on_done(name)
     world = _world(plan.world)
-    distance_m = {name: world.tone_distance_m(name) for name in ("kit-01", *WEARER_KITS)}
+    distance_m = {name: world.tone_distance_m(name) for name in (*plan.room_kits, *WEARER_KITS)}
     return Prepared(plan, scratch, frame_ns, distance_m)
 
 
@@ -186,7 +208,7 @@ def _done_by(workers: int, tasks: Mapping[str, Callable[[], None]]) -> Iterator[
 
 def prepare_room(plan: HomePlan, scratch: Path) -> None:
     """Render into `scratch` what the room kit sees, hears and feels, and nothing else, in this process."""
-    _render_third(plan, _frame_times(plan), scratch)
+    _render_room(plan, "kit-01", _frame_times(plan, "kit-01"), scratch)
     world = _world(plan.world)
     _save_sound(plan, world, "kit-01", scratch)
     _save_stimulus(plan, world, "kit-01", scratch)
@@ -236,20 +258,21 @@ def _world(plan: WorldPlan) -> World:
     return World(plan)
 
 
-def _frame_times(plan: HomePlan) -> np.ndarray:
+def _frame_times(plan: HomePlan, kit: str) -> np.ndarray:
     """A camera's frames: its own crystal, and exposures that start a little unevenly."""
-    rng = np.random.default_rng([plan.world.seed, 0xF2A3E])
-    n = int(plan.world.duration_s * FPS) - 2
+    start_ns = plan.start_ns[kit]
+    rng = np.random.default_rng([plan.world.seed, 0xF2A3E, *(kit.encode() if kit != "kit-01" else b"")])
+    n = int((plan.world.duration_s - start_ns / SECOND_NS) * FPS) - 2
     period_ns = SECOND_NS / FPS * (1 + rng.uniform(-30, 30) * 1e-6)
     jitter = rng.normal(0, 100_000, n).clip(-400_000, 400_000)
-    return (10_000_000 + np.arange(n) * period_ns + jitter).astype(np.int64)
+    return (start_ns + 10_000_000 + np.arange(n) * period_ns + jitter).astype(np.int64)
 
 
-def _render_third(plan: HomePlan, frame_ns: np.ndarray, scratch: Path) -> None:
+def _render_room(plan: HomePlan, kit: str, frame_ns: np.ndarray, scratch: Path) -> None:
     world = _world(plan.world)
     shape = (len(frame_ns), plan.world.height * 3 // 2, plan.world.width)
-    pictures = np.lib.format.open_memmap(scratch / "third.npy", "w+", np.uint8, shape)
-    for i, picture in enumerate(world.render("third", frame_ns.tolist())):
+    pictures = np.lib.format.open_memmap(scratch / f"{VIEW_OF[kit]}.npy", "w+", np.uint8, shape)
+    for i, picture in enumerate(world.render(VIEW_OF[kit], frame_ns.tolist())):
         pictures[i] = yuv420(picture)
     pictures.flush()
 
@@ -268,7 +291,7 @@ def _render_worn(plan: HomePlan, name: str, path: Path) -> None:
 
 def _prepare_kits(plan: HomePlan, scratch: Path) -> None:
     world = _world(plan.world)
-    for kit in ("kit-01", "kit-02"):
+    for kit in plan.sample_ppm:
         _save_sound(plan, world, kit, scratch)
         _save_stimulus(plan, world, kit, scratch)
     _save_gaze(plan, world, scratch / GAZE)
@@ -310,21 +333,21 @@ def _save_stimulus(plan: HomePlan, world: World, kit: str, scratch: Path) -> Non
     skew = 1 + (plan.clocks[kit].pieces[0].skew_ppm if kit in plan.clocks else 0.0) * 1e-6
     n = int((world.duration_ns - start_ns) / SECOND_NS * STIMULUS_HZ)
     t_ns = start_ns + np.rint(np.arange(n) * (SECOND_NS / STIMULUS_HZ) * skew).astype(np.int64)
-    tables = _room_tables(world, t_ns) if kit == "kit-01" else _body_tables(world, t_ns)
+    tables = _body_tables(world, t_ns) if kit == BODY else _room_tables(world, t_ns, kit)
     Stimulus(t0_ns=0, rate_hz=STIMULUS_HZ, tables=tables).save(scratch / f"{kit}.npz")
 
 
-def _room_tables(world: World, t_ns: np.ndarray) -> dict[str, np.ndarray]:
-    air = world.air(t_ns).astype(np.float32)
-    # The room kit's own IMU is screwed to a tripod: level, still, at the air's temperature.
+def _room_tables(world: World, t_ns: np.ndarray, kit: str) -> dict[str, np.ndarray]:
+    air = world.air(t_ns, kit).astype(np.float32)
+    # A room kit's own IMU is screwed to a tripod: level, still, at the air's temperature.
     still = np.zeros((len(t_ns), 14), np.float32)
     still[:, 0], still[:, 9] = 1.0, 9.81
     still[:, 13] = air[:, 0]
-    light, temperature = world.light(t_ns), air[:, 0]
+    light, temperature = world.light(t_ns, kit), air[:, 0]
     tables = {
-        "amg8833": np.column_stack([world.thermal(t_ns), temperature]),
-        "ak9753": np.column_stack([world.infrared(t_ns), temperature]),
-        "mlx90393": np.column_stack([world.magnetic(t_ns), temperature]),
+        "amg8833": np.column_stack([world.thermal(t_ns, kit), temperature]),
+        "ak9753": np.column_stack([world.infrared(t_ns, kit), temperature]),
+        "mlx90393": np.column_stack([world.magnetic(t_ns, kit), temperature]),
         "tsl2591": light[:, :2],
         "isl29125": light[:, 2:],
     }

@@ -13,11 +13,11 @@ from firmware_host.clock import SECOND_NS
 from firmware_host.clockmap import ClockMap
 from recorder import durable
 from recorder.simulate import HomePlan
-from recorder.world import World
+from recorder.world import VIEW_OF, World
 
 POSE_HZ = 10
 BOX_HZ = 5
-CAMERAS = ("third", "head", "eye")
+WORN_CAMERAS = ("head", "eye")
 
 
 def write(folder: Path, plan: HomePlan, clocks: dict[str, ClockMap]) -> None:
@@ -35,6 +35,7 @@ def document(plan: HomePlan, world: World, clocks: dict[str, ClockMap]) -> dict[
     """The truth: clock maps, tones, labels, gaze and joint rotations at POSE_HZ, boxes at BOX_HZ; ns of world time."""
     pose_ns = np.arange(0, world.duration_ns, SECOND_NS // POSE_HZ)
     box_ns = np.arange(0, world.duration_ns, SECOND_NS // BOX_HZ)
+    cameras = (*(VIEW_OF[kit] for kit in plan.room_kits), *WORN_CAMERAS)
     return {
         "version": 1,
         "plan": asdict(plan.world),
@@ -45,11 +46,11 @@ def document(plan: HomePlan, world: World, clocks: dict[str, ClockMap]) -> dict[
         "pose": {
             "t_ns": pose_ns.tolist(),
             "rotation_wxyz": {s: _rounded(world.orientation(s, pose_ns), 6) for s in world.segments},
-            "gaze_px": {c: _rounded(world.gaze_truth(c, pose_ns), 2) for c in CAMERAS},
+            "gaze_px": {c: _rounded(world.gaze_truth(c, pose_ns), 2) for c in cameras},
         },
         "boxes": {
             "t_ns": box_ns.tolist(),
-            **{c: [[_box(b) for b in frame] for frame in world.boxes(c, box_ns)] for c in CAMERAS},
+            **{c: [[_box(b) for b in frame] for frame in world.boxes(c, box_ns)] for c in cameras},
         },
     }
 

@@ -8,11 +8,14 @@ The motion is a pure function of the plan and the time; MuJoCo only draws it.
 """
 
 from recorder.world.plan import Box, CameraModel, ImuTruth, Label, WorldPlan
+from recorder.world.scene import ROOM_KITS, VIEW_OF
 from recorder.world.world import ACTIVITIES, MICROPHONES, World
 
 __all__ = [
     "ACTIVITIES",
     "MICROPHONES",
+    "ROOM_KITS",
+    "VIEW_OF",
     "Box",
     "CameraModel",
     "ImuTruth",
