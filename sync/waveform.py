@@ -1,7 +1,7 @@
 """What both sound methods need: a sound read in stretches at one working rate, and peaks read between the samples.
 
-An hour at 48 kHz is 700 MB of floats. So a recording is decoded once, block by block, into a scratch file of half
-floats (half of that on disk, nothing in memory), and whoever wants a stretch gets it resampled to `WORK_HZ`.
+An hour at 48 kHz is 700 MB of floats. So a recording is decoded once, block by block, into a scratch file of 16-bit
+integers (half of that on disk, nothing in memory), and whoever wants a stretch gets it resampled to `WORK_HZ`.
 """
 
 from __future__ import annotations
@@ -30,6 +30,36 @@ LOUDEST = 1e3
 """Sixty decibels over full scale is no sound but a damaged sample."""
 _REACH, _FINE = 16, 16
 _MARGIN = 256
+_FULL_SCALE = 32767
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """Samples in a temporary file that vanishes with it: int16, each block scaled by its own peak.
+
+    What is lost lies 100 dB below the loudest sample of the same few seconds. Half floats would need no scale, but
+    take ten times as long to make and to read: no processor that numpy is built for has them.
+
+    Attributes:
+        file: the samples.
+        begins: (B,) int64, the first sample of each block, ascending from 0.
+        step: (B,) float32, what one count of the block stands for.
+    """
+
+    file: IO[bytes]
+    begins: np.ndarray
+    step: np.ndarray
+
+    def read(self, first: int, count: int) -> np.ndarray:
+        """(count,) float32 samples from `first` on; all of them must be there."""
+        self.file.seek(2 * first)
+        out = np.frombuffer(self.file.read(2 * count), np.int16).astype(np.float32)
+        block = int(np.searchsorted(self.begins, first, "right")) - 1
+        while block < len(self.begins) and self.begins[block] < first + count:
+            low, high = self.begins[block] - first, self.begins[block + 1 : block + 2] - first
+            out[max(low, 0) : int(high[0]) if len(high) else count] *= self.step[block]
+            block += 1
+        return out
 
 
 @dataclass(frozen=True)
@@ -37,7 +67,7 @@ class Wave:
     """A mono sound at the working rate, read in stretches from memory or from a scratch file that vanishes with it.
 
     Attributes:
-        native: (N,) float32 samples at `native_hz`, or the scratch file that holds them as float16.
+        native: (N,) float32 samples at `native_hz`, or the scratch file that holds them.
         native_length: N.
         native_hz: samples per second of `clock` in `native`.
         ratio: working rate over native rate, a short fraction.
@@ -46,7 +76,7 @@ class Wave:
         rms: root mean square of all samples.
     """
 
-    native: np.ndarray | IO[bytes]
+    native: np.ndarray | Scratch
     native_length: int
     native_hz: float
     ratio: Fraction
@@ -81,8 +111,7 @@ class Wave:
     def _stored(self, first: int, count: int) -> np.ndarray:
         if isinstance(self.native, np.ndarray):
             return self.native[first : first + count]
-        self.native.seek(2 * first)
-        return np.frombuffer(self.native.read(2 * count), np.float16)
+        return self.native.read(first, count)
 
     def cut(self, first: int, count: int, oversampled: int = 1) -> np.ndarray:
         """(count * oversampled,) float32 samples at `oversampled` times the working rate; sample `first` is the first.
@@ -150,28 +179,37 @@ def recorded(session: Session, device: Device) -> Wave:
 
 def _spool(blocks: Iterator[Sound]) -> Wave:
     file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the wave
-    begin = block = next(blocks)
+    begin: Sound | None = None
+    begins, steps = [], []
     length, energy = 0, 0.0
-    while True:
+    for block in blocks:
+        begin = begin or replace(block, x=block.x[:0])
         x = _sane(block.x)
+        begins.append(length)
+        steps.append(max(_highest(x), 1e-9) / _FULL_SCALE)
         energy += float(np.dot(x, x))
         length += len(x)
-        file.write(x.astype(np.float16).tobytes())
-        following = next(blocks, None)
-        if following is None:
-            return _wave(file, length, energy, begin)
-        block = following
+        counts = x * np.float32(1 / steps[-1])
+        file.write(np.rint(counts, out=counts).astype(np.int16).data)
+    assert begin is not None  # `sound_blocks` raises where there is none
+    scratch = Scratch(file, np.array(begins, np.int64), np.array(steps, np.float32))
+    return _wave(scratch, length, energy, begin)
+
+
+def _highest(x: np.ndarray) -> float:
+    """The largest absolute value; NaN where one is."""
+    return max(float(x.max(initial=0.0)), -float(x.min(initial=0.0)))
 
 
 def _sane(x: np.ndarray) -> np.ndarray:
     x = np.asarray(x, np.float32)
-    if x.size and not np.abs(x).max() <= LOUDEST:  # true for NaN too
+    if not _highest(x) <= LOUDEST:  # true for NaN too
         x = np.nan_to_num(x, nan=0.0, posinf=0.0, neginf=0.0)
         return np.where(np.abs(x) <= LOUDEST, x, np.float32(0.0))
     return x
 
 
-def _wave(native: np.ndarray | IO[bytes], length: int, energy: float, sound: Sound) -> Wave:
+def _wave(native: np.ndarray | Scratch, length: int, energy: float, sound: Sound) -> Wave:
     ratio = Fraction(WORK_HZ, max(round(sound.rate_hz), 1)).limit_denominator(640)
     rms = float(np.sqrt(energy / max(length, 1)))
     return Wave(native, length, sound.rate_hz, ratio, sound.t0_ns, sound.clock, rms)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import soundfile
 from planted_sounds import RATE, noisy, speech, with_tones
 
 from firmware_host.clockmap import ClockMap
@@ -15,7 +16,7 @@ from sync.offset import _agrees_with_tones, measure
 from sync.onsets import Line
 from sync.stack import stacked
 from sync.tones import match
-from sync.waveform import working
+from sync.waveform import spooled, working
 
 QUIET = 0.003
 
@@ -87,3 +88,18 @@ def test_windows_sum_up_where_none_is_sure(away_s):
     assert np.median(np.abs(found.lag_ns - 7e9)) < 0.3e6
     assert found.line.lag(np.array([0.0, 43e9])) == pytest.approx(7e9, abs=1e6)
     assert stacked(other, one, Line(0.0, 5e9, 0.0)).standing < 8
+
+
+def test_the_scratch_file_gives_back_what_was_decoded(tmp_path):
+    """Every block at its own scale: what is quiet after a bang keeps its digits."""
+    x = np.random.default_rng(3).standard_normal(2**19 + 999).astype(np.float32)
+    x[2**18 :] *= 1e-4
+    soundfile.write(tmp_path / "x.wav", x, RATE, subtype="FLOAT")
+    wave = spooled(tmp_path / "x.wav")
+    assert wave.native_length == len(x)
+    for first, count in ((0, 1000), (2**18 - 500, 10_000), (2**17, 2**18 + 2**17), (len(x) - 300, 300)):
+        error = np.abs(wave.raw(first, count) - x[first : first + count])
+        assert error.max() < 6 / 32767
+        assert first + count < 2**18 + 5000 or error[-300:].max() < 6e-4 / 32767
+    assert np.all(wave.raw(-5, 5) == 0)
+    assert wave.rms == pytest.approx(float(np.sqrt(np.mean(np.square(x, dtype=np.float64)))), rel=1e-4)
