@@ -8,7 +8,8 @@ A pairing strained beyond `CONTRADICTION` cannot be explained. The smallest faul
 false pairing; two of them, or one method at one clock (its microphone hears an echo); a whole clock. Where one such
 fault explains everything, it is named and left out. Where several do, nobody knows which is true, and all that any of
 them accuses is left out: a clock that is held by nothing else is then refused. Two pairings that contradict each other
-on the same two clocks, and nothing besides, are the simplest case of it.
+on the same two clocks, and nothing besides, are the simplest case of it. Two that outvote a third must agree with each
+other as true ones do, for two false ones may come near each other by chance.
 
 A false pairing whose error is within what it doubts itself is not seen, and need not be. Several that are false in the
 same way, as all sounds of a device whose file runs a second late, are not seen either where nothing but sound connects
@@ -32,6 +33,8 @@ CONTRADICTION = 6.0
 PRIOR = "prior"
 """The method of what the user said: it is never the suspect."""
 MOST_SUSPECTS = 20
+AGREED = 2.5
+"""Standard deviations within which two that are true agree; two false ones that are near by chance may not."""
 TESTABLE = 1e-9
 """Share of a row's variance that the others leave open; less means that nothing else speaks of it."""
 FINEST = 1e-3
@@ -88,10 +91,21 @@ def _faults(loops: _Loops, block: Sequence[int]) -> dict[int, str]:
     for faults in _hypotheses(pairings, free, suspects, loops.reference):
         explain = [f for f in faults if fit.consistent(f)]
         if explain:
+            explain += _by_chance(fit, explain, free)
             accused, certain = frozenset[int]().union(*explain), frozenset[int].intersection(*explain)
             break
     reasons = {k: _named(pairings[k], fit.strain(accused - {k})[k][1]) for k in certain}
     return reasons | _undecided(pairings, accused - certain)
+
+
+def _by_chance(fit: _Fit, explain: Sequence[frozenset[int]], free: Sequence[int]) -> list[frozenset[int]]:
+    """Two others that may be false where one alone seems to be: they hardly agree, and outvote it by chance."""
+    if len(explain) != 1 or len(explain[0]) != 1:
+        return []
+    rest = fit.strain(explain[0])
+    others = [k for k in free if k in rest]
+    pairs = {frozenset((k, other)) for k in others if rest[k][0] > AGREED for other in others if other != k}
+    return [pair for pair in sorted(pairs, key=sorted) if fit.consistent(pair)]
 
 
 def _hypotheses(
@@ -155,7 +169,7 @@ class _Loops:
     def __init__(self, pairings: Sequence[Pairing], start: Mapping[str, int], reference: str) -> None:
         self.pairings, self.reference = pairings, reference
         problem = Problem(pairings, evidence_spans(pairings), start, reference)
-        self._prior = np.diag(problem.prior)
+        self._prior = np.diag(problem.solve()[1].prior)
         self._rows: list[np.ndarray] = []
         self._said: list[np.ndarray] = []
         self._sigma: list[np.ndarray] = []

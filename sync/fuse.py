@@ -28,11 +28,12 @@ from sync.alignment import Match, Pairing
 from sync.graph import breaks, ends, first_guess, ordered
 
 PRIOR_SKEW_PPM = 100.0
-"""Standard deviation of a clock's drift before any evidence: what crystals and sound cards do."""
+"""Standard deviation of a clock's drift before any evidence: what crystals and sound cards do. Some do worse, so
+the prior has Cauchy's tails: where evidence says 500 ppm, it is 370 wide and hardly pulls."""
 DOUBT = 3.0
 """Strain beyond which evidence is doubted, though not so much that it is left out."""
 HUBER = 3.0
-ROUNDS = 12
+ROUNDS = 24
 SETTLED = 1e-3
 """Weights that changed by less than this share have settled."""
 KNOTS = 9
@@ -76,8 +77,8 @@ def fuse(
     used = [p for p in ordered(pairings) if p.source in start and p.target in start]
     number = {id(p): k for k, p in enumerate(pairings)}
     problem = Problem(used, spans, start, reference)
-    solution, weight = problem.solve()
-    without = [problem.solution(weight, without=k) for k in range(len(used))]
+    solution, weights = problem.solve()
+    without = [problem.solution(weights, without=k) for k in range(len(used))]
     doubted = [k for k, p in enumerate(used) if strain and strain[number[id(p)]] > DOUBT]
     clocks = sorted(set(start) - {reference})
     knots = {c: problem.knots(c, solution, [without[k] for k in doubted]) for c in clocks}
@@ -113,6 +114,24 @@ class Solution:
     known: np.ndarray
 
 
+@dataclass(frozen=True)
+class Weights:
+    """One over the standard deviation of everything, as robust as the residuals ask for.
+
+    Attributes:
+        match: (matches,) float64, less than a match says of itself where it lies far out (Huber).
+        prior: (columns,) float64, less than before any evidence where a drift turns out to be large (Cauchy).
+    """
+
+    match: np.ndarray
+    prior: np.ndarray
+
+    def near(self, other: Weights) -> bool:
+        """Whether nothing changed by more than `SETTLED`."""
+        both = ((self.match, other.match), (self.prior, other.prior))
+        return all(bool(np.all(np.abs(a - b) <= SETTLED * b)) for a, b in both)
+
+
 class Problem:
     """Rows and columns of the least-squares problem; times relative to the middle of each clock's span.
 
@@ -120,6 +139,7 @@ class Problem:
         rows: (matches, columns) float64, `y` (matches,) and `sigma` (matches,) in ns; a drift's column is in ns per s.
         parts: the rows of each pairing.
         prior: (columns,) float64, one over the standard deviation of each column before any evidence.
+        drifts: (columns,) bool, the columns of drifts.
     """
 
     def __init__(
@@ -148,6 +168,7 @@ class Problem:
         for row, match in zip(self.rows, self.matches, strict=True):
             self._fill(row, match)
         self.prior = np.array([_prior(name) for name in names])
+        self.drifts = np.array([name[1] == "skew" and name[0] != "shared" for name in names])
 
     def _between_matches(self, clock: str, steps: list[int]) -> list[int]:
         """Those steps that have evidence on both sides, so that every piece has some."""
@@ -166,21 +187,26 @@ class Problem:
         for name, error in match.shared:
             row[self.column["shared", name]] += error
 
-    def solve(self) -> tuple[Solution, np.ndarray]:
-        """Solution, and Huber's weights, which keep single bad matches from pulling: (matches,) float64."""
-        weight = 1 / self.sigma
+    def solve(self) -> tuple[Solution, Weights]:
+        """Solution, and the weights that keep single bad matches and the prior of a far drift from pulling."""
+        weights = Weights(1 / self.sigma, self.prior)
         for _ in range(ROUNDS):
-            solution = self.solution(weight)
-            ratio = np.abs(self.residuals(solution.x)) / self.sigma
-            before, weight = weight, np.sqrt(np.minimum(1.0, HUBER / np.maximum(ratio, 1e-9))) / self.sigma
-            if np.all(np.abs(weight - before) <= SETTLED * before):
+            solution = self.solution(weights)
+            before, weights = weights, self._weighed(solution.x)
+            if weights.near(before):
                 break
         return solution, before
 
-    def solution(self, weight: np.ndarray, without: int | None = None) -> Solution:
+    def _weighed(self, x: np.ndarray) -> Weights:
+        ratio = np.abs(self.residuals(x)) / self.sigma
+        match = np.sqrt(np.minimum(1.0, HUBER / np.maximum(ratio, 1e-9))) / self.sigma
+        heavy = np.where(self.drifts, self.prior / np.sqrt(1 + (x * self.prior) ** 2 / 2), self.prior)
+        return Weights(match, heavy)
+
+    def solution(self, weights: Weights, without: int | None = None) -> Solution:
         """The least-squares solution with given weights, of all pairings but the one of number `without`."""
-        parts = [self._folded(part, weight[part]) for k, part in enumerate(self.parts) if k != without]
-        prior = np.column_stack([np.diag(self.prior), np.zeros(len(self.prior))])
+        parts = [self._folded(part, weights.match[part]) for k, part in enumerate(self.parts) if k != without]
+        prior = np.column_stack([np.diag(weights.prior), np.zeros(len(weights.prior))])
         folded = np.vstack([*parts, prior])
         left, value, right, scale = factored(folded[:, :-1])
         half = scale[:, None] * right.T / value

@@ -66,6 +66,16 @@ def test_three_that_all_differ_are_not_decided():
     assert fused.maps == ()
 
 
+@pytest.mark.parametrize("apart_ms", [30, 50])
+def test_two_false_ones_that_come_near_each_other_do_not_outvote_a_true_one(apart_ms):
+    """Sound and network that miss by the same fifth of a second, but for more than they doubt: tones may be right."""
+    world = home(11, ("kit-01", "kit-03"))
+    evidence = [f("kit-03", REFERENCE) for f in (world.tones, world.audio, world.network)]
+    evidence[1], evidence[2] = false(evidence[1], 2 * 10**8), false(evidence[2], 2 * 10**8 + apart_ms * 10**6)
+    fused, out = judged(world, evidence)
+    assert (len(out), fused.maps) == (3, ())
+
+
 def test_two_false_ones_that_differ_never_win():
     """Wherever they are: they are named, or what they touch is refused; no map is wrong."""
     for seed in range(10):

@@ -80,6 +80,27 @@ def test_one_match_leaves_the_drift_to_what_clocks_do():
     assert found.pieces[0].sigma_ns == pytest.approx(100e-6 * SPAN_NS, rel=0.05)
 
 
+@pytest.mark.parametrize(("skew_ppm", "pulled"), [(500, 0.025), (-500, 0.025), (20, 0.15)])
+def test_a_clock_that_drifts_far_is_hardly_pulled_to_what_clocks_do(skew_ppm, pulled):
+    """Ten seconds of evidence know the drift to 40 ppm: a prior of 100 ppm alone would take a seventh."""
+    matches = [at("a", "b", t * 10**9, 1e9 + t * skew_ppm * 1e3, 3.3e5) for t in range(20, 32, 2)]
+    found = fuse([paired("a", "b", matches)], dict.fromkeys("ab", (0, SPAN_NS)), "b").maps[0]
+    assert found.pieces[0].skew_ppm == pytest.approx(skew_ppm, rel=pulled)
+
+
+def test_sigma_is_true_for_clocks_that_drift_far():
+    rng = np.random.default_rng(4)
+    ratio = []
+    for _ in range(100):
+        wrong = rng.normal(0, 3.3e5, 6)
+        matches = [
+            at("a", "b", t * 10**9, 1e9 + t * 5e5 + e, 3.3e5) for t, e in zip(range(20, 32, 2), wrong, strict=True)
+        ]
+        fused = fuse([paired("a", "b", matches)], dict.fromkeys("ab", (0, SPAN_NS)), "b")
+        ratio.append(abs(fused.maps[0].forward(0) - 10**9) / fused.knots["a"][1][0])
+    assert np.mean(np.array(ratio) < 2) > 0.9
+
+
 def test_a_clock_without_evidence_gets_no_map():
     fused = fuse([paired("a", "b", [at("a", "b", 0, 0)])], dict.fromkeys("abc", (0, SPAN_NS)), "b")
     assert [m.source for m in fused.maps] == ["a"]
