@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -55,6 +56,19 @@ def _offset_lines(result: dict[str, Any]) -> list[str]:
     return lines
 
 
+T = TypeVar("T")
+
+
+def _said(read: Callable[[str], T], text: str) -> T:
+    """What the text of an option says. Raises UsageError."""
+    from firmware_host.errors import ConfigError
+
+    try:
+        return read(text)
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from error
+
+
 SINE = click.option(
     "--sine",
     metavar="HZ:SECONDS",
@@ -79,7 +93,7 @@ def tones(file: Path, sine: str | None, as_json: bool) -> None:
     from sync.wanted import parsed_sine
     from sync.waveform import spooled
 
-    find = partial(bursts.find, sine=parsed_sine(sine)) if sine else ours
+    find = partial(bursts.find, sine=_said(parsed_sine, sine)) if sine else ours
 
     rows: list[dict[str, Any]] = [
         {
@@ -197,8 +211,8 @@ def align(
     from sync.run import align_session
     from sync.wanted import parsed_prior, parsed_sine
 
-    priors = [parsed_prior(text) for text in prior]
-    bursts = parsed_sine(sine) if sine else None
+    priors = [_said(parsed_prior, text) for text in prior]
+    bursts = _said(parsed_sine, sine) if sine else None
     alignment, errors = align_session(open_session(directory), reference, only, priors, bursts)
     document = alignment.to_json()
     if errors is not None:

@@ -28,6 +28,13 @@ def status_of(command, *arguments: object) -> int:
     return command.main([str(a) for a in arguments], standalone_mode=False) or 0
 
 
+@pytest.mark.parametrize("option", [("--prior", "head"), ("--prior", "head=1±0"), ("--sine", "loud")])
+def test_an_option_that_says_nothing_is_wrong_usage(option, tmp_path):
+    result = CliRunner().invoke(cli.align, [str(tmp_path), *option])
+    assert result.exit_code == 2
+    assert f"Error: '{option[1]}' is no " in result.output
+
+
 @pytest.fixture(scope="module")
 def recordings(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("wav")
