@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 START_CODE = re.compile(rb"\x00\x00\x01")
 SPS, PPS = 7, 8
@@ -12,11 +13,21 @@ HEADERS_WITHIN = 4096
 
 def parameter_sets(access_unit: bytes) -> tuple[bytes, bytes] | None:
     """The sequence and the picture parameter set (SPS, PPS) of an access unit; None where it lacks one of them."""
-    head = access_unit[:HEADERS_WITHIN]
-    starts = [m.end() for m in START_CODE.finditer(head)]
     found: dict[int, bytes] = {}
-    for start, end in zip(starts, [s - 3 for s in starts[1:]] + [len(head)], strict=True):
-        if start < len(head):
-            # A four-byte start code leaves a zero behind, which is not of the unit before it.
-            found.setdefault(head[start] & 0x1F, head[start:end].rstrip(b"\x00"))
+    for unit in nal_units(access_unit[:HEADERS_WITHIN]):
+        found.setdefault(unit[0] & 0x1F, unit)
     return (found[SPS], found[PPS]) if SPS in found and PPS in found else None
+
+
+def length_prefixed(access_unit: bytes) -> bytes:
+    """The same NAL units as MP4 and Matroska hold them: each behind its length in four bytes (ISO 14496-15, 5.3)."""
+    return b"".join(len(unit).to_bytes(4, "big") + unit for unit in nal_units(access_unit))
+
+
+def nal_units(data: bytes) -> Iterator[bytes]:
+    """The NAL units of a byte stream."""
+    starts = [m.end() for m in START_CODE.finditer(data)]
+    for start, end in zip(starts, [s - 3 for s in starts[1:]] + [len(data)], strict=True):
+        # A four-byte start code leaves a zero behind, which is not of the unit before it.
+        if unit := data[start:end].rstrip(b"\x00"):
+            yield unit

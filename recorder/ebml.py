@@ -48,6 +48,11 @@ def written(element: int, body: bytes) -> bytes:
     return id_bytes(element) + size(len(body), 1 if len(body) < 127 else 8) + body
 
 
+def vint(value: int) -> bytes:
+    """A number of variable length, in as few bytes as it needs."""
+    return size(value, ((value + 1).bit_length() + 6) // 7)
+
+
 def size(length: int, width: int) -> bytes:
     """A length in `width` bytes, the first of which says how many they are."""
     return (length | 1 << 7 * width).to_bytes(width, "big")

@@ -21,13 +21,17 @@ VOID, CRC = 0xEC, 0xBF
 CRC_BYTES = 6
 """A checksum with its head: `CRC`, 0x84, and four bytes, the lowest first."""
 SEGMENT_SIZE_BYTES = 8
-_EBML, _SEGMENT, _TRACKS = 0x1A45DFA3, 0x18538067, 0x1654AE6B
+TRACKS = 0x1654AE6B
+TIME, SIMPLE_BLOCK = 0xE7, 0xA3
+_EBML, _SEGMENT = 0x1A45DFA3, 0x18538067
 _TRACK_ENTRY, _TRACK_NUMBER, _TRACK_TYPE, _VIDEO = 0xAE, 0xD7, 0x83, 1
-_TIME, _SIMPLE_BLOCK, _BLOCK_GROUP, _BLOCK, _REFERENCE = 0xE7, 0xA3, 0xA0, 0xA1, 0xFB
+_BLOCK_GROUP, _BLOCK, _REFERENCE = 0xA0, 0xA1, 0xFB
 _UNKNOWN = (1 << 56) - 1
 _CUE_EVERY_MS = 1000
 """Where there is no video, whose keyframes are a second apart."""
 _CHUNK = 1 << 20
+_HEAD = 256
+"""What says that a file is Matroska is within its first bytes."""
 
 
 class NotMendable(ValueError):  # noqa: N818  a state of the file
@@ -102,6 +106,22 @@ def checksum(body: bytes) -> bytes:
     return bytes((CRC, 0x84)) + zlib.crc32(body[CRC_BYTES:]).to_bytes(4, "little")
 
 
+def segment_at(data: bytes) -> tuple[int, int | None]:
+    """First byte of the segment's body, and its length as it says, None while it was never closed.
+
+    Raises:
+        NotMendable: these are not a Matroska file's first bytes.
+    """
+    ebml = element_at(data, 0)
+    if ebml is None or ebml.id != _EBML:
+        raise NotMendable("it was cut in its header")
+    head = data[ebml.stop : ebml.stop + 4 + SEGMENT_SIZE_BYTES]
+    if len(head) < 4 + SEGMENT_SIZE_BYTES or head[:5] != id_bytes(_SEGMENT) + b"\1":
+        raise NotMendable("it was cut in its header")
+    announced = int.from_bytes(head[5:], "big")
+    return ebml.stop + len(head), None if announced == _UNKNOWN else announced
+
+
 class _Scan:
     """One pass over a file."""
 
@@ -115,7 +135,9 @@ class _Scan:
         self._damaged = 0
 
     def run(self) -> Layout:
-        segment, announced = self._segment()
+        if not self._size:
+            raise NotMendable("it is empty")
+        segment, announced = segment_at(self._read(0, _HEAD))
         header: list[Element] = []
         last, indexed, at = None, False, segment
         while (element := self._element(at)) is not None:
@@ -124,11 +146,11 @@ class _Scan:
                 last = cluster or last
                 if cluster is None or cluster.torn:
                     break
-            elif element.stop > self._size or element.id not in (SEEK_HEAD, INFO, _TRACKS, TAGS, CUES, VOID):
+            elif element.stop > self._size or element.id not in (SEEK_HEAD, INFO, TRACKS, TAGS, CUES, VOID):
                 break
-            elif element.id == _TRACKS:
+            elif element.id == TRACKS:
                 self._tracks = dict(_track_types(self._read(element.body, element.stop)))
-            header += [element] if element.id in (INFO, _TRACKS, TAGS) else []
+            header += [element] if element.id in (INFO, TRACKS, TAGS) else []
             indexed = indexed or element.id == CUES
             at = element.stop
         if last is None:
@@ -146,17 +168,6 @@ class _Scan:
             resumes=None if indexed else self._resumes(last.stop),
         )
 
-    def _segment(self) -> tuple[int, int | None]:
-        """First byte of the segment's body, and its length as it says."""
-        if not self._size:
-            raise NotMendable("it is empty")
-        ebml = self._element(0)
-        head = self._read(ebml.stop, ebml.stop + 4 + SEGMENT_SIZE_BYTES) if ebml and ebml.id == _EBML else b""
-        if ebml is None or len(head) < 4 + SEGMENT_SIZE_BYTES or head[:5] != id_bytes(_SEGMENT) + b"\1":
-            raise NotMendable("it was cut in its header")
-        announced = int.from_bytes(head[5:], "big")
-        return ebml.stop + len(head), None if announced == _UNKNOWN else announced
-
     def _cluster(self, at: Element) -> Cluster | None:
         """Note a cluster's blocks; None where it is torn and not one is whole."""
         data = self._read(at.body, min(at.stop, self._size))
@@ -166,7 +177,7 @@ class _Scan:
         stop, time_ms, blocks = 0, 0, 0
         for child in children(data):
             stop = child.stop
-            if child.id == _TIME:
+            if child.id == TIME:
                 time_ms = int.from_bytes(data[child.body : child.stop], "big")
             elif block := _block(data, child):
                 blocks += 1
@@ -218,13 +229,13 @@ def _block(data: bytes, at: Element) -> tuple[int, int, bool] | None:
         if _BLOCK not in inner:
             return None
         body, keyframe = inner[_BLOCK], _REFERENCE not in inner
-    elif at.id != _SIMPLE_BLOCK:
+    elif at.id != SIMPLE_BLOCK:
         return None
     if at.stop - body < 4 or not data[body]:
         return None
     track, used = number(data, body)
     (offset_ms,) = struct.unpack_from(">h", data, body + used)
-    return track, offset_ms, bool(data[body + used + 2] & 0x80) if at.id == _SIMPLE_BLOCK else keyframe
+    return track, offset_ms, bool(data[body + used + 2] & 0x80) if at.id == SIMPLE_BLOCK else keyframe
 
 
 def _track_types(data: bytes) -> Iterator[tuple[int, int]]:

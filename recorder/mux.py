@@ -1,15 +1,15 @@
 """One Matroska file per kit: H.264 as the encoder made it, sound and sensor rows as FLAC.
 
-What decides how much a power cut costs is how long packets wait for one another. Without limits FFmpeg's
-interleaver holds everything until the sparsest track has a packet; with the options below a kill at any moment
-costs well under a second. FLAC blocks are short for the same reason.
+FFmpeg encodes, and writes the header; `recorder.clusters` appends the packets. FFmpeg's own writing of them lets
+packets wait for those of the sparsest track, and without pictures keeps a place to seek to for every track and cluster
+in memory until the end: 30 MB an hour for a body kit. FLAC blocks are short so that a power cut costs little.
 """
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -21,19 +21,15 @@ from av.stream import Disposition
 
 from firmware_host.clock import TICK_HZ
 from firmware_host.spec import COUNT_LIMIT
+from recorder.annexb import length_prefixed
+from recorder.clusters import Block, ClusterFile
 from recorder.demux import COUNT_SHIFT
 
-MICROSECOND = Fraction(1, 1_000_000)
+MILLISECOND = Fraction(1, 1000)
 BLOCK_TICKS = 16
 """Ticks a FLAC block of a sensor track holds: FLAC allows no shorter block, and 16 ticks are 0.27 s."""
 SOUND_BLOCK = 4096
-MUX_OPTIONS = {
-    "max_interleave_delta": "200000",
-    "cluster_time_limit": "300",
-    "flush_packets": "1",
-    "default_mode": "passthrough",
-    "fflags": "+bitexact",
-}
+HEADER_OPTIONS = {"flush_packets": "1", "default_mode": "passthrough", "fflags": "+bitexact"}
 DEFAULT_TRACK: Any = Disposition.default.value
 """A plain integer: the PyAV of Raspberry Pi OS (14) takes nothing else."""
 LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
@@ -63,38 +59,16 @@ class RowTrack:
         return BLOCK_TICKS * max(1, self.rate_hz // TICK_HZ)
 
 
-class _Output:
-    """A container that goes quiet when the disk fails: what cannot be written is dropped, and `fault` says why."""
-
-    def __init__(self, path: Path) -> None:
-        self.container = av.open(str(path), "w", format="matroska", options=MUX_OPTIONS)
-        self.fault: OSError | None = None
-
-    def mux(self, packets: av.Packet | list[av.Packet]) -> None:
-        if self.fault is None:
-            try:
-                self.container.mux(packets)
-            except OSError as error:  # FFmpeg writes nothing more after the first
-                self.fault = error
-
-    def close(self) -> None:
-        try:
-            self.container.close()
-        except OSError as error:
-            self.fault = self.fault or error
-
-
 class _FlacStream:
     """Collects rows, encodes them by whole blocks, and keeps count of what it gave."""
 
-    def __init__(self, output: _Output, track: RowTrack, block: int) -> None:
-        self._output = output
+    def __init__(self, container: av.container.OutputContainer, track: RowTrack, block: int) -> None:
         self._block = block
         self._layout = LAYOUTS[track.channels]
         self._pending: list[np.ndarray] = []
         self._waiting = 0
         self._done = 0
-        stream = output.container.add_stream("flac", rate=track.rate_hz)
+        stream = container.add_stream("flac", rate=track.rate_hz)
         stream.codec_context.layout = self._layout
         stream.codec_context.format = "s32"
         stream.codec_context.options = {"frame_size": str(block), "bits_per_raw_sample": "24"}
@@ -104,7 +78,7 @@ class _FlacStream:
         self.stream = stream
         self.offset = 0
 
-    def put(self, rows: np.ndarray) -> None:
+    def put(self, rows: np.ndarray) -> Iterator[Block]:
         """Add (n, channels) int32 counts; full blocks leave at once."""
         if rows.size and int(np.abs(rows).max()) >= COUNT_LIMIT:
             raise ValueError(f"{self.stream.metadata['title']}: a count does not fit 24 bits")
@@ -115,24 +89,32 @@ class _FlacStream:
         waiting = np.concatenate(self._pending)
         whole = len(waiting) - len(waiting) % self._block
         for start in range(0, whole, self._block):
-            self._encode(waiting[start : start + self._block])
+            yield from self._encoded(waiting[start : start + self._block])
         self._pending = [waiting[whole:]]
         self._waiting = len(waiting) - whole
 
-    def finish(self) -> None:
+    def finish(self) -> Iterator[Block]:
         """Encode what is left, in one last short block."""
         if self._waiting:
-            self._encode(np.concatenate(self._pending))
+            yield from self._encoded(np.concatenate(self._pending))
             self._pending, self._waiting = [], 0
-        self._output.mux(self.stream.encode(None))
+        yield from self._blocks(self.stream.encode(None))
 
-    def _encode(self, rows: np.ndarray) -> None:
+    def _encoded(self, rows: np.ndarray) -> Iterator[Block]:
         packed = np.ascontiguousarray(rows.astype(np.int32) << COUNT_SHIFT).reshape(1, -1)
         frame = av.AudioFrame.from_ndarray(packed, format="s32", layout=self._layout)
         frame.sample_rate = self.stream.codec_context.sample_rate
         frame.pts = self._done + self.offset
         self._done += len(rows)
-        self._output.mux(self.stream.encode(frame))
+        yield from self._blocks(self.stream.encode(frame))
+
+    def _blocks(self, packets: list[av.Packet]) -> Iterator[Block]:
+        rate = self.stream.codec_context.sample_rate
+        for packet in packets:
+            if packet.pts is None or not packet.size:  # the last one tells a checksum of the whole, and holds nothing
+                continue
+            start, end = (round(Fraction(1000 * k, rate)) for k in (packet.pts, packet.pts + (packet.duration or 0)))
+            yield Block(start, self.stream.index + 1, bytes(packet), end - start, keyframe=True)
 
 
 class MatroskaWriter:
@@ -147,7 +129,7 @@ class MatroskaWriter:
         fps: int = 30,
         sound_rate_hz: int | None = None,
     ) -> None:
-        """Declare every stream; the header is written with the first packet.
+        """Declare every stream and write the header.
 
         Args:
             tracks: sensor and timing tracks in the order they shall have.
@@ -155,40 +137,39 @@ class MatroskaWriter:
             fps: nominal frame rate.
             sound_rate_hz: nominal rate of the microphone; None for no sound.
         """
-        self._output = _Output(path)
-        self._frame_us = 1_000_000 // fps
+        header = io.BytesIO()
+        self._container = av.open(header, "w", format="matroska", options=HEADER_OPTIONS)
+        self._frame_ms = 1000 // fps
         self._video = self._add_video(first_frame) if first_frame else None
         self._sound = None
         if sound_rate_hz:
             track = RowTrack("microphone", sound_rate_hz, 1, {})
-            self._sound = _FlacStream(self._output, track, SOUND_BLOCK)
+            self._sound = _FlacStream(self._container, track, SOUND_BLOCK)
             self._sound.stream.disposition = DEFAULT_TRACK
-        self._tracks = {t.title: _FlacStream(self._output, t, t.block) for t in tracks}
+        self._tracks = {t.title: _FlacStream(self._container, t, t.block) for t in tracks}
+        self._container.start_encoding()
+        self._file = ClusterFile(path, header.getvalue(), self._video)
 
     @property
     def fault(self) -> OSError | None:
         """Why the disk takes nothing more, None while it does. Nothing is raised: the recording ends."""
-        return self._output.fault
+        return self._file.fault
 
-    def _add_video(self, first: EncodedFrame) -> av.video.stream.VideoStream:
+    def _add_video(self, first: EncodedFrame) -> int:
+        """Declare the video; returns its number in the file."""
         # The parser reads SPS and PPS from the stream's own bytes; no encoder settings are assumed.
         with av.open(io.BytesIO(first.data), format="h264") as probe:
-            stream = self._output.container.add_stream_from_template(probe.streams.video[0])
-        stream.time_base = MICROSECOND
+            stream = self._container.add_stream_from_template(probe.streams.video[0])
+        stream.time_base = MILLISECOND
         stream.metadata["title"] = "camera"
         stream.disposition = DEFAULT_TRACK
-        return stream
+        return int(stream.index) + 1
 
     def video(self, frame: EncodedFrame, since_start_ns: int) -> None:
         """Mux one access unit, shown `since_start_ns` after the file's time 0."""
         assert self._video is not None, "this file was opened without video"
-        packet = av.Packet(frame.data)
-        packet.stream = self._video
-        packet.time_base = MICROSECOND
-        packet.pts = packet.dts = since_start_ns // 1000
-        packet.duration = self._frame_us
-        packet.is_keyframe = frame.keyframe
-        self._output.mux(packet)
+        t_ms = round(Fraction(since_start_ns, 1_000_000))
+        self._file.add(Block(t_ms, self._video, length_prefixed(frame.data), self._frame_ms, frame.keyframe))
 
     def sound(self, x: np.ndarray, since_start_ns: int) -> None:
         """Add (n,) int32 samples of 24 bits. The first call's `since_start_ns` places the track."""
@@ -196,17 +177,26 @@ class MatroskaWriter:
         if not self._sound.offset:
             rate = self._sound.stream.codec_context.sample_rate
             self._sound.offset = max(0, round(since_start_ns * rate / 1e9))
-        self._sound.put(x.reshape(-1, 1))
+        self._add(self._sound.put(x.reshape(-1, 1)))
 
     def rows(self, title: str, rows: np.ndarray) -> None:
         """Add (n, channels) int32 counts to a track."""
-        self._tracks[title].put(rows)
+        self._add(self._tracks[title].put(rows))
+
+    def settle(self) -> None:
+        """Hand what was added to the disk, once it is worth a cluster."""
+        self._file.settle()
 
     def close(self) -> None:
-        """Flush every stream and write the cues."""
+        """Write what is waiting, and the index."""
         for flac in (*([self._sound] if self._sound else []), *self._tracks.values()):
-            flac.finish()
-        self._output.close()
+            self._add(flac.finish())
+        self._file.close()
+        self._container.close()
+
+    def _add(self, blocks: Iterator[Block]) -> None:
+        for block in blocks:
+            self._file.add(block)
 
 
 def sensor_metadata(sensor: str, model: str, channels: Sequence, native_hz: float) -> dict[str, str]:

@@ -219,6 +219,7 @@ class KitWriter:
                 if flag != Flag.HELD:
                     self.counters[f"{packer.sensor}.{Flag(flag).name}"] += n
         self._hear(self._timeline.fill(tick_ns(self.t0_ns, tick - SILENCE_LAG_TICKS)))
+        self._mux.settle()
         if tick // TICK_HZ > self._ticks // TICK_HZ:
             self._each_second()
         if tick * 2 // TICK_HZ > self._ticks * 2 // TICK_HZ:
