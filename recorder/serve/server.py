@@ -68,6 +68,7 @@ def listen(settings: Settings) -> socket.socket:
     line.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         line.bind((settings.address, settings.port))
+        line.listen()  # who asks before the server runs, waits for it
     except OSError as error:
         line.close()
         raise PortError(
