@@ -16,13 +16,17 @@ from statistics import median
 from typing import Any
 
 from firmware_host.errors import SessionError
-from recorder.durable import replacing
+from recorder.durable import replacing, write_bytes
 from recorder.log import read_log
 from recorder.protocol import LABEL_COLUMNS, write_rows
 from recorder.session import MANIFEST, Device, Session, open_session
 
 DERIVED = ("alignment.json", "report.html")
 """Made from a session's own devices, and to be made again for all."""
+FOLDERS = ("", ".tables")
+"""What follows a device's name in that of its folders: an imported recording as it came, and what was read from it."""
+CHAPTERS = ".ffconcat"
+"""A list of the films in the first of these folders, that plays them as one."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,14 @@ def _copy_device(session: Session, device: Device, here: Device, root: Path) -> 
     for source, place in pairs:
         if source is not None and place is not None and session.path(source).is_file():
             _copy(session.path(source), root / place)
+    for suffix in FOLDERS:
+        folder = session.path(f"{device.name}{suffix}")
+        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+            _copy(path, root / f"{here.name}{suffix}" / path.relative_to(folder))
+    if here.file.endswith(CHAPTERS) and here.name != device.name:
+        listed = (root / here.file).read_text(encoding="utf-8")
+        moved = listed.replace(f"file {device.name}/", f"file {here.name}/")
+        write_bytes(root / here.file, moved.encode())
 
 
 def _copy(source: Path, place: Path) -> None:

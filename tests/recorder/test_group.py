@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -159,6 +160,27 @@ def test_two_kits_of_one_name_get_apart_and_their_events_come_to_the_reference_c
 
     labels = {(r["value"], r["t0_ns"]) for r in read_labels(session.path("labels"), "both")}
     assert labels == {("eat_dinner", 5), ("bell of a", 50), ("bell of b", 450)}
+
+
+def test_what_was_imported_into_a_later_session_comes_along_with_its_folders(tmp_path: Path):
+    sessions = [planted(tmp_path / name, f"kit-{name}", 0, 5) for name in "ab"]
+    for root in sessions:
+        for place in ("head/GX01.MP4", "head/GX02.MP4", "head.tables/gyroscope.npz"):
+            (root / place).parent.mkdir(exist_ok=True)
+            (root / place).write_text(f"{place} of {root.name}")
+        (root / "head.ffconcat").write_text("ffconcat version 1.0\nfile head/GX01.MP4\nfile head/GX02.MP4\n")
+        session = open_session(root)
+        head = Device("head", "gopro", "ego", "head", "head.ffconcat", (Stream("gyroscope", "series", 0, 200.0),))
+        replace(session, devices=(*session.devices, head)).save()
+    gather(tmp_path / "both", sessions)
+    there = tmp_path / "both"
+    assert open_session(there).device("head-2").file == "head-2.ffconcat"
+    for name, of in (("head", "a"), ("head-2", "b")):
+        listed = (there / f"{name}.ffconcat").read_text().splitlines()[1:]
+        assert [(there / line.split()[1]).read_text() for line in listed] == [
+            f"head/GX0{k}.MP4 of {of}" for k in (1, 2)
+        ]
+        assert (there / f"{name}.tables" / "gyroscope.npz").read_text() == f"head.tables/gyroscope.npz of {of}"
 
 
 def test_an_interrupted_session_is_not_gathered_before_it_is_recovered(tmp_path: Path):
