@@ -24,9 +24,9 @@ from ingest.cache import Recipe, write_video_cache
 from ingest.ego import Aligned, frame_size, measured, open_aligned
 from ingest.index import VideoIndex, video_index
 from ingest.labels import read_labels
-from ingest.samples import native_series
 from recorder import durable
 from recorder.demux import frame_times_ns
+from recorder.samples import native_series
 from recorder.series import Series
 from recorder.session import Device, Session, Stream
 from sync import alignment

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from firmware_host.clock import SECOND_NS, TICK_HZ
 from firmware_host.errors import SessionError
-from firmware_host.sensors import SENSORS
-from recorder.demux import fresh_ticks, read_rows
+from recorder.samples import native_series
+from recorder.series import Series
 from recorder.session import Device, Session, Stream
 from sync.importers.found import SERIES, read_series
 from sync.motion.turning import Late, Turning, from_orientation
@@ -47,30 +46,17 @@ def _imported(session: Session, device: Device, stream: Stream) -> Turning | Non
 def _kit(session: Session, device: Device) -> dict[str, Turning]:
     """The gyroscope of each BNO055, or what its orientation says."""
     own = [s for s in device.of_kind("sensor") if s.model == "bno055"]
-    tracks = {s.sensor: s for wanted in (QUATERNION, ROTATION) for s in own if s.name.endswith(f".{wanted}")}
-    if not tracks:
-        return {}
-    timing = {s.sensor: s.name for s in device.of_kind("timing")}
-    names = {s.name for s in tracks.values()} | {timing[s] for s in tracks if s in timing}
-    rows = read_rows(session.path(device.file), names)
-    found = {}
-    for sensor, stream in tracks.items():
-        if stream.name in rows and timing.get(sensor) in rows:
-            found[stream.name] = _bno055(device, stream, rows[stream.name], rows[timing[sensor]])
-    return found
+    best = {s.sensor: s for wanted in (QUATERNION, ROTATION) for s in own if s.name.endswith(f".{wanted}")}
+    for stream in best.values():
+        if stream.rows_per_tick != 1:
+            raise SessionError(f"{device.file}: {stream.name} has {stream.rows_per_tick} rows a tick, and a BNO055 one")
+    return {name: _bno055(series, name) for name, series in native_series(session, device, [*best.values()]).items()}
 
 
-def _bno055(device: Device, stream: Stream, rows: np.ndarray, timing: np.ndarray) -> Turning:
-    """Rows on the tick grid to turning; see `recorder.demux` for the columns of the timing track."""
-    if stream.rows_per_tick != 1:
-        raise SessionError(f"{device.file}: {stream.name} has {stream.rows_per_tick} rows a tick, and a BNO055 one")
-    ticks = min(len(timing), len(rows))
-    fresh = fresh_ticks(timing[:ticks])
-    t_ns = stream.t0_ns + fresh * SECOND_NS // TICK_HZ + timing[fresh, 0].astype(np.int64) * 1000 - round(AGE_NS)
-    track = stream.name.rpartition(".")[2]
-    settings = device.settings.get(stream.sensor or "", {})
-    values = SENSORS["bno055"].to_si(track, rows[fresh], settings).astype(np.float64)
-    late: Late = ((f"age of {stream.name} of {device.clock}", AGE_SIGMA_NS),)
-    if track == ROTATION:
-        return Turning(device.clock, t_ns, np.radians(values), late=late)
-    return from_orientation(device.clock, t_ns, values, late)
+def _bno055(series: Series, name: str) -> Turning:
+    t_ns = series.t_ns - round(AGE_NS)
+    values = series.x.astype(np.float64)
+    late: Late = ((f"age of {name} of {series.clock}", AGE_SIGMA_NS),)
+    if name.endswith(f".{ROTATION}"):
+        return Turning(series.clock, t_ns, np.radians(values), late=late)
+    return from_orientation(series.clock, t_ns, values, late)

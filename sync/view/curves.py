@@ -6,15 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from firmware_host.driver import scaled
 from firmware_host.sensors import SENSORS
-from recorder.demux import fresh_ticks, read_rows
+from recorder.samples import native_series
 from recorder.series import Series
 from recorder.session import Device, Session, Stream
 from sync.gaze import read_gaze
 from sync.importers.found import SERIES, read_channels, read_series
 
-SECOND_NS, TICK_HZ = 1_000_000_000, 60
 DIGITS = 7
 
 
@@ -50,31 +48,7 @@ def series_of(session: Session, device: Device) -> dict[str, Series]:
         gaze = read_gaze(session.path(device.gaze))
         fresh = np.ones(len(gaze.t_ns), bool)
         found["gaze"] = Series(gaze.t_ns, gaze.xy_px.astype(np.float32), fresh, ("x", "y"), device.clock)
-    sensors = device.of_kind("sensor")
-    timing = {s.sensor: s.name for s in device.of_kind("timing")}
-    if not sensors:
-        return found
-    rows = read_rows(session.path(device.file), {s.name for s in sensors} | set(timing.values()))
-    for stream in sensors:
-        when = rows.get(timing.get(stream.sensor, ""))
-        if when is not None and stream.name in rows:
-            found[stream.name] = _measured(device, stream, rows[stream.name], when)
-    return found
-
-
-def _measured(device: Device, stream: Stream, rows: np.ndarray, timing: np.ndarray) -> Series:
-    """The new samples among rows on the tick grid; those of several rows a tick side by side."""
-    each = stream.rows_per_tick
-    ticks = min(len(timing), len(rows) // each)
-    fresh = fresh_ticks(timing[:ticks])
-    t_ns = stream.t0_ns + fresh * SECOND_NS // TICK_HZ + timing[fresh, 0].astype(np.int64) * 1000
-    counts = rows[: ticks * each].reshape(ticks, -1)[fresh].reshape(len(fresh) * each, -1)
-    spec = SENSORS.get(stream.model or "")
-    track = stream.name.removeprefix(f"{stream.sensor}.")
-    si = spec.to_si(track, counts, device.settings.get(stream.sensor or "", {})) if spec else None
-    x = np.asarray(scaled(stream.track(), counts) if si is None else si, np.float32).reshape(len(fresh), -1)
-    names = tuple(str(k) for k in range(x.shape[1]))
-    return Series(t_ns, x, np.ones(len(fresh), bool), names, device.clock)
+    return found | native_series(session, device)
 
 
 def columns(t_s: np.ndarray, x: np.ndarray, from_s: float, to_s: float, count: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from firmware_host.spec import Channel, Flag
-from recorder import demux
+from recorder import demux, samples
 from recorder.session import Device, Session, Stream, open_session
 from sync.add import add_file
 from sync.motion import imu
@@ -41,7 +41,7 @@ def rows(monkeypatch):
     quaternion = np.rint(Rotation.from_rotvec(at_s).as_quat(scalar_first=True) * 2**14).astype(np.int32)
     rotation = np.tile(np.rint(np.degrees(RATE) * 16).astype(np.int32), (TICKS, 1))
     held = {"head.timing": timing, "head.quaternion": quaternion, "head.rotation": rotation}
-    monkeypatch.setattr(imu, "read_rows", lambda _, names: {n: held[n] for n in names if n in held})
+    monkeypatch.setattr(samples, "read_rows", lambda _, names: {n: held[n] for n in names if n in held})
     return held
 
 

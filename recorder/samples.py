@@ -6,6 +6,8 @@ many microseconds after its tick each was read; only those are samples.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from firmware_host.clock import SECOND_NS, TICK_HZ
@@ -16,8 +18,11 @@ from recorder.series import Series
 from recorder.session import Device, Session, Stream
 
 
-def native_series(session: Session, device: Device) -> dict[str, Series]:
-    """The samples of every sensor stream of a device, on the device's clock.
+def native_series(session: Session, device: Device, wanted: Sequence[Stream] | None = None) -> dict[str, Series]:
+    """The samples of a device's sensor streams, on the device's clock.
+
+    Args:
+        wanted: some of its sensor streams; None for all.
 
     Returns:
         stream name -> its series; a stream that the file lacks, or whose timing it lacks, is absent.
@@ -25,9 +30,12 @@ def native_series(session: Session, device: Device) -> dict[str, Series]:
     Raises:
         SessionError: the file cannot be read.
     """
-    sensors = device.of_kind("sensor")
+    sensors = device.of_kind("sensor") if wanted is None else wanted
+    if not sensors:
+        return {}
     timing = {s.sensor: s.name for s in device.of_kind("timing")}
-    rows = read_rows(session.path(device.file), {s.name for s in sensors} | set(timing.values())) if sensors else {}
+    needed = {s.name for s in sensors} | {timing[s.sensor] for s in sensors if s.sensor in timing}
+    rows = read_rows(session.path(device.file), needed)
     return {
         s.name: samples(s, rows[s.name], rows[timing[s.sensor]], device)
         for s in sensors
