@@ -45,14 +45,12 @@ def build(
     Example:
       syncctl build sessions --out dataset --test anna
     """
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
-
     from ingest import build as building
     from ingest.cache import Recipe
+    from recorder.workers import pool
 
     sessions = building.find_sessions(folders)
-    executor = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_leave_interrupts)
+    executor = pool(workers)
     try:
         with progress("build", len(sessions)) as advance:
             built = building.build(
@@ -94,10 +92,3 @@ def _lines(counts: dict, splits: dict[str, list[str]], out: Path) -> list[str]:
         who = ", ".join(people) if people else "nobody"
         lines.append(f"  {name:<5} {counts['clips'][name]:>6} clips of {who}")
     return lines
-
-
-def _leave_interrupts() -> None:
-    """Workers finish their session when Ctrl-C is pressed; the parent says so and stops handing out more."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

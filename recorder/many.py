@@ -9,12 +9,10 @@ from __future__ import annotations
 import io
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import active_children, get_context
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +21,7 @@ from firmware_host.errors import ConfigError, SessionError, SyncctlError, unknow
 from recorder import durable
 from recorder.session import MANIFEST, open_session
 from recorder.tomlfile import Wrong, read, refusal, table
+from recorder.workers import done_by
 from recorder.world import ACTIVITIES
 from recorder.world.plan import SHORTEST_S
 
@@ -147,7 +146,8 @@ def simulate(
     missing = [p for p in wanted if not _whole(folder / p.name)]
     done(len(wanted) - len(missing))
     failed: dict[str, str] = {}
-    for name, why in _made(plan, folder, missing, min(jobs or os.cpu_count() or 1, max(len(missing), 1))):
+    tasks = {p.name: partial(_make, plan, folder, p) for p in missing}
+    for name, why in done_by(min(jobs or os.cpu_count() or 1, max(len(missing), 1)), tasks):
         if why:
             failed[name] = why
         done(1)
@@ -173,27 +173,6 @@ def _whole(folder: Path) -> bool:
         return open_session(folder).sealed
     except SessionError:
         return False
-
-
-def _made(plan: SimulationPlan, folder: Path, missing: Sequence[Part], jobs: int) -> Iterator[tuple[str, str]]:
-    """(name, why it failed or nothing) of each session, as they come."""
-    from recorder.simulate import leave_interrupts
-
-    make = partial(_make, plan, folder)
-    if jobs == 1:
-        yield from ((p.name, make(p)) for p in missing)
-        return
-    pool = ProcessPoolExecutor(jobs, get_context("spawn"), initializer=leave_interrupts)
-    try:
-        futures = {pool.submit(make, p): p.name for p in missing}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-    except BaseException:
-        for worker in active_children():  # a session that is half made is made again
-            worker.terminate()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _make(plan: SimulationPlan, folder: Path, part: Part) -> str:

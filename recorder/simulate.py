@@ -10,12 +10,9 @@ from __future__ import annotations
 
 import csv
 import os
-import signal
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from multiprocessing import active_children, get_context
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +26,7 @@ from recorder.microphone import BLOCK, SoundBlock
 from recorder.mux import write_mp4
 from recorder.session import Device, Stream
 from recorder.wall import WallReading
+from recorder.workers import done_by
 from recorder.world import ROOM_KITS, VIEW_OF, World, WorldPlan
 
 FPS = 30
@@ -178,32 +176,11 @@ def prepare(
         "kits": partial(_prepare_kits, plan, scratch),
     }
     workers = min(len(tasks), workers or os.cpu_count() or 1)
-    for name in _done(tasks) if workers == 1 else _done_by(workers, tasks):
+    for name, _ in done_by(workers, tasks):
         on_done(name)
     world = _world(plan.world)
     distance_m = {name: world.tone_distance_m(name) for name in (*plan.room_kits, *WEARER_KITS)}
     return Prepared(plan, scratch, frame_ns, distance_m)
-
-
-def _done(tasks: Mapping[str, Callable[[], None]]) -> Iterator[str]:
-    for name, task in tasks.items():
-        task()
-        yield name
-
-
-def _done_by(workers: int, tasks: Mapping[str, Callable[[], None]]) -> Iterator[str]:
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=leave_interrupts)
-    try:
-        futures = {pool.submit(task): name for name, task in tasks.items()}
-        for future in as_completed(futures):
-            future.result()
-            yield futures[future]
-    except BaseException:
-        for worker in active_children():  # there is nothing to lose yet, and much still to render
-            worker.terminate()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def prepare_room(plan: HomePlan, scratch: Path) -> None:
@@ -245,11 +222,6 @@ def imported_devices(plan: HomePlan, distance_m: dict[str, float]) -> tuple[Devi
         tone_distance_m=distance_m["eye"],
     )
     return head, eye
-
-
-def leave_interrupts() -> None:
-    """Ctrl-C reaches every process of a terminal; a worker leaves it to its parent, which ends it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,41 @@
+"""Many tasks in a few processes that Ctrl-C ends at once."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import active_children, get_context
+from typing import TypeVar
+
+Result = TypeVar("Result")
+
+
+def pool(workers: int) -> ProcessPoolExecutor:
+    """Fresh processes that leave Ctrl-C to the one that began them."""
+    return ProcessPoolExecutor(workers, get_context("spawn"), initializer=_leave_interrupts)
+
+
+def done_by(workers: int, tasks: Mapping[str, Callable[[], Result]]) -> Iterator[tuple[str, Result]]:
+    """Do tasks that are nothing worth before they are done; each one's name and result as it comes.
+
+    With one worker they are done here, one after the other. What one of them raises is raised, and the others end.
+    """
+    if workers == 1:
+        yield from ((name, task()) for name, task in tasks.items())
+        return
+    processes = pool(workers)
+    try:
+        futures = {processes.submit(task): name for name, task in tasks.items()}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    except BaseException:
+        for worker in active_children():
+            worker.terminate()
+        raise
+    finally:
+        processes.shutdown(cancel_futures=True)
+
+
+def _leave_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
