@@ -14,9 +14,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from firmware_host.clock import SECOND_NS
 from ingest.index import Gop
-
-SECOND_NS = 1_000_000_000
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ import numpy as np
 
 from firmware_host.clock import SECOND_NS, Clock
 from firmware_host.errors import PortError
+from recorder.demux import pts_ns
 from recorder.mux import EncodedFrame
 from recorder.preview import Preview
 from recorder.stamps import read_clocks, recognise
@@ -124,7 +125,7 @@ def v4l2_pictures(device: str, size: tuple[int, int], fps: int) -> Iterator[tupl
         with container:
             offset_ns: int | None = None
             for frame in container.decode(video=0):
-                t_ns = _pts_ns(frame)
+                t_ns = pts_ns(frame) or 0
                 if offset_ns is None:
                     _, offset_ns = recognise(t_ns, read_clocks())
                 yield t_ns + offset_ns, frame.reformat(width=size[0], height=size[1], format="yuv420p").to_ndarray()
@@ -167,8 +168,9 @@ def _repeated(path: Path, size: tuple[int, int]) -> Iterator[tuple[int, np.ndarr
                 before: tuple[int, np.ndarray] | None = None
                 first_ns: int | None = None
                 for frame in container.decode(video=0):
-                    first_ns = _pts_ns(frame) if first_ns is None else first_ns
-                    at_ns = begun_ns + _pts_ns(frame) - first_ns
+                    shown_ns = pts_ns(frame) or 0
+                    first_ns = shown_ns if first_ns is None else first_ns
+                    at_ns = begun_ns + shown_ns - first_ns
                     if before is not None:
                         yield at_ns, before[1]
                     shaped = frame.reformat(width=size[0], height=size[1], format="yuv420p")
@@ -179,11 +181,6 @@ def _repeated(path: Path, size: tuple[int, int]) -> Iterator[tuple[int, np.ndarr
             raise PortError(f"camera file {path} holds no pictures; give a video file")
         begun_ns = before[0] + period_ns
         yield begun_ns, before[1]
-
-
-def _pts_ns(frame: av.VideoFrame) -> int:
-    base = frame.time_base
-    return 0 if frame.pts is None or base is None else frame.pts * base.numerator * SECOND_NS // base.denominator
 
 
 class PiCamera:

@@ -22,12 +22,12 @@ import av.error
 import av.stream
 import numpy as np
 
+from firmware_host.clock import SECOND_NS
 from firmware_host.errors import SessionError
 from firmware_host.spec import Flag
 from recorder.series import Sound
 from recorder.session import Device, Session, Stream
 
-SECOND_NS = 1_000_000_000
 BLOCK = 2**18
 """Samples of sound that are decoded before they are handed on."""
 LONGEST_SKIP_S = 4 * 3600
@@ -104,7 +104,7 @@ def sought(file: BinaryIO | RawIOBase, t_ns: int) -> tuple[int, int]:
         with av.open(file, mode="r") as container:
             stream = next(iter(container.streams.video or container.streams))
             container.seek(t_ns // 1000)
-            found = next(t for p in container.demux(stream) if (t := _pts_ns(p)) is not None)
+            found = next(t for p in container.demux(stream) if (t := pts_ns(p)) is not None)
             return (container.duration or 0) * 1000, found
     except (av.error.FFmpegError, OSError, StopIteration) as error:
         raise SessionError(f"a player cannot seek in it ({_strerror(error)})") from error
@@ -179,7 +179,7 @@ def _unbroken(
     filled = waiting = 0
     for frame, after in pairwise(chain(frames, [None])):
         if t0_ns is None:
-            t0_ns = _pts_ns(frame) or 0
+            t0_ns = pts_ns(frame) or 0
             yield t0_ns
         gap = _skipped(frame, t0_ns, rate, filled)
         if gap and after is not None and abs(_skipped(after, t0_ns, rate, filled + frame.samples) - gap) <= rate // 50:
@@ -205,7 +205,7 @@ def _unbroken(
 
 def _skipped(frame: av.AudioFrame, t0_ns: int, rate: int, filled: int) -> int:
     """Samples that the container skipped before this frame, by its time; 0 for what is no plausible skip."""
-    at_ns = _pts_ns(frame)
+    at_ns = pts_ns(frame)
     gap = 0 if at_ns is None else round((at_ns - t0_ns) * rate / SECOND_NS) - filled
     return gap if rate // 50 < gap < LONGEST_SKIP_S * rate else 0
 
@@ -277,7 +277,7 @@ def container_frame_times_ns(path: Path) -> np.ndarray:
         if not container.streams.video:
             raise SessionError(f"{path} has no video track")
         stream = container.streams.video[0]
-        times = [t for p in container.demux(stream) if not p.is_discard and (t := _pts_ns(p)) is not None]
+        times = [t for p in container.demux(stream) if not p.is_discard and (t := pts_ns(p)) is not None]
     return np.sort(np.array(times, np.int64))
 
 
@@ -295,7 +295,7 @@ def data_packets(path: Path, begins: bytes) -> list[tuple[int, int, bytes]]:
         tracks: dict[int, list[tuple[int, int, bytes]]] = {s.index: [] for s in data}
         try:
             for packet in container.demux(list(data)) if data else ():
-                if packet.size and (t_ns := _pts_ns(packet)) is not None and packet.time_base is not None:
+                if packet.size and (t_ns := pts_ns(packet)) is not None and packet.time_base is not None:
                     long_ns = (packet.duration or 0) * packet.time_base.numerator * SECOND_NS
                     entry = (t_ns, long_ns // packet.time_base.denominator, bytes(packet))
                     tracks[packet.stream.index].append(entry)
@@ -328,7 +328,7 @@ def video_frames(
             w = width or frame.width
             h = frame.height if width is None else max(2, round(frame.height * width / frame.width))
             image = frame.reformat(width=w, height=h, format=pixels).to_ndarray()
-            yield index, _pts_ns(frame) or 0, image
+            yield index, pts_ns(frame) or 0, image
 
 
 def timing_flags(rows: np.ndarray) -> np.ndarray:
@@ -379,7 +379,8 @@ def _plane(frames: list[av.AudioFrame], number: int, dtype: np.dtype, width: int
     return np.concatenate(parts)
 
 
-def _pts_ns(timed: av.AudioFrame | av.VideoFrame | av.Packet) -> int | None:
+def pts_ns(timed: av.AudioFrame | av.VideoFrame | av.Packet) -> int | None:
+    """When a frame or packet is shown, ns since the container's time 0; None where nobody says."""
     if timed.pts is None or timed.time_base is None:
         return None
     return timed.pts * timed.time_base.numerator * SECOND_NS // timed.time_base.denominator

@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from firmware_host.clock import TICK_HZ
+from firmware_host.clock import SECOND_NS, TICK_HZ
 from firmware_host.errors import SessionError
 from firmware_host.spec import Flag
 from recorder import demux
 from recorder.log import being_written, read_log
 from recorder.session import Device, Session, Stream
 
-SECOND_NS = 1_000_000_000
 TIMED = (Flag.FRESH, Flag.STALE, Flag.NOT_READY, Flag.NACK, Flag.TIMEOUT, Flag.CORRUPT)
 """Flags of rows in which a transfer was started, so that its deviation means something."""
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SECOND_NS = 1_000_000_000
+from firmware_host.clock import SECOND_NS
+
 MIN_SECONDS = 5
 RECENT = 60
 """Seconds of sound that tell where the line is now: over hours a crystal wanders by parts per million."""

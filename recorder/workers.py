@@ -11,8 +11,8 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 
-def pool(workers: int) -> ProcessPoolExecutor:
-    """Fresh processes that leave Ctrl-C to the one that began them."""
+def pool(workers: int | None) -> ProcessPoolExecutor:
+    """Fresh processes, as many as cores where nobody says, that leave Ctrl-C to the one that began them."""
     return ProcessPoolExecutor(workers, get_context("spawn"), initializer=_leave_interrupts)
 
 

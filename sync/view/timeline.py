@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from firmware_host.clock import SECOND_NS
 from firmware_host.clockmap import ClockMap
 
-SECOND_NS = 1_000_000_000
 TOLERANCE_S = 0.001
 """A line may miss the times it stands for by this, far less than any picture lasts."""
 
