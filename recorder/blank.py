@@ -8,35 +8,33 @@ in part.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from firmware_host.errors import SessionError
-from recorder.ebml import Element, children, element_at, id_bytes, number, size
-from recorder.matroska import CLUSTER, CRC, CRC_BYTES, SEGMENT_SIZE_BYTES, VOID, checksum
+from recorder.ebml import Element, id_bytes, size
+from recorder.matroska import (
+    CLUSTER,
+    CRC,
+    CRC_BYTES,
+    TRACKS,
+    VOID,
+    Track,
+    blocks,
+    checksum,
+    cluster_time_ms,
+    elements,
+    read,
+    tracks,
+)
 
-_SEGMENT_ID_BYTES, _TRACKS, _ENTRY = 4, 0x1654AE6B, 0xAE
-_NUMBER, _TYPE, _NAME, _PRIVATE = 0xD7, 0x83, 0x536E, 0x63A2
-_TIME, _SIMPLE, _GROUP, _BLOCK, _REFERENCE = 0xE7, 0xA3, 0xA0, 0xA1, 0xFB
-_VIDEO = 1
 _SEI, _DELIMITER = 6, 9
 _MIN_VOID = 2
 
 BlackGop = Callable[[int], list[bytes]]
 """Makes the access units of n black pictures, in Annex B, the first of them a keyframe."""
-
-
-@dataclass(frozen=True)
-class Track:
-    """A track by its number: its title, whether it is video, and what its decoder is told first."""
-
-    number: int
-    title: str
-    video: bool
-    private: bytes
 
 
 @dataclass(frozen=True)
@@ -66,11 +64,11 @@ def blank(path: Path, from_ms: int, to_ms: int, titles: Collection[str], black: 
         SessionError: the file is not as this recorder writes it, or a black picture is larger than what it replaces.
     """
     with path.open("r+b") as file:
-        tracks = {t.number: t for t in _tracks(file, path) if t.title in titles}
-        blocks = [b for b in read_blocks(file, path) if b.track in tracks]
+        wanted = {t.number: t for t in _tracks(file, path) if t.title in titles}
+        held = [b for b in read_blocks(file, path) if b.track in wanted]
         done: dict[str, tuple[int, int]] = {}
-        for track in tracks.values():
-            own = [b for b in blocks if b.track == track.number]
+        for track in wanted.values():
+            own = [b for b in held if b.track == track.number]
             hit = list(_gops(own, from_ms, to_ms) if track.video else _sounding(own, from_ms, to_ms))
             if not hit:
                 continue
@@ -91,39 +89,22 @@ def read_blocks(file: BinaryIO, path: Path) -> Iterator[Block]:
         SessionError: it is no Matroska file, or a block is laced.
     """
     for cluster in _top(file, path):
-        if cluster.id != CLUSTER:
-            continue
-        data = _read(file, cluster.body, cluster.stop)
-        time_ms = 0
-        for child in children(data):
-            if child.id == _TIME:
-                time_ms = int.from_bytes(data[child.body : child.stop], "big")
-            elif child.id in (_SIMPLE, _GROUP):
-                yield _block(data, child, cluster, time_ms, path)
+        if cluster.id == CLUSTER:
+            data = read(file, cluster.body, cluster.stop)
+            time_ms = cluster_time_ms(data)
+            for held in blocks(data):
+                if held.laced:
+                    raise SessionError(
+                        f"{path} has laced blocks, which no syncctl writes; it cannot be redacted in place"
+                    )
+                element = Element(held.element.id, *(cluster.body + place for place in held.element[1:]))
+                payload = cluster.body + held.payload
+                yield Block(cluster, element, payload, held.track, time_ms + held.offset_ms, held.keyframe)
 
 
 def titles_of(file: BinaryIO, path: Path) -> dict[int, str]:
     """Track number -> title."""
     return {t.number: t.title for t in _tracks(file, path)}
-
-
-def _block(data: bytes, child: Element, cluster: Element, time_ms: int, path: Path) -> Block:
-    holder, keyframe = child, True
-    if child.id == _GROUP:
-        inner = {e.id: e for e in children(data[child.body : child.stop])}
-        held = inner[_BLOCK]
-        holder = Element(_BLOCK, *(child.body + at for at in held[1:]))
-        keyframe = _REFERENCE not in inner
-    track, used = number(data, holder.body)
-    (offset_ms,) = struct.unpack_from(">h", data, holder.body + used)
-    flags = data[holder.body + used + 2]
-    if flags & 0x06:
-        raise SessionError(f"{path} has laced blocks, which no syncctl writes; it cannot be redacted in place")
-    if child.id == _SIMPLE:
-        keyframe = bool(flags & 0x80)
-    element = Element(holder.id, *(cluster.body + at for at in holder[1:]))
-    payload = cluster.body + holder.body + used + 3
-    return Block(cluster, element, payload, track, time_ms + offset_ms, keyframe)
 
 
 def _gops(blocks: list[Block], from_ms: int, to_ms: int) -> Iterator[Block]:
@@ -163,7 +144,7 @@ def _length_prefixed(annex_b: bytes, width: int) -> bytes:
 
 def _silence(file: BinaryIO, block: Block) -> bytes:
     """A FLAC frame of zeros under the header of the one that it replaces (RFC 9639, section 9)."""
-    data = _read(file, block.payload, block.element.stop)
+    data = read(file, block.payload, block.element.stop)
     header_bytes = _flac_header_bytes(data)
     header = bytearray(data[: header_bytes - 1])
     kind = header[3] >> 4
@@ -196,7 +177,7 @@ def _crc(data: bytes, bits: int, polynomial: int) -> int:
 def _replace(file: BinaryIO, block: Block, payload: bytes, path: Path) -> None:
     """Write a block's new payload where the old one was; a Void of zeros takes what is left."""
     element = block.element
-    head = _read(file, element.body, block.payload)
+    head = read(file, element.body, block.payload)
     whole, body = element.stop - element.start, head + payload
     for width in range(1, 9):  # a longer length takes up a byte that is too few for a Void
         new = id_bytes(element.id) + size(len(body), width) + body if len(body) < (1 << 7 * width) - 1 else b""
@@ -222,40 +203,21 @@ def _void(length: int) -> bytes:
 
 
 def _seal(file: BinaryIO, cluster: Element) -> None:
-    data = _read(file, cluster.body, cluster.stop)
+    data = read(file, cluster.body, cluster.stop)
     if data[:1] == bytes((CRC,)):
         file.seek(cluster.body)
         file.write(checksum(data)[:CRC_BYTES])
 
 
-def _tracks(file: BinaryIO, path: Path) -> Iterator[Track]:
-    for element in _top(file, path):
-        if element.id != _TRACKS:
-            continue
-        data = _read(file, element.body, element.stop)
-        for entry in children(data):
-            if entry.id == _ENTRY:
-                inside = data[entry.body : entry.stop]
-                value = {e.id: inside[e.body : e.stop] for e in children(inside)}
-                title = value.get(_NAME, b"").rstrip(b"\0").decode()
-                kind = int.from_bytes(value.get(_TYPE, b""), "big")
-                track = int.from_bytes(value.get(_NUMBER, b""), "big")
-                yield Track(track, title, kind == _VIDEO, value.get(_PRIVATE, b""))
-        return
+def _tracks(file: BinaryIO, path: Path) -> list[Track]:
+    head = next((e for e in _top(file, path) if e.id == TRACKS), None)
+    return list(tracks(read(file, head.body, head.stop))) if head else []
 
 
 def _top(file: BinaryIO, path: Path) -> Iterator[Element]:
     """The elements of the segment, as far as they are whole."""
-    first = element_at(_read(file, 0, 64), 0)
-    if first is None:
-        raise SessionError(f"{path} is no Matroska file; give a session that `syncctl record` made")
-    at = first.stop + _SEGMENT_ID_BYTES + SEGMENT_SIZE_BYTES
     end = file.seek(0, 2)
-    while (found := element_at(_read(file, at, at + 12), 0)) is not None and at + found.stop <= end:
-        yield Element(found.id, at, at + found.body, at + found.stop)
-        at += found.stop
-
-
-def _read(file: BinaryIO, start: int, stop: int) -> bytes:
-    file.seek(start)
-    return file.read(stop - start)
+    try:
+        yield from (e for e in elements(file) if e.stop <= end)
+    except ValueError as error:
+        raise SessionError(f"{path} is no Matroska file; give a session that `syncctl record` made") from error

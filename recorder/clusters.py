@@ -13,27 +13,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from recorder.ebml import Element, children, uint, vint, written
-from recorder.matroska import (
-    CLUSTER,
-    INFO,
-    SIMPLE_BLOCK,
-    TAGS,
-    TIME,
-    TRACKS,
-    Cluster,
-    Cue,
-    Layout,
-    checksum,
-    segment_at,
-)
+from recorder.layout import CUE_EVERY_MS, Cluster, Cue, Layout
+from recorder.matroska import CLUSTER, INFO, KEYFRAME, SIMPLE_BLOCK, TAGS, TIME, TRACKS, checksum, segment_at
 from recorder.mend import mend, mending
 
 CLUSTER_MS = 250
 """A cluster is written when its blocks span this long: what a power cut takes of what was given."""
 MOST_MS = 1000
 """A cluster never spans longer, whether or not anyone asks for it to be written."""
-CUE_EVERY_MS = 1000
-KEYFRAME = 0x80
 
 
 class Block(NamedTuple):

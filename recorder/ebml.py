@@ -15,6 +15,14 @@ class Element(NamedTuple):
     stop: int
 
 
+class Header(NamedTuple):
+    """An id, the body's length (None where it says none), and the body's first byte."""
+
+    id: int
+    length: int | None
+    body: int
+
+
 def children(data: bytes) -> Iterator[Element]:
     """Each element that is whole, up to the first bytes that are none."""
     at = 0
@@ -25,6 +33,12 @@ def children(data: bytes) -> Iterator[Element]:
 
 def element_at(data: bytes, at: int) -> Element | None:
     """The element that begins at `at`; None where the bytes are none, end too soon, or say no length."""
+    head = header_at(data, at)
+    return None if head is None or head.length is None else Element(head.id, at, head.body, head.body + head.length)
+
+
+def header_at(data: bytes, at: int) -> Header | None:
+    """The head of the element that begins at `at`; None where the bytes are none or end too soon."""
     if at >= len(data) or data[at] < 0x10:
         return None
     length_at = at + 9 - data[at].bit_length()
@@ -32,9 +46,10 @@ def element_at(data: bytes, at: int) -> Element | None:
         return None
     length, used = number(data, length_at)
     body = length_at + used
-    if body > len(data) or length == (1 << 7 * used) - 1:
+    if body > len(data):
         return None
-    return Element(int.from_bytes(data[at:length_at], "big"), at, body, body + length)
+    unknown = length == (1 << 7 * used) - 1
+    return Header(int.from_bytes(data[at:length_at], "big"), None if unknown else length, body)
 
 
 def number(data: bytes, at: int) -> tuple[int, int]:

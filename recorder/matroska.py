@@ -1,246 +1,180 @@
-"""A kit's Matroska file by its bytes: its clusters, what an index of them would say, and where a cut one ends.
+"""The parts of a Matroska file (RFC 9559): a header that tells of tracks, then clusters of blocks.
 
-Matroska (RFC 9559) is a tree: a segment holds a header (Info, Tracks, Tags), then clusters of blocks, then the cues.
-Every cluster begins with a checksum, so what a power cut or a bad card left is judged without decoding.
+Matroska is a tree of EBML elements. Walking its headers needs neither the cues, which a power cut never writes, nor
+a decoder.
 """
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
-from recorder.ebml import Element, children, element_at, id_bytes, number
+from recorder.ebml import Element, children, header_at, id_bytes, number
 
-SEEK_HEAD, INFO, TAGS, CLUSTER, CUES = 0x114D9B74, 0x1549A966, 0x1254C367, 0x1F43B675, 0x1C53BB6B
-VOID, CRC = 0xEC, 0xBF
+EBML, SEGMENT, SEEK_HEAD, INFO, TRACKS = 0x1A45DFA3, 0x18538067, 0x114D9B74, 0x1549A966, 0x1654AE6B
+TAGS, CLUSTER, CUES, VOID, CRC = 0x1254C367, 0x1F43B675, 0x1C53BB6B, 0xEC, 0xBF
+TIME, SIMPLE_BLOCK = 0xE7, 0xA3
+SEGMENT_SIZE_BYTES = 8
+"""Of a segment's length, as this recorder and FFmpeg write it."""
 CRC_BYTES = 6
 """A checksum with its head: `CRC`, 0x84, and four bytes, the lowest first."""
-SEGMENT_SIZE_BYTES = 8
-TRACKS = 0x1654AE6B
-TIME, SIMPLE_BLOCK = 0xE7, 0xA3
-_EBML, _SEGMENT = 0x1A45DFA3, 0x18538067
-_TRACK_ENTRY, _TRACK_NUMBER, _TRACK_TYPE, _VIDEO = 0xAE, 0xD7, 0x83, 1
+KEYFRAME, LACING = 0x80, 0x06
+_ATTACHMENTS, _CHAPTERS = 0x1941A469, 0x1043A770
+_TOP_LEVEL = frozenset({SEEK_HEAD, INFO, TRACKS, TAGS, CLUSTER, CUES, VOID, _ATTACHMENTS, _CHAPTERS})
 _BLOCK_GROUP, _BLOCK, _REFERENCE = 0xA0, 0xA1, 0xFB
+_ENTRY, _NUMBER, _TYPE, _NAME, _CODEC, _PRIVATE = 0xAE, 0xD7, 0x83, 0x536E, 0x86, 0x63A2
+_AUDIO, _RATE, _VIDEO = 0xE1, 0xB5, 1
+_MOST_HEAD = 12
 _UNKNOWN = (1 << 56) - 1
-_CUE_EVERY_MS = 1000
-"""Where there is no video, whose keyframes are a second apart."""
-_CHUNK = 1 << 20
-_HEAD = 256
-"""What says that a file is Matroska is within its first bytes."""
 
 
-class NotMendable(ValueError):  # noqa: N818  a state of the file
-    """The file holds nothing, or is not built as this recorder builds its files. Says why."""
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """A run of blocks. `stop` is the first byte after its last whole block; `torn` where more was announced."""
-
-    at: Element
-    stop: int
-    torn: bool = False
-
-
-@dataclass(frozen=True)
-class Cue:
-    """Where to begin reading for a time."""
-
-    time_ms: int
-    track: int
-    position: int
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What a file holds.
+class Block(NamedTuple):
+    """A packet of a track; places are counted from the first byte of its cluster's body.
 
     Attributes:
-        size: of the file, bytes.
-        segment: first byte of the segment's body; positions in the file's own indexes count from here.
-        announced: length of the segment as it says, None while it was never closed.
-        header: Info, Tracks and Tags.
-        last: the last cluster.
-        cues: what an index would say, in order of time.
-        duration_ms: end of the last block of the longest track.
-        indexed: whether there are cues behind the last cluster.
-        damaged: whole clusters whose checksum does not hold.
-        resumes: first byte of a whole cluster behind bytes that are none, None where there is none.
+        element: the element that holds it.
+        payload: first byte of the packet; it ends with the element.
+        track: its track's number.
+        offset_ms: its time, from its cluster's.
+        keyframe: whether decoding can begin there.
+        laced: whether it holds several packets.
     """
 
-    size: int
-    segment: int
-    announced: int | None
-    header: tuple[Element, ...]
-    last: Cluster
-    cues: tuple[Cue, ...]
-    duration_ms: int
-    indexed: bool
-    damaged: int
-    resumes: int | None
-
-    @property
-    def whole(self) -> bool:
-        """Whether it was closed and nothing is missing since."""
-        return self.indexed and self.announced == self.size - self.segment
+    element: Element
+    payload: int
+    track: int
+    offset_ms: int
+    keyframe: bool
+    laced: bool
 
 
-def scan(path: Path) -> Layout:
-    """Read a file's structure, cluster by cluster.
+class Track(NamedTuple):
+    """What the header says of a track.
 
-    Raises:
-        NotMendable: empty, cut before its first block, or no Matroska.
-        OSError: it cannot be read.
+    Attributes:
+        number: by which blocks name it.
+        video: whether it is pictures.
+        title: its name for people, empty where it has none.
+        codec: as Matroska calls it: ``V_MPEG4/ISO/AVC``, ``A_FLAC``...
+        private: what a decoder is told first (avcC, or fLaC and its blocks).
+        rate_hz: of a sound track, 0 for others.
     """
-    with path.open("rb") as file:
-        return _Scan(file).run()
+
+    number: int
+    video: bool
+    title: str
+    codec: str
+    private: bytes
+    rate_hz: float
 
 
-def checksum(body: bytes) -> bytes:
-    """What a cluster's body must begin with."""
-    return bytes((CRC, 0x84)) + zlib.crc32(body[CRC_BYTES:]).to_bytes(4, "little")
+def read(file: BinaryIO, start: int, stop: int) -> bytes:
+    """Bytes `[start, stop)` of a file, fewer where it ends before."""
+    file.seek(start)
+    return file.read(stop - start)
 
 
 def segment_at(data: bytes) -> tuple[int, int | None]:
     """First byte of the segment's body, and its length as it says, None while it was never closed.
 
     Raises:
-        NotMendable: these are not a Matroska file's first bytes.
+        ValueError: these are not the first bytes of a Matroska file as this recorder and FFmpeg write it.
     """
-    ebml = element_at(data, 0)
-    if ebml is None or ebml.id != _EBML:
-        raise NotMendable("it was cut in its header")
-    head = data[ebml.stop : ebml.stop + 4 + SEGMENT_SIZE_BYTES]
-    if len(head) < 4 + SEGMENT_SIZE_BYTES or head[:5] != id_bytes(_SEGMENT) + b"\1":
-        raise NotMendable("it was cut in its header")
+    ebml = header_at(data, 0)
+    if ebml is None or ebml.id != EBML or ebml.length is None:
+        raise ValueError("it was cut in its header")
+    begins = ebml.body + ebml.length
+    head = data[begins : begins + 4 + SEGMENT_SIZE_BYTES]
+    if len(head) < 4 + SEGMENT_SIZE_BYTES or head[:5] != id_bytes(SEGMENT) + b"\1":
+        raise ValueError("it was cut in its header")
     announced = int.from_bytes(head[5:], "big")
-    return ebml.stop + len(head), None if announced == _UNKNOWN else announced
+    return begins + len(head), None if announced == _UNKNOWN else announced
 
 
-class _Scan:
-    """One pass over a file."""
+def elements(file: BinaryIO) -> Iterator[Element]:
+    """Each element of the segment, in file order; the last of a cut file may end behind its end.
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._size = file.seek(0, os.SEEK_END)
-        self._tracks: dict[int, int] = {}
-        self._times: dict[int, tuple[int, int]] = {}
-        self._keyframes: list[Cue] = []
-        self._others: list[Cue] = []
-        self._damaged = 0
+    A cluster that does not say its length, as live streams write them, ends where the next element begins.
 
-    def run(self) -> Layout:
-        if not self._size:
-            raise NotMendable("it is empty")
-        segment, announced = segment_at(self._read(0, _HEAD))
-        header: list[Element] = []
-        last, indexed, at = None, False, segment
-        while (element := self._element(at)) is not None:
-            if element.id == CLUSTER:
-                cluster, indexed = self._cluster(element), False
-                last = cluster or last
-                if cluster is None or cluster.torn:
-                    break
-            elif element.stop > self._size or element.id not in (SEEK_HEAD, INFO, TRACKS, TAGS, CUES, VOID):
+    Raises:
+        ValueError: no Matroska file.
+    """
+    size, at = file.seek(0, 2), 0
+    inside = False
+    while (head := header_at(read(file, at, at + _MOST_HEAD), 0)) is not None:
+        body = at + head.body
+        if not inside:
+            if head.id not in (EBML, SEGMENT) or (at == 0) != (head.id == EBML):
                 break
-            elif element.id == TRACKS:
-                self._tracks = dict(_track_types(self._read(element.body, element.stop)))
-            header += [element] if element.id in (INFO, TRACKS, TAGS) else []
-            indexed = indexed or element.id == CUES
-            at = element.stop
-        if last is None:
-            raise NotMendable("it was cut before its first block" if self._tracks else "it was cut in its header")
-        return Layout(
-            size=self._size,
-            segment=segment,
-            announced=announced,
-            header=tuple(header),
-            last=last,
-            cues=tuple(self._keyframes or self._others),
-            duration_ms=max((late + max(0, late - before) for before, late in self._times.values()), default=0),
-            indexed=indexed,
-            damaged=self._damaged,
-            resumes=None if indexed else self._resumes(last.stop),
-        )
+            inside = head.id == SEGMENT
+            at = body if inside else body + (head.length or 0)
+            continue
+        stop = _unknown_end(file, body, size) if head.length is None else body + head.length
+        yield Element(head.id, at, body, stop)
+        if stop >= size:
+            return
+        at = stop
+    if not inside:
+        raise ValueError("it is no Matroska file, or was cut in its header")
 
-    def _cluster(self, at: Element) -> Cluster | None:
-        """Note a cluster's blocks; None where it is torn and not one is whole."""
-        data = self._read(at.body, min(at.stop, self._size))
-        torn = at.stop > self._size
-        if not torn and data[:1] == bytes((CRC,)) and data[:CRC_BYTES] != checksum(data):
-            self._damaged += 1
-        stop, time_ms, blocks = 0, 0, 0
-        for child in children(data):
-            stop = child.stop
-            if child.id == TIME:
-                time_ms = int.from_bytes(data[child.body : child.stop], "big")
-            elif block := _block(data, child):
-                blocks += 1
-                track, offset_ms, keyframe = block
-                self._note(at.start, time_ms + offset_ms, track, keyframe)
-        if torn and not blocks:
-            return None
-        return Cluster(at, at.body + stop if torn else at.stop, torn)
 
-    def _note(self, position: int, time_ms: int, track: int, keyframe: bool) -> None:
-        before = self._times.get(track, (time_ms, time_ms))
-        self._times[track] = (before[1], time_ms)
-        if self._tracks.get(track) == _VIDEO:
-            if keyframe:
-                self._keyframes.append(Cue(time_ms, track, position))
-        elif not self._others or time_ms >= self._others[-1].time_ms + _CUE_EVERY_MS:
-            self._others.append(Cue(time_ms, track, position))
+def _unknown_end(file: BinaryIO, at: int, size: int) -> int:
+    while at < size:
+        head = header_at(read(file, at, at + _MOST_HEAD), 0)
+        if head is None or head.id in _TOP_LEVEL or head.length is None:
+            return at
+        at += head.body + head.length
+    return size
 
-    def _resumes(self, at: int) -> int | None:
-        """The first whole cluster behind `at` whose checksum holds."""
-        mark = id_bytes(CLUSTER)
-        while len(data := self._read(at, at + _CHUNK)) > len(mark):
-            found = data.find(mark)
-            if found < 0:
-                at += len(data) - len(mark) + 1
+
+def cluster_time_ms(body: bytes) -> int:
+    """The time of a cluster, of which its blocks' count."""
+    return next((int.from_bytes(body[e.body : e.stop], "big") for e in children(body) if e.id == TIME), 0)
+
+
+def blocks(body: bytes) -> Iterator[Block]:
+    """The blocks in a cluster's body that are whole."""
+    for child in children(body):
+        holder, keyframe = child, None
+        if child.id == _BLOCK_GROUP:
+            inner = {e.id: e for e in children(body[child.body : child.stop])}
+            if _BLOCK not in inner:
                 continue
-            element = self._element(at + found)
-            if element and element.stop <= self._size:
-                body = self._read(element.body, element.stop)
-                if body[:CRC_BYTES] == checksum(body):
-                    return element.start
-            at += found + 1
-        return None
-
-    def _element(self, at: int) -> Element | None:
-        found = element_at(self._read(at, at + 12), 0)
-        return found and Element(found.id, at, at + found.body, at + found.stop)
-
-    def _read(self, start: int, stop: int) -> bytes:
-        self._file.seek(start)
-        return self._file.read(stop - start)
+            holder = Element(_BLOCK, *(child.body + place for place in inner[_BLOCK][1:]))
+            keyframe = _REFERENCE not in inner
+        elif child.id != SIMPLE_BLOCK:
+            continue
+        if holder.stop - holder.body < 4 or not body[holder.body]:
+            continue
+        track, used = number(body, holder.body)
+        offset_ms, flags = struct.unpack_from(">hB", body, holder.body + used)
+        key = bool(flags & KEYFRAME) if keyframe is None else keyframe
+        yield Block(holder, holder.body + used + 3, track, offset_ms, key, bool(flags & LACING))
 
 
-def _block(data: bytes, at: Element) -> tuple[int, int, bool] | None:
-    """(track, time in ms since the cluster's, keyframe?) of a block; None for another element."""
-    body, keyframe = at.body, True
-    if at.id == _BLOCK_GROUP:
-        inner = {e.id: at.body + e.body for e in children(data[at.body : at.stop])}
-        if _BLOCK not in inner:
-            return None
-        body, keyframe = inner[_BLOCK], _REFERENCE not in inner
-    elif at.id != SIMPLE_BLOCK:
-        return None
-    if at.stop - body < 4 or not data[body]:
-        return None
-    track, used = number(data, body)
-    (offset_ms,) = struct.unpack_from(">h", data, body + used)
-    return track, offset_ms, bool(data[body + used + 2] & 0x80) if at.id == SIMPLE_BLOCK else keyframe
+def tracks(body: bytes) -> Iterator[Track]:
+    """The tracks that the body of a `TRACKS` element tells of."""
+    for entry in children(body):
+        if entry.id == _ENTRY:
+            inside = body[entry.body : entry.stop]
+            has = {e.id: inside[e.body : e.stop] for e in children(inside)}
+            yield Track(
+                number=int.from_bytes(has.get(_NUMBER, b""), "big"),
+                video=int.from_bytes(has.get(_TYPE, b""), "big") == _VIDEO,
+                title=has.get(_NAME, b"").decode("utf-8", "replace").rstrip("\0"),
+                codec=has.get(_CODEC, b"").decode("ascii", "replace").rstrip("\0"),
+                private=has.get(_PRIVATE, b""),
+                rate_hz=_rate_hz(has.get(_AUDIO, b"")),
+            )
 
 
-def _track_types(data: bytes) -> Iterator[tuple[int, int]]:
-    for entry in children(data):
-        if entry.id == _TRACK_ENTRY:
-            inside = data[entry.body : entry.stop]
-            values = {e.id: int.from_bytes(inside[e.body : e.stop], "big") for e in children(inside)}
-            yield values.get(_TRACK_NUMBER, 0), values.get(_TRACK_TYPE, 0)
+def _rate_hz(audio: bytes) -> float:
+    value = next((audio[e.body : e.stop] for e in children(audio) if e.id == _RATE), b"")
+    return float(struct.unpack(">d" if len(value) == 8 else ">f", value)[0]) if len(value) in (4, 8) else 0.0
+
+
+def checksum(body: bytes) -> bytes:
+    """What a cluster's body must begin with."""
+    return bytes((CRC, 0x84)) + zlib.crc32(body[CRC_BYTES:]).to_bytes(4, "little")

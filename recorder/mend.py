@@ -17,20 +17,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from recorder.ebml import children, id_bytes, size, uint, written
-from recorder.matroska import (
-    CLUSTER,
-    CRC,
-    CUES,
-    INFO,
-    SEEK_HEAD,
-    SEGMENT_SIZE_BYTES,
-    VOID,
-    Cluster,
-    Cue,
-    Layout,
-    NotMendable,
-    checksum,
-)
+from recorder.layout import Cluster, Cue, Layout, NotMendable
+from recorder.matroska import CLUSTER, CRC, CUES, INFO, SEEK_HEAD, SEGMENT_SIZE_BYTES, VOID, checksum
 
 _SEEK, _SEEK_ID, _SEEK_POSITION = 0x4DBB, 0x53AB, 0x53AC
 _CUE_POINT, _CUE_TIME, _CUE_WHERE, _CUE_TRACK, _CUE_POSITION = 0xBB, 0xB3, 0xB7, 0xF7, 0xF1

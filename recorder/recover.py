@@ -20,8 +20,8 @@ from firmware_host.errors import SessionError
 from recorder import demux
 from recorder.disk import release_reserve
 from recorder.inspect import StreamReport, device_reports, lost_by_stream
+from recorder.layout import NotMendable, scan
 from recorder.log import being_written
-from recorder.matroska import NotMendable, scan
 from recorder.mend import Mending, Preview, mend, mending
 from recorder.session import MANIFEST, Session, open_session
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from firmware_host.clock import SECOND_NS
 from recorder.microphone import SoundBlock
-from recorder.samplerate import SECOND_NS, RateEstimator, RateFit
+from recorder.samplerate import RateEstimator, RateFit
 
 HOLD_S = 0.5
 SMALLEST_LOSS_S = 0.001

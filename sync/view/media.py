@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from firmware_host.clock import SECOND_NS
 from firmware_host.errors import SessionError
 from recorder import demux
 from recorder.session import Device, Session, Stream
 from sync.view import mp4
 from sync.view.blocks import Packets, tracks
-from sync.view.timeline import SECOND_NS, Timeline
+from sync.view.timeline import Timeline
 
 KNOT_S = 0.5
 """So often a sound's time is looked up; lines between, where they fit, take the place of most."""

@@ -123,7 +123,7 @@ def test_mp4_of_a_gopro(name):
     ("data", "said"),
     [
         (b"RIFF----WAVEfmt ", "neither Matroska nor MP4"),
-        (b"\x1a\x45\xdf\xa3\x80", "no video track"),
+        (b"\x1a\x45\xdf\xa3\x80", "cut in its header"),
         (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom\0\0\0\x10mdat12345678", "cut before it was closed"),
     ],
 )

@@ -13,7 +13,7 @@ from probing import probe
 from recorder.annexb import length_prefixed, nal_units
 from recorder.demux import read_rows
 from recorder.ebml import number, vint
-from recorder.matroska import scan
+from recorder.layout import scan
 from recorder.mend import mend, mending
 from recorder.mux import MatroskaWriter, RowTrack
 

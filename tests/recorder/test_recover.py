@@ -13,8 +13,8 @@ from smallkit import SETTINGS, recorded
 
 from firmware_host.errors import SessionError
 from recorder.inspect import inspect_session
+from recorder.layout import scan
 from recorder.log import KitLog
-from recorder.matroska import scan
 from recorder.recover import recover, recover_all
 from recorder.session import open_session
 

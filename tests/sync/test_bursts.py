@@ -96,5 +96,5 @@ def test_the_commands_take_the_sine_of_other_kits(tmp_path, run_syncctl):
     (piece,) = aligned["maps"][0]["pieces"]
     assert abs(piece["target_ns"] - piece["origin_ns"]) == pytest.approx(0.7e9, abs=3e6)
     wrong = run_syncctl("tones", tmp_path / "a.wav", "--sine", "1 kHz")
-    assert wrong.returncode == 1
+    assert wrong.returncode == 2
     assert "write HZ:SECONDS" in wrong.stderr
