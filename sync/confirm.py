@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sync import onsets, phat
+from sync import edges, onsets, phat
 from sync.onsets import Followed, Line, Picture, Search
 from sync.phat import Windows
-from sync.robust import Fit, consensus, refined
+from sync.robust import Fit, consensus, refined, sure_step_ns
 from sync.waveform import Wave
 
 LENGTHS = (2**16, 2**14, 2**18)
@@ -64,19 +64,20 @@ class Comparison:
             trial = max(trials, key=lambda t: (int(t.used.sum()), float(t.windows.standing.mean())))
             if doubtful and trial.used.sum() < DOUBTFUL_WINDOWS:
                 best = best or trial  # nothing could come of it that would be believed
-            elif best is None or trial.used.mean() > best.used.mean():
+            elif best is None or trial.share > best.share:
                 fit = self._whole(trial, wanted)
-                best = fit if best is None or fit.used.mean() > best.used.mean() else best
-            if best.used.mean() > ENOUGH_SHARE or (wanted == LENGTHS[1] and self.agrees(best)):
+                best = fit if best is None or fit.share > best.share else best
+            if best.share > ENOUGH_SHARE or (wanted == LENGTHS[1] and self.agrees(best)):
                 break
         assert best is not None
         return best, max(self._rivalry(best, line) for line, _ in self.lines)
 
     def agrees(self, fit: Fit) -> bool:
         """Whether enough windows of those tried lie on the line."""
-        clear = int(fit.windows.clear.sum())
-        vouched = self.found.false_alarm < COARSE_FALSE_ALARM and fit.used.sum() >= MIN_OF_CLEAR * clear
-        return bool(fit.used.sum() >= MIN_USED and fit.used.mean() >= (FEW_SHARE if vouched else MIN_SHARE))
+        spoke = fit.windows.spoke
+        used, clear = int((fit.used & spoke).sum()), int((fit.windows.clear & spoke).sum())
+        vouched = self.found.false_alarm < COARSE_FALSE_ALARM and used >= MIN_OF_CLEAR * clear
+        return used >= MIN_USED and fit.share >= (FEW_SHARE if vouched else MIN_SHARE)
 
     def beyond_doubt(self, fit: Fit) -> bool:
         """Peaks that need no other witness: a short overlap in which the onsets have little to say."""
@@ -105,7 +106,28 @@ class Comparison:
             heard = phat.windows(self.a, self.b, better, centres, length)
             rough = consensus(heard, better, self.tolerance_ns)
         heard = self._sought_again(heard, rough.line)
-        return refined(consensus(heard, rough.line, self.tolerance_ns), self.tolerance_ns)
+        return self._along_stretches(refined(consensus(heard, rough.line, self.tolerance_ns), self.tolerance_ns))
+
+    def _along_stretches(self, fit: Fit) -> Fit:
+        """The ends asked alone; and beside a step each window that said nothing, along the line of its own stretch."""
+        if not self.agrees(fit):
+            return fit
+        steps = fit.steps_ns
+        ends = (fit.line.shifted(float(steps[0])), fit.line.shifted(float(steps[-1])))
+        heard = edges.asked(self.a, self.b, self.pictures, fit.windows, ends, sure_step_ns(self.tolerance_ns))
+        if heard is not fit.windows:
+            fit = refined(consensus(heard, fit.line, self.tolerance_ns), self.tolerance_ns)
+        if len(fit.steps_ns) < 2:
+            return fit
+        heard = fit.windows
+        last = [float(heard.u_ns[fit.piece == k].max()) for k in range(len(fit.steps_ns) - 1)]
+        where = np.searchsorted(last, heard.u_ns)
+        for k, step in enumerate(fit.steps_ns):
+            rows = np.flatnonzero((where == k) & ~(fit.used & heard.spoke))
+            if len(rows):
+                along = phat.windows(self.a, self.b, fit.line.shifted(float(step)), heard.u_ns[rows], heard.length)
+                heard = heard.with_rows(rows[along.clear], along, along.clear)
+        return refined(consensus(heard, fit.line, self.tolerance_ns), self.tolerance_ns)
 
     def _sought_again(self, heard: Windows, line: Line) -> Windows:
         """Runs of silent windows, tried along the line that the onsets of that stretch name.
@@ -138,7 +160,9 @@ class Comparison:
     def _rivalry(self, best: Fit, other: Line) -> float:
         """Height of the peaks along another line over that of the best line's, in the best line's own windows."""
         rows = np.flatnonzero(
-            best.used & (np.abs(other.lag(best.windows.u_ns) - best.windows.lag_ns) > onsets.DISTINCT_NS)
+            best.used
+            & best.windows.spoke
+            & (np.abs(other.lag(best.windows.u_ns) - best.windows.lag_ns) > onsets.DISTINCT_NS)
         )
         if len(rows) < MIN_RIVAL_SHARE * best.used.sum() or not len(rows):
             return 0.0  # the same line, or one that the windows of another stretch lie on

@@ -35,6 +35,8 @@ TOLERANCE_SIGMAS = 4.0
 MAX_COARSE_RIVAL = 0.8
 COARSE_NS, COARSE_SHARED_NS = 30e6, 5e6
 """One chunk of onsets is wrong by this over its standing; reverberation and a microphone's colour move all of them."""
+TOLD_NS, MIN_SPOKE = 5e6, 0.3
+"""A window whose lag the onsets or a sum told is wrong by this; the share of a stretch that must speak for itself."""
 SUM_SHARED_NS = 3e6
 """What the best line through a sum may be off as a whole: other lines nearby sum up nearly as high."""
 MIN_COARSE_STANDING = 3.0
@@ -102,7 +104,7 @@ def _fine(result: Pairing, search: Comparison, fit: Fit, shared: Shared) -> Pair
     matches = tuple(
         replace(
             _match(search, fit.windows.u_ns[k], fit.windows.lag_ns[k], shared),
-            sigma_ns=sigma_ns,
+            sigma_ns=sigma_ns if fit.windows.spoke[k] else max(sigma_ns, TOLD_NS),
             score=round(float(fit.windows.height[k]), 4),
             piece=int(fit.piece[k]),
         )
@@ -114,7 +116,7 @@ def _fine(result: Pairing, search: Comparison, fit: Fit, shared: Shared) -> Pair
     lost_ns = 0.0 if notes else _lost_at_an_end(search, fit.line)
     if lost_ns:
         raise _lost(result, lost_ns)
-    unheard = _unheard(search, fit)
+    unheard = _unheard(search, fit) + _hardly_heard(fit)
     at = tuple(search.a.t0_ns + round(u) for u in breaks)
     verdict = "coarse" if unheard else "ok"
     return replace(result, verdict=verdict, reason="; ".join(notes + unheard), matches=matches, breaks_ns=at)
@@ -131,6 +133,14 @@ def _unheard(search: Comparison, fit: Fit) -> list[str]:
         return []
     at_s = 1e-9 * search.a.t0_ns + (used[0] if where == "before" else used[-1])
     return [f"nothing was heard in common {where} {at_s:.0f} s of {search.a.clock}, so a loss there does not show"]
+
+
+def _hardly_heard(fit: Fit) -> list[str]:
+    """A sentence where most of a stretch was told by onsets or sums, not by its windows."""
+    spoke = fit.windows.spoke
+    if all(np.mean(spoke[fit.piece == k]) >= MIN_SPOKE for k in range(len(fit.steps_ns))):
+        return []
+    return ["on one side of the loss only the onsets agree, not the waveforms"]
 
 
 def _breaks(search: Comparison, fit: Fit) -> np.ndarray:

@@ -66,7 +66,7 @@ def rows_for(session: Session, alignment: Alignment, eye: Device, ego: Device) -
         doubts.append(f"the gaze table goes back in time {gaze.disordered} times; its rows were sorted")
     with progress(f"gaze on {ego.name}", total=1.1 * len(ego_ns)) as done:
         try:
-            rig = find_rig(scene, head, lambda share: done(share * 0.1 * len(ego_ns)))
+            rig = find_rig(scene, head, lambda share: done(0.1 * share * len(ego_ns)))
         except EvidenceError as error:
             rig = None
             doubts.append(f"by one homography, which is off by parallax for near things: {error}")

@@ -11,14 +11,19 @@ from firmware_host.clockmap import ClockMap, Piece
 from firmware_host.errors import EvidenceError
 from recorder.series import Sound
 from sync import tones
-from sync.alignment import MAX_SKEW_PPM, SPEED_OF_SOUND_M_S, Pairing, Recording
+from sync.alignment import MAX_SKEW_PPM, SPEED_OF_SOUND_M_S, Match, Pairing, Recording
 from sync.correlate import compare
-from sync.fuse import fuse
+from sync.fuse import PRIOR_SKEW_PPM, fuse
 from sync.waveform import Wave
 
 LONG_SILENCE = 0.25
 """Share of the shorter recording in which nothing was heard in common: a loss there would not show, but for a tone."""
 TONE_MISFIT_NS = 20e6
+WIDE_PPM = MAX_SKEW_PPM / np.sqrt(3)
+"""Standard deviation of a drift that may be anything a clock does."""
+FAR_S, FAR_SHARE, REACH_S = 10.0, 0.25, 2.0
+"""How far beyond the first and the last window or tone a recording may go on unproved: seconds, or the share of what
+both recorded; a window reaches so far to either side of its centre."""
 
 
 def measure(other: Sound | Wave, reference: Sound | Wave, apart_m: float) -> dict[str, Any]:
@@ -35,10 +40,12 @@ def measure(other: Sound | Wave, reference: Sound | Wave, apart_m: float) -> dic
     if other.clock == reference.clock:
         other = replace(other, clock=f"{other.clock} (again)")
     spans = {s.clock: (s.t0_ns, s.t0_ns + round(1e9 * s.duration_s)) for s in (other, reference)}
-    pairing = _compared(other, reference, apart_m)
+    pairing = _any_direction(_compared(other, reference, apart_m))
     found = fuse([pairing], spans, reference.clock).maps[0]
     if pairing.evidence.get("longest_silent_s", 0.0) > LONG_SILENCE * min(other.duration_s, reference.duration_s):
         _agrees_with_tones(found, _tones(other, reference, apart_m))
+    common_s, unproved = _covered(pairing, found, spans)
+    sigma_ns = float(np.hypot(max(p.sigma_ns for p in found.pieces), _drift_doubt_ns(pairing, spans)))
     pieces = [
         {
             "start_s": round(p.start_ns * 1e-9, 6),
@@ -50,15 +57,72 @@ def measure(other: Sound | Wave, reference: Sound | Wave, apart_m: float) -> dic
     ]
     longest = max(pieces, key=lambda p: p["stop_s"] - p["start_s"])
     return {
-        "verdict": pairing.verdict,
-        "reason": pairing.reason,
+        "verdict": "coarse" if unproved else pairing.verdict,
+        "reason": "; ".join(filter(None, (pairing.reason, unproved))),
         "offset_s": longest["offset_s"],
         "skew_ppm": longest["skew_ppm"],
-        "sigma_s": round(max(p.sigma_ns for p in found.pieces) * 1e-9, 9),
+        "sigma_s": round(sigma_ns * 1e-9, 9),
         "score": round(pairing.score, 4),
         "pieces": pieces,
+        "common_s": common_s,
         "evidence": pairing.evidence,
     }
+
+
+def _any_direction(pairing: Pairing) -> Pairing:
+    """The paths' error for microphones whose distance is known: from a source in any direction it spreads evenly.
+
+    An even spread between minus and plus the distance has a standard deviation of the distance over the root of 3.
+    """
+
+    def shared(m: Match) -> tuple[tuple[str, float], ...]:
+        return tuple((name, error / np.sqrt(3) if name.startswith("sound path") else error) for name, error in m.shared)
+
+    return replace(pairing, matches=tuple(replace(m, shared=shared(m)) for m in pairing.matches))
+
+
+def _drift_doubt_ns(pairing: Pairing, spans: dict[str, tuple[int, int]]) -> float:
+    """How far an end of the recording may be off since the fusion takes for granted what most clocks do.
+
+    Its prior of 100 ppm pulls a worse clock back where a minute of weak sound cannot object. Here the drift and its
+    variance under that prior are compared with those under one that holds all clocks up to `MAX_SKEW_PPM`.
+    """
+    t, y, sigma = (np.array([getattr(m, n) for m in pairing.matches], float) for n in ("t_ns", "offset_ns", "sigma_ns"))
+    t, y = (t - t.mean()) * 1e-9, (y - y.mean()) * 1e-3
+    weight = (1e3 / sigma) ** 2
+    piece = np.array([m.piece for m in pairing.matches])
+    for number in np.unique(piece):
+        here = piece == number
+        for x in (t, y):
+            x[here] -= np.average(x[here], weights=weight[here])
+    knowledge = float(np.sum(weight * t * t))
+    heard = float(np.sum(weight * t * y))
+    (narrow, wide) = ((1 / (knowledge + ppm**-2), heard / (knowledge + ppm**-2)) for ppm in (PRIOR_SKEW_PPM, WIDE_PPM))
+    start, stop = spans[pairing.source]
+    at = float(np.average([m.t_ns for m in pairing.matches], weights=weight))
+    reach_s = 1e-9 * max(at - start, stop - at)
+    return 1e3 * reach_s * float(np.sqrt(wide[0] - narrow[0] + (wide[1] - narrow[1]) ** 2))
+
+
+def _covered(pairing: Pairing, found: ClockMap, spans: dict[str, tuple[int, int]]) -> tuple[list[float], str]:
+    """Between which of the other's times both recorded, s; and what to mind where much of it lies beyond the evidence.
+
+    There the map is carried on, which is right as long as the recorder lost nothing.
+    """
+    start, stop = spans[pairing.source]
+    both = [int(t) for t in found.inverse(np.array(spans[pairing.target]))]
+    common = [max(start, both[0]), min(stop, both[1])]
+    t_ns = [m.t_ns for m in pairing.matches]
+    limit_ns = max(1e9 * FAR_S, FAR_SHARE * (common[1] - common[0]))
+    common_s = [round(1e-9 * t, 3) for t in common]
+    if pairing.verdict != "ok" or max(min(t_ns) - start, stop - max(t_ns)) < limit_ns + 1e9 * REACH_S:
+        return common_s, ""
+    early = min(t_ns) - start > stop - max(t_ns)
+    edge, last = (common[0] - start, min(t_ns)) if early else (stop - common[1], max(t_ns))
+    why = f"{pairing.target} did not record" if edge > limit_ns else "nothing was heard in common"
+    at_s = 1e-9 * (last if edge <= limit_ns else common[0] if early else common[1])
+    where = f"{'before' if early else 'after'} {at_s:.0f} s of {pairing.source}"
+    return common_s, f"{why} {where}, so a loss there does not show"
 
 
 def _compared(other: Sound | Wave, reference: Sound | Wave, apart_m: float) -> Pairing:

@@ -26,6 +26,7 @@ STEP_BLOCK = 160
 """Samples whose products are added up before a step is sought: 10 ms."""
 NEAR_S = 0.001
 """Peaks nearer than this are the same peak's side lobes or early reflections."""
+FIELDS = ("u_ns", "lag_ns", "standing", "runner_up", "height")
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,25 @@ class Windows:
     def with_rows(self, index: np.ndarray, other: Windows, rows: np.ndarray) -> Windows:
         """A copy in which the rows at `index` are `other`'s `rows`."""
         fields = {}
-        for name in ("u_ns", "lag_ns", "standing", "runner_up", "height"):
+        for name in FIELDS:
             fields[name] = getattr(self, name).copy()
             fields[name][index] = getattr(other, name)[rows]
         return Windows(**fields, length=self.length)
+
+    def without(self, rows: np.ndarray) -> Windows:
+        """A copy that lacks some rows, (N,) bool."""
+        return Windows(**{name: getattr(self, name)[~rows] for name in FIELDS}, length=self.length)
+
+    def joined(self, other: Windows) -> Windows:
+        """The rows of both, by time."""
+        order = np.argsort(np.concatenate([self.u_ns, other.u_ns]), kind="stable")
+        both = {name: np.concatenate([getattr(self, name), getattr(other, name)])[order] for name in FIELDS}
+        return Windows(**both, length=self.length)
+
+    @property
+    def spoke(self) -> np.ndarray:
+        """(N,) bool, True where the window itself was heard, and its lag was not told by something else."""
+        return self.height > 0
 
     def told(self, line: Line) -> Windows:
         """The same windows, on a line that something else is sure of."""
@@ -68,6 +84,7 @@ class Windows:
             lag_ns=line.lag(self.u_ns),
             standing=np.full(len(self.u_ns), MIN_STANDING),
             runner_up=np.zeros(len(self.u_ns)),
+            height=np.zeros(len(self.u_ns)),
         )
 
 

@@ -52,6 +52,11 @@ class Fit:
         return np.asarray(self.piece >= 0)
 
     @property
+    def share(self) -> float:
+        """Windows that lie on a stretch and spoke for themselves, over windows tried."""
+        return float(np.mean(self.used & self.windows.spoke))
+
+    @property
     def residual_ns(self) -> np.ndarray:
         """(used,) float64, what the line leaves of each used window."""
         u = self.windows.u_ns[self.used]
@@ -123,13 +128,15 @@ def _stretches(rough: Fit, tolerance_ns: float) -> np.ndarray:
     tilt = float(np.median(rise / (heard.u_ns[clear[quarter:]] - heard.u_ns[clear[:-quarter]])))
     error = error - tilt * (heard.u_ns - rough.line.at_ns)
     scatter = 1.4826 * float(np.median(np.abs(np.diff(error[clear]))))
-    sure_ns = max(MIN_STEP_NS, PATH_SHARE * tolerance_ns)
+    sure_ns = sure_step_ns(tolerance_ns)
     jump_ns = max(MIN_STEP_NS, min(STEP_OVER_SCATTER * scatter, sure_ns))
-    runs = _runs(error, clear, jump_ns)
+    runs, wide = _runs(error, clear, jump_ns), _runs(error, clear, sure_ns)
+    if sum(map(len, wide)) >= sum(map(len, runs)) + MIN_RUN:
+        runs = wide  # jumps that a path explains broke up a stretch until nothing was left of it
     steps = np.abs(np.diff([np.median(error[r]) for r in runs]))
     small = steps[steps < sure_ns]
     if len(small) > 1 or (len(small) and small[0] < SMALL_OVER_SCATTER * scatter):
-        runs = _runs(error, clear, sure_ns)
+        runs = wide
     levels = [float(np.median(error[r])) for r in runs]
     returns = any(abs(a - b) < jump_ns for k, a in enumerate(levels) for b in levels[k + 2 :])
     if len(runs) < 2 or (returns and np.ptp(levels) < 2 * tolerance_ns):
@@ -138,6 +145,11 @@ def _stretches(rough: Fit, tolerance_ns: float) -> np.ndarray:
     for number, run in enumerate(runs):
         piece[run] = number
     return piece
+
+
+def sure_step_ns(tolerance_ns: float) -> float:
+    """The smallest jump that no path explains."""
+    return max(MIN_STEP_NS, PATH_SHARE * tolerance_ns)
 
 
 def _runs(error: np.ndarray, clear: np.ndarray, jump_ns: float) -> list[np.ndarray]:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from sync.gaze import depth, plane
-from sync.gaze.lens import WIDTH, unit_px
-from sync.gaze.pairs import Frame, Moment, moments
+from sync.gaze.lens import WIDTH, rescaled, unit_px
+from sync.gaze.pairs import Frame, Sight, sights
 from sync.gaze.rig import Rig
+from sync.gaze.stereo import Stereo
 from sync.gaze.table import Gaze, Row
 
 MIN_MATCHES = 8
@@ -28,31 +29,29 @@ def carry(
     scene_size: tuple[int, int],
     head_size: tuple[int, int],
     rig: Rig | None = None,
-    every: int = 1,
     tracker_deg: float = TRACKER_DEG,
     done: Callable[[float], None] = lambda _: None,
 ) -> Iterator[Row]:
     """Carry the gaze over to frames of the head camera.
 
     Args:
-        scene: (t_ns, gray picture of at most `WIDTH`) of the scene camera, ascending, on the eye tracker's clock.
-        head: the same of the head camera, times brought to the eye tracker's clock.
+        scene: (t_ns, gray picture of at most `WIDTH`) of the scene camera, ascending, on the eye tracker's clock; at
+            least the frames around each of `head`.
+        head: the frames to answer for, times brought to the eye tracker's clock.
         gaze: on the eye tracker's clock, in pixels of the full scene picture.
         scene_size: (width, height) px of the full scene picture.
         head_size: the same of the head camera.
         rig: the rigid pair, for pictures as wide as those given; None where it is not known.
-        every: answer for each `every`-th head frame; those between are followed too.
         tracker_deg: what the eye tracker is wrong by, one standard deviation in degrees; part of the ellipse.
         done: told 1 for every head frame.
 
     Yields:
-        One row for every `every`-th head frame, `t_ns` as given.
+        One row for every head frame, `t_ns` as given.
     """
     carrier = _Carrier(scene_size, head_size, rig, tracker_deg)
-    for number, ((t_ns, _), moment) in enumerate(moments(scene, head, rig)):
-        if number % every == 0:
-            at = np.array([t_ns])
-            yield carrier.row(t_ns, moment, gaze.at(at)[0], float(gaze.doubt_px(at)[0]))
+    for t_ns, sight in sights(scene, head):
+        at = np.array([t_ns])
+        yield carrier.row(t_ns, sight, gaze.at(at)[0], float(gaze.doubt_px(at)[0]))
         done(1.0)
 
 
@@ -64,20 +63,22 @@ class _Carrier:
     ) -> None:
         self._scene_width, self._head_size = scene_size[0], head_size
         self._rig, self._tracker = rig, np.radians(tracker_deg)
+        self._stereo = Stereo(rig) if rig else None
         self._last: depth.Spot | None = None
 
-    def row(self, t_ns: int, moment: Moment | None, point: np.ndarray, doubt_px: float) -> Row:
+    def row(self, t_ns: int, sight: Sight | None, point: np.ndarray, doubt_px: float) -> Row:
         """The answer for one frame; `point` and `doubt_px` in pixels of the full scene picture."""
         if not np.isfinite(point).all():
             self._last = None
             return Row(t_ns, None, None, None, "missing")
         found = None
-        if moment is not None:
-            smaller = moment.scene.shape[1] / self._scene_width
-            found = (self._by_rig if self._rig else self._by_plane)(moment, rescaled(point, smaller))
-        if moment is None or found is None:
+        if sight is not None:
+            smaller = sight.scene.shape[1] / self._scene_width
+            small = rescaled(point, smaller)
+            found = self._by_rig(self._stereo, sight, small) if self._stereo else plane.place(sight, small)
+        if sight is None or found is None:
             return Row(t_ns, None, None, None, "refused")
-        return self._told(t_ns, *found, moment.head.shape[1], doubt_px * smaller)
+        return self._told(t_ns, *found, sight.head.shape[1], doubt_px * smaller)
 
     def _told(self, t_ns: int, xy: np.ndarray, covariance: np.ndarray, width: int, doubt_px: float) -> Row:
         """A row in pixels of the full head picture from an answer in one that is `width` wide."""
@@ -95,22 +96,16 @@ class _Carrier:
         x, y, sigma, thin, way = (round(float(v), 2) for v in (*xy, major, minor, angle))
         return Row(t_ns, x, y, sigma, "ok" if self._rig else "homography", thin, way)
 
-    def _by_rig(self, moment: Moment, point: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-        assert self._rig is not None
-        px = unit_px(moment.scene.shape[1])
-        distance = np.linalg.norm(moment.scene_xy - point, axis=1)
+    def _by_rig(self, stereo: Stereo, sight: Sight, point: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        drawn_xy, head_xy = stereo.matches(sight.scene, sight.head, point)
+        scene_xy, found = sight.at_its_time(drawn_xy)
+        good = found & stereo.rig.agree(scene_xy, head_xy)
+        drawn_xy, scene_xy, head_xy = drawn_xy[good], scene_xy[good], head_xy[good]
+        px = unit_px(sight.scene.shape[1])
+        distance = np.linalg.norm(scene_xy - point, axis=1)
         if len(distance) < MIN_MATCHES or distance.min() > NEAR_PX * px:
             return None
         weight = 1 / (1 + (distance / (60 * px)) ** 2)
-        shift = (weight @ (moment.drawn_xy - moment.scene_xy)) / weight.sum()
-        pictures = moment.scene, moment.head
-        self._last = depth.place(self._rig, point, moment.scene_xy, moment.head_xy, pictures, shift, self._last)
+        shift = (weight @ (drawn_xy - scene_xy)) / weight.sum()
+        self._last = depth.place(stereo.rig, point, scene_xy, head_xy, (sight.scene, sight.head), shift, self._last)
         return None if self._last is None else (self._last.xy, self._last.covariance)
-
-    def _by_plane(self, moment: Moment, point: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-        return plane.transfer(moment.scene_xy, moment.head_xy, point, unit_px(moment.scene.shape[1]))
-
-
-def rescaled(xy: np.ndarray, scale: float) -> np.ndarray:
-    """Pixels of a picture as pixels of the same picture `scale` times as wide; pixel centres are whole numbers."""
-    return (xy + 0.5) * scale - 0.5

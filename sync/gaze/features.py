@@ -1,7 +1,7 @@
 """Points of two pictures that show the same thing, and points followed from picture to picture.
 
-SIFT (Lowe 2004) and all pairs of descriptors compared, as the muscles paper does; where the rigid pair is known, only
-pairs that it allows. Between, points are followed by Lucas and Kanade's method (1981), forth and back.
+Between cameras: SIFT (Lowe 2004) and all pairs of descriptors compared, as the muscles paper does. Between frames of
+one camera: Lucas and Kanade's method (1981), forth and back.
 """
 
 from __future__ import annotations
@@ -11,9 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-FEATURES = 1500
 RATIO = 0.8
-GUIDED_RATIO = 0.88
 WINDOW = 15
 BACK_PX = 0.7
 """Followed forth and back, a point must return this near."""
@@ -27,7 +25,7 @@ class Features:
     descriptor: np.ndarray
 
 
-def detect(image: np.ndarray, count: int = FEATURES) -> Features:
+def detect(image: np.ndarray, count: int) -> Features:
     """SIFT features of a gray picture (H, W) uint8, the strongest `count` of them."""
     sift = cv2.SIFT.create(nfeatures=count, contrastThreshold=0.015)
     points, descriptor = sift.detectAndCompute(image, None)
@@ -38,28 +36,18 @@ def detect(image: np.ndarray, count: int = FEATURES) -> Features:
     return Features(np.array([p.pt for p in points], np.float32), descriptor.astype(np.float32))
 
 
-def matched(a: Features, b: Features, allowed: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of features that are each other's best, and clearly better than the second.
-
-    Args:
-        allowed: (len(a), len(b)) bool, pairs that can be; None where all can.
-
-    Returns:
-        Two (M,) int arrays, into `a` and `b`.
-    """
+def matched(a: Features, b: Features) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of features that are each other's best, and clearly better than the second: (M,) ints into both."""
     if len(a.xy) < 2 or len(b.xy) < 2:
         return np.empty(0, int), np.empty(0, int)
     alike = a.descriptor @ b.descriptor.T
-    if allowed is not None:
-        alike[~allowed] = -1.0
     rows = np.arange(len(a.xy))
     best = np.argmax(alike, axis=1)
     top = alike[rows, best]
     mutual = np.argmax(alike, axis=0)[best] == rows
     alike[rows, best] = -1.0
     second = alike.max(axis=1)
-    ratio = RATIO if allowed is None else GUIDED_RATIO
-    clear = (2 - 2 * top) < ratio**2 * (2 - 2 * second)
+    clear = (2 - 2 * top) < RATIO**2 * (2 - 2 * second)
     keep = np.flatnonzero(mutual & clear & (top > 0.6))
     return keep, best[keep]
 

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from firmware_host.errors import EvidenceError, SessionError
 from recorder import demux
 from sync.gaze.carry import carry
-from sync.gaze.features import detect, followed, matched
+from sync.gaze.features import detect, matched
 from sync.gaze.lens import WIDTH, Lens
-from sync.gaze.pairs import Frame
+from sync.gaze.pairs import Frame, Sight, sights
 from sync.gaze.rig import Rig, fit_rig
-from sync.gaze.table import MAX_GAP_NS, Gaze, Row
+from sync.gaze.table import Gaze, Row
 
 SECOND_NS = 1_000_000_000
 FEWEST, MOST, EVERY_S = 10, 40, 8.0
 """Moments that are looked at for the rigid pair: one in so many seconds, within these bounds."""
-SURVEYED = 1000
+SURVEYED = 600
 """Features of a picture that are matched there."""
 SEEK_NS = 3 * SECOND_NS
 """Further ahead than this, seeking is quicker than decoding."""
+NEAR_NS = 500_000
+"""A container's times are rounded by this at most."""
 
 
 @dataclass(frozen=True)
@@ -55,36 +59,41 @@ class Film:
         """The lens for those."""
         return self.lens and self.lens.scaled(self.worked[0])
 
-    def frames(self) -> Iterator[Frame]:
-        """(t_ns, gray picture), `t_ns` ascending; frames whose time or shape is damaged are left out."""
-        last = None
-        for _, pts_ns, image in demux.video_frames(self.path, width=self.worked[0]):
-            k = min(int(np.searchsorted(self.pts_ns, pts_ns)), len(self.pts_ns) - 1)
-            t_ns = int(self.t_ns[k])
-            if self.pts_ns[k] == pts_ns and image.shape == self.worked[::-1] and (last is None or t_ns > last):
-                last = t_ns
-                yield t_ns, image
+    def frames(self, wanted: np.ndarray | None = None) -> Iterator[Frame]:
+        """(t_ns, gray picture of size `worked`) of some frames, given by ascending index; without, of all.
 
-    def pictures(self, wanted: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-        """(index, gray picture) of some frames, by ascending index; what cannot be decoded is left out."""
+        What cannot be decoded, or is of another shape, is left out.
+        """
         width, height = self.worked
+        last = None
+        for index, frame in self._decoded(np.arange(len(self.pts_ns)) if wanted is None else wanted):
+            t_ns, shown = int(self.t_ns[index]), round(frame.height * width / frame.width)
+            if shown == height and (last is None or t_ns > last):
+                last = t_ns
+                yield t_ns, frame.reformat(width=width, height=height, format="gray", threads=1).to_ndarray()
+
+    def _decoded(self, wanted: np.ndarray) -> Iterator[tuple[int, Any]]:
+        """(index, FFmpeg's frame) of those that can be decoded."""
         with demux.opened(self.path) as container:
-            stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
-            frames, at_ns = iter(container.decode(stream)), -SEEK_NS - 1
+            container.streams.video[0].thread_type = "AUTO"
+            frames, at_ns, frame = _whole(container), -SECOND_NS, None
             for index in wanted:
                 target_ns = int(self.pts_ns[index])
-                try:
-                    if target_ns - at_ns > SEEK_NS:
-                        container.seek(target_ns // 1000)
-                        frames = iter(container.decode(stream))
-                    for frame in frames:
-                        at_ns = at_ns if frame.time is None else round(frame.time * SECOND_NS)
-                        if at_ns >= target_ns - 500_000:
-                            yield int(index), frame.reformat(width=width, height=height, format="gray").to_ndarray()
-                            break
-                except (ValueError, OSError, EOFError):  # FFmpeg's errors are of these kinds too
-                    at_ns = -SEEK_NS - 1  # a damaged stretch: seek to the next one
+                if target_ns - at_ns > SEEK_NS:
+                    container.seek(target_ns // 1000)
+                    frames = _whole(container)
+                while at_ns < target_ns - NEAR_NS and (frame := next(frames, None)) is not None:
+                    at_ns = at_ns if frame.time is None else round(frame.time * SECOND_NS)
+                if frame is not None and abs(at_ns - target_ns) <= NEAR_NS:
+                    yield int(index), frame
+
+
+def _whole(container: Any) -> Iterator[Any]:
+    """The pictures of a container from where it is; what is damaged is left out. FFmpeg's errors are of these kinds."""
+    with suppress(ValueError, OSError, EOFError):
+        for packet in container.demux(container.streams.video[0]):
+            with suppress(ValueError, OSError):
+                yield from packet.decode()
 
 
 def plain_film(path: Path, lens: Lens | None = None) -> Film:
@@ -116,35 +125,34 @@ def find_rig(scene: Film, head: Film, done: Callable[[float], None] = lambda _: 
         raise EvidenceError("the two recordings have almost no time in common; check the offset between them")
     count = int(np.clip((last - first) / SECOND_NS / EVERY_S, FEWEST, MOST))
     chosen = inside[np.linspace(0, len(inside) - 1, count + 2)[1:-1].astype(int)]
-    early = np.clip(np.searchsorted(scene.t_ns, head.t_ns[chosen], side="right") - 1, 0, len(scene.t_ns) - 2)
-    scene_pictures = scene.pictures(np.unique(np.concatenate([early, early + 1])))
-    held: dict[int, np.ndarray] = {}
     found = []
-    for (index, image), k in zip(head.pictures(chosen), early, strict=False):
-        for number, picture in scene_pictures:
-            held[number] = picture
-            if number > k:
-                break
-        if k in held and k + 1 in held:
-            share = (head.t_ns[index] - scene.t_ns[k]) / (scene.t_ns[k + 1] - scene.t_ns[k])
-            near = scene.t_ns[k + 1] - scene.t_ns[k] <= MAX_GAP_NS
-            found += [_moment(held[k], held[k + 1], float(share), image)] if near else []
-        held = {n: p for n, p in held.items() if n > k}
+    for _, sight in sights(scene.frames(_around(scene, head.t_ns[chosen])), head.frames(chosen)):
+        found += [_matches(sight)] if sight else []
         done(1 / count)
     return fit_rig(found, (scene.worked, head.worked), (scene.worked_lens, head.worked_lens))
 
 
-def _moment(early: np.ndarray, late: np.ndarray, share: float, head: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Matches of a head frame with the scene at its time, between two scene frames."""
-    a, b = detect(early, SURVEYED), detect(head, SURVEYED)
+def _around(film: Film, t_ns: np.ndarray) -> np.ndarray:
+    """Indices of a film's frames before and after each time, ascending."""
+    after = np.searchsorted(film.t_ns, t_ns, side="right")
+    return np.unique(np.clip(np.concatenate([after - 1, after]), 0, len(film.t_ns) - 1))
+
+
+def _matches(sight: Sight) -> tuple[np.ndarray, np.ndarray]:
+    """What both cameras see at the time of a head frame: (N, 2) px of the scene camera, and of the head camera."""
+    a, b = detect(sight.scene, SURVEYED), detect(sight.head, SURVEYED)
     i, j = matched(a, b)
-    ahead, found = followed(early, late, a.xy[i])
-    scene_xy = a.xy[i] + np.float32(share) * (ahead - a.xy[i])
+    scene_xy, found = sight.at_its_time(a.xy[i])
     return scene_xy[found], b.xy[j][found]
 
 
 def carried(
-    scene: Film, head: Film, gaze: Gaze, rig: Rig | None, every: int, done: Callable[[float], None]
+    scene: Film, head: Film, gaze: Gaze, rig: Rig | None, every: int, done: Callable[[float], None] = lambda _: None
 ) -> Iterator[Row]:
-    """`carry` for two films; a row's `t_ns` is on the eye tracker's clock."""
-    return carry(scene.frames(), head.frames(), gaze, scene.size, head.size, rig, every, done=done)
+    """`carry` for each `every`-th frame of a film; a row's `t_ns` is on the eye tracker's clock.
+
+    `done` is told how many frames of the film are done.
+    """
+    asked = np.arange(0, len(head.t_ns), every)
+    frames = scene.frames(_around(scene, head.t_ns[asked])), head.frames(asked)
+    return carry(*frames, gaze, scene.size, head.size, rig, done=lambda one: done(one * every))

@@ -131,6 +131,11 @@ def unit_px(width: int) -> float:
     return max(width / WIDTH, 0.5)
 
 
+def rescaled(xy: np.ndarray, scale: float) -> np.ndarray:
+    """Pixels of a picture as pixels of the same picture `scale` times as wide; pixel centres are whole numbers."""
+    return (xy + 0.5) * scale - 0.5
+
+
 def assumed(size: tuple[int, int]) -> Lens:
     """A lens nobody knows: 85 degrees wide, somewhat bent."""
     focal = size[0] / 2 / 0.85

@@ -5,12 +5,33 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from sync.gaze.features import detect, matched
+from sync.gaze.lens import rescaled, unit_px
+from sync.gaze.pairs import Sight
+
+ENOUGH = 480
+"""Pictures are halved until they are no wider: parallax, not pixels, is what a homography is wrong by."""
+FEATURES = 800
 RANSAC_PX = 3.0
 MIN_INLIERS = 15
 MIN_SHARE = 0.25
 NEAR_PX = 180.0
 MIN_NEAR = 6
 MAX_PARALLAX_PX = 90.0
+
+
+def place(sight: Sight, point: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Carry one gaze point (2,) px of the scene picture over by all that both pictures show; see `transfer`."""
+    scene, head, halvings = sight.scene, sight.head, 0
+    while scene.shape[1] > ENOUGH and head.shape[1] > ENOUGH:
+        scene, head = (cv2.resize(x, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for x in (scene, head))
+        halvings += 1
+    a, b = detect(scene, FEATURES), detect(head, FEATURES)
+    i, j = matched(a, b)
+    scale = 2.0**halvings
+    scene_xy, found = sight.at_its_time(rescaled(a.xy[i], scale).astype(np.float32))
+    head_xy = rescaled(b.xy[j], scale)
+    return transfer(scene_xy[found], head_xy[found], point, unit_px(sight.scene.shape[1]))
 
 
 def transfer(

@@ -12,7 +12,7 @@ held by a weak prior. It does not matter for the gaze: the q of its neighbours i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.optimize import least_squares
@@ -74,20 +74,6 @@ class Rig:
         inverse, left = self.inverse_depth(scene_px, head_px)
         limit = max(INLIER_PX * unit_px(self.head.size[0]), 4 * self.noise_px)
         return (np.linalg.norm(left, axis=1) < limit) & (inverse > -0.05) & (inverse < NEAREST)
-
-    def allowed(self, scene_px: np.ndarray, head_px: np.ndarray, band_px: float) -> np.ndarray:
-        """(N, M) bool: all pairs of points that are within `band_px` of each other's line, at a depth that can be."""
-        ray = (self.scene.rays(scene_px) @ self.turn.T).astype(np.float32)
-        there = self.head.rays(head_px).astype(np.float32)
-        way = self.way.astype(np.float32)
-        plane = np.cross(ray, way)
-        length = np.linalg.norm(plane, axis=1, keepdims=True)
-        near = np.abs((plane / np.maximum(length, 1e-6)) @ there.T) < band_px / self.head.focal[0]
-        # Within the plane, the point must lie between the directions of q = -0.05 and of the nearest thing.
-        for q, side in ((-0.05, 1.0), (NEAREST, -1.0)):
-            end = ray + np.float32(q) * way
-            near &= side * (np.cross(plane, end) @ there.T) > 0
-        return near
 
 
 def _inverse(ray: np.ndarray, there: np.ndarray, way: np.ndarray) -> np.ndarray:
@@ -156,28 +142,36 @@ class _Problem:
     b: np.ndarray
     sizes: tuple[tuple[int, int], tuple[int, int]]
     known: tuple[Lens | None, Lens | None]
+    kept: dict[tuple[float, ...], np.ndarray] = field(default_factory=dict, compare=False)
 
     def start(self, angle: float) -> np.ndarray:
         """Rough lenses and turn, and a way across the view at an angle."""
-        turn = _turned(self.lens(0, np.zeros(12)).rays(self.a), self.lens(1, np.zeros(12)).rays(self.b))
+        turn = _turned(self._rays(0, 0.0, 0.0, 0.0), self._rays(1, 0.0, 0.0, 0.0))
         return np.array([*np.zeros(6), *Rotation.from_matrix(turn).as_rotvec(), np.cos(angle), np.sin(angle), 0.0])
 
-    def lens(self, which: int, x: np.ndarray) -> Lens:
+    def lens(self, which: int, f: float, k1: float, k2: float) -> Lens:
         known, guess = self.known[which], assumed(self.sizes[which])
         if known is not None:
             return known
-        f, k1, k2 = x[3 * which : 3 * which + 3]
         focal = float(guess.focal[0] * np.exp(np.clip(f, -1.0, 1.0)))
         return Lens(guess.size, "fisheye", (focal, focal), guess.middle, (guess.bend[0] + k1, guess.bend[1] + k2))
 
     def rig(self, x: np.ndarray) -> Rig:
         turn = Rotation.from_rotvec(x[6:9]).as_matrix()
-        return Rig(self.lens(0, x), self.lens(1, x), turn, x[9:] / np.linalg.norm(x[9:]), NOISE_PX, {})
+        return Rig(self.lens(0, *x[:3]), self.lens(1, *x[3:6]), turn, x[9:] / np.linalg.norm(x[9:]), NOISE_PX, {})
+
+    def _rays(self, which: int, *bend: float) -> np.ndarray:
+        """Directions of one camera's points; kept, for most steps of a derivative leave the lens as it was."""
+        if (which, *bend) not in self.kept:
+            if len(self.kept) == 16:
+                self.kept.clear()
+            self.kept[which, *bend] = self.lens(which, *bend).rays((self.a, self.b)[which])
+        return self.kept[which, *bend]
 
     def error(self, x: np.ndarray) -> np.ndarray:
         """What least squares makes small: matches off their planes or behind the head, by Cauchy's cost; the prior."""
         rig = self.rig(x)
-        ray, there = rig.scene.rays(self.a) @ rig.turn.T, rig.head.rays(self.b)
+        ray, there = self._rays(0, *x[:3]) @ rig.turn.T, self._rays(1, *x[3:6])
         plane = np.cross(ray, rig.way)
         plane /= np.maximum(np.linalg.norm(plane, axis=1, keepdims=True), 1e-9)
         per_px = rig.head.focal[0] / (NOISE_PX * unit_px(self.sizes[1][0]))

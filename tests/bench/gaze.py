@@ -6,7 +6,7 @@ Each recording is of one kind (see `tests.bench.gaze_world`), 1920x1080 through 
 without error of its own, so what is counted is the carrying. Samples while the eyes jump are left out: there the
 table, not the pictures, is what is wrong.
 
-`python -m tests.bench gaze` runs all, `--quick` two short recordings. `--kinds=desk,bare` runs those alone;
+`python -m tests.bench gaze` runs all, `--quick` two short recordings at 960x540. `--kinds=desk,bare` runs those alone;
 `--films=DIR` keeps the films there and takes them from there. Rows are printed as they come.
 """
 
@@ -50,7 +50,8 @@ def main(arguments: list[str] | None = None) -> None:
         folder = Path(told.get("films", made)) / ("quick" if quick else "")
         folder.mkdir(parents=True, exist_ok=True)
         for kind in kinds:
-            recording(world(kind, SEED, 2.5 if quick else 5.0), f"{kind}{SEED}", folder)
+            truth = world(kind, SEED, 2.0, width=960) if quick else world(kind, SEED, 5.0)
+            recording(truth, f"{kind}{SEED}", folder)
 
 
 def recording(truth: World, name: str, folder: Path) -> None:

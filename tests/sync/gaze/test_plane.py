@@ -46,7 +46,7 @@ def rows_of(scene, head, gaze, scene_size=SIZE, head_size=SIZE):
 def test_a_known_warp_carries_the_gaze(warp):
     picture = texture(1)
     point = np.array([300.0, 170.0])
-    a, b = detect(picture), detect(moved(picture, warp))
+    a, b = detect(picture, 800), detect(moved(picture, warp), 800)
     i, j = matched(a, b)
     xy, covariance = plane.transfer(a.xy[i], b.xy[j], point)
     assert np.linalg.norm(xy - through(warp, point)) < 0.5
