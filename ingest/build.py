@@ -39,7 +39,7 @@ class Built:
         skipped: folder -> why it is not in it.
         counts: rows and clips.
         splits: split -> participants.
-        left_out: session -> devices that have no place on its reference clock.
+        left_out: session -> device -> why it is not in it.
     """
 
     out: Path
@@ -47,7 +47,7 @@ class Built:
     skipped: dict[str, str]
     counts: dict[str, Any]
     splits: dict[str, list[str]]
-    left_out: dict[str, list[str]]
+    left_out: dict[str, dict[str, str]]
 
 
 def find_sessions(folders: Iterable[Path]) -> list[Path]:
@@ -188,6 +188,7 @@ def _merge(
     of_session = {r["session"]: r["split"] for r in split_rows}
     thirds, clips = _targets(out, of_session)
     cache = {name: size for f in facts.values() for name, size in f["cache"].items()}
+    (out / "cache" / recipe.name).mkdir(parents=True, exist_ok=True)  # nothing made it where no head camera is left
     durable.write_json(out / "cache" / recipe.name / "manifest.json", {**asdict(recipe), "size": cache})
     counts = {**rows, "samples": sum(f["samples"] for f in facts.values()), "clips": clips}
     labels = tables.read(out, "labels", wanted=["tier", "value"])

@@ -71,12 +71,13 @@ def build(
     for folder, reason in built.skipped.items():
         note(f"left out {folder}: {reason}")
     for session, devices in built.left_out.items():
-        note(f"{session}: not aligned and left out: {', '.join(devices)}")
+        for device, reason in devices.items():
+            note(f"{session}: {device} is left out: {reason}")
     document = {
         "dataset": str(built.out),
         "sessions": list(built.sessions),
         "skipped": [{"folder": f, "reason": r} for f, r in built.skipped.items()],
-        "left_out": built.left_out,
+        "left_out": {session: list(devices) for session, devices in built.left_out.items()},
         "splits": built.splits,
         "counts": built.counts,
     }

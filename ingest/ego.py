@@ -26,17 +26,22 @@ from recorder.session import Device, Session, Stream, open_session
 from sync import alignment
 from sync.alignment import Alignment
 
+CHAPTERS = ".ffconcat"
+IN_CHAPTERS = (
+    "its film is in chapters, of which a dataset cannot read clips; join them without encoding and add the film"
+)
+NOT_ALIGNED = "it has no place on the reference clock"
 _SENSOR_NAMES = frozenset(name for members in MEMBERS.values() for name in members)
 
 
 @dataclass(frozen=True)
 class Aligned:
-    """A session, and its devices that have a map to the reference clock."""
+    """A session, its devices that have a map to the reference clock, and why others are left out, by their names."""
 
     session: Session
     alignment: Alignment
     devices: tuple[tuple[Device, ClockMap], ...]
-    left_out: tuple[str, ...]
+    left_out: dict[str, str]
 
 
 def open_aligned(folder: Path) -> Aligned:
@@ -47,15 +52,18 @@ def open_aligned(folder: Path) -> Aligned:
     """
     session = open_session(folder)
     found = alignment.load(folder)
-    devices, left_out = [], []
+    devices, left_out = [], {}
     for device in session.devices:
+        if device.file.endswith(CHAPTERS):
+            left_out[device.name] = IN_CHAPTERS
+            continue
         try:
             devices.append((device, found.to_reference(device.clock)))
         except EvidenceError as error:
             if device.role == "ego":
                 raise SessionError(f"{folder}: the head camera has no place on the reference clock: {error}") from None
-            left_out.append(device.name)
-    return Aligned(session, found, tuple(devices), tuple(left_out))
+            left_out[device.name] = NOT_ALIGNED
+    return Aligned(session, found, tuple(devices), left_out)
 
 
 def measured(

@@ -33,6 +33,8 @@ from sync import alignment
 
 FOLDER = ".parts"
 DONE = "done.json"
+FACTS = 2
+"""Counts up when the facts in it mean something else."""
 PART_TABLES = ("sessions", "streams", "gops", "frames", "targets", "labels")
 
 
@@ -60,7 +62,7 @@ def build_part(folder: Path, out: Path, recipe: Recipe | None) -> dict[str, Any]
         recipe: of the cache of ego video; None for none.
 
     Returns:
-        facts for people: ``session, left_out, frames, samples, steps, cache`` (file -> [width, height]).
+        facts for people: ``session, left_out`` (device -> why), ``frames, samples, steps, cache`` (file -> its size).
 
     Raises:
         SessionError: the session cannot be read or is not aligned.
@@ -93,7 +95,7 @@ def _finished(done: Path, key: str) -> dict[str, Any] | None:
 
 def _key(session: Session, out: Path) -> str:
     """A hash of all that a part is made of: small files by content, media by size and time of change."""
-    digest = hashlib.sha256(f"{tables.VERSION} {_relative(session.root, out)}".encode())
+    digest = hashlib.sha256(f"{tables.VERSION}.{FACTS} {_relative(session.root, out)}".encode())
     media = {session.path(d.file) for d in session.devices}
     small = {session.root / "session.json", session.root / alignment.FILE}
     small |= {*session.root.glob("*.csv"), *session.root.glob("labels/*.csv")}
@@ -119,7 +121,7 @@ def _write_tables(aligned: Aligned, out: Path, part: Path) -> dict[str, Any]:
         tables.write(part / f"{name}.parquet", [whole], tables.SCHEMAS[name])
     return {
         "session": session.id,
-        "left_out": list(aligned.left_out),
+        "left_out": aligned.left_out,
         "frames": sum(t.num_rows for t in found.rows["frames"]),
         "samples": sum(len(s.t_ns) for s in found.series.values()),
         "steps": sum(t.num_rows for t in found.rows["targets"]),

@@ -4,7 +4,7 @@ The tone is a chirp of known shape, so the matched filter is the best detector t
 noise is white. It is not: rooms hum and people speak. So each block is first *whitened* (divided by its own
 smoothed spectrum), and the filter's output is divided by the energy it saw. What comes out is a correlation
 coefficient: 1 for the tone alone, about ``1 / sqrt(2 * bandwidth * duration) = 0.009`` for anything else
-that is loud. A threshold at eleven times that is crossed by neither speech nor music, and by the tone 20 dB below
+that is loud. A threshold at nine times that is crossed by neither speech nor music, and by the tone 20 dB below
 the noise. Rising and falling chirps are uncorrelated, which tells start from end.
 
 Sound takes 2.9 ms a metre. A tone heard here is late by the distance to the speaker; `match` subtracts what
@@ -29,18 +29,20 @@ from sync.waveform import WORK_HZ, Wave, noise_level, peak, working
 
 BLOCK = 2**17
 SMOOTH_HZ = 40.0
-MIN_SCORE = 0.1
-MIN_OVER_BACKGROUND = 10.0
+MIN_SCORE = 0.08
+MIN_OVER_BACKGROUND = 9.0
 MIN_OVER_RUNNER_UP = 1.5
+STRETCHED_S = 0.002
+"""How far from the unstretched filter's peak the stretched ones' may lie."""
 ECHO_S = 0.06
 """Peaks this near may be reflections of the same tone and are no rivals."""
 FIRST_SHARE, FIRST_OVER_NOISE = 0.5, 8.0
 """The direct sound has at least this share of the highest peak; the side lobes of the tone have a quarter."""
 SIGMA_FLOOR_NS = 40e3
 """What early reflections, and a clock 50 ppm off the speaker's, move the peak even without noise."""
-CENTRE_S = {"start": 0.731, "end": 0.269}
-"""A clock that runs fast by s stretches the tone, and its matched filter answers late by s times this: the mean time
-within the tone, weighted by the square of its frequency there."""
+STRETCHES_PPM = tuple(range(-500, 501, 100))
+"""A clock that runs fast stretches the tone, and from 100 ppm on its own filter's peak is a plateau with many tops; so
+each tone that was heard is timed by the filter that is stretched as it is."""
 EFFECTIVE_HZ = 4_190.0
 """Root mean square frequency of the whitened tone: sqrt((500^2 + 500 * 7000 + 7000^2) / 3)."""
 
@@ -100,10 +102,7 @@ def match(source: Recording, target: Recording) -> Pairing:
     """
     found = [find(r.heard()) for r in (source, target)]
     pairs = paired(found[0], found[1], source.clock, target.clock)
-    (a0, b0), (a1, b1) = pairs[0], pairs[-1]
-    skew = (b1.t_ns - b0.t_ns) / (a1.t_ns - a0.t_ns) - 1 if len(pairs) > 1 else 0.0
-    skew = skew if abs(skew) <= MAX_SKEW_PPM * 1e-6 else 0.0
-    matches = tuple(_match(source, target, a, b, skew) for a, b in pairs)
+    matches = tuple(_match(source, target, a, b) for a, b in pairs)
     evidence: dict[str, float] = {
         "tones_source": len(found[0]),
         "tones_target": len(found[1]),
@@ -113,16 +112,15 @@ def match(source: Recording, target: Recording) -> Pairing:
     return Pairing("tones", source.clock, target.clock, "ok", note, matches, evidence)
 
 
-def _match(source: Recording, target: Recording, a: Tone, b: Tone, skew: float) -> Match:
+def _match(source: Recording, target: Recording, a: Tone, b: Tone) -> Match:
     travel = [travel_ns(r.tone_distance_m or 0.0) for r in (source, target)]
     t_ns = a.t_ns - round(travel[0])
-    stretch_ns = skew * CENTRE_S[a.kind] * 1e9
     return Match(
         method="tones",
         source=source.clock,
         target=target.clock,
         t_ns=t_ns,
-        offset_ns=b.t_ns - round(travel[1] + stretch_ns) - t_ns,
+        offset_ns=b.t_ns - round(travel[1]) - t_ns,
         sigma_ns=float(np.hypot(a.sigma_ns, b.sigma_ns)),
         score=min(a.score, b.score),
         shared=path_errors(source, target, a.kind),
@@ -184,42 +182,60 @@ def _explained(source: tuple[T, ...], target: tuple[T, ...], first: T, partner: 
 
 
 @lru_cache(maxsize=1)
-def _filters() -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Band of the tone and the spectra of the two tones inside it, for one block at `WORK_HZ`."""
+def _band() -> np.ndarray:
+    """Share of each frequency of a block at `WORK_HZ` that belongs to the tone."""
     hz = fft.rfftfreq(BLOCK, 1 / WORK_HZ)
-    band = np.clip((hz - 0.9 * LOW_HZ) / (0.1 * LOW_HZ), 0, 1) * np.clip(1 - (hz - HIGH_HZ) / 200, 0, 1)
-    spectra = {}
-    for kind in KINDS:
-        sounded = signal.resample_poly(tone(kind), 1, 3)  # as a speaker plays it, then as `working` hears it
-        wave = fft.irfft(fft.rfft(sounded, BLOCK) * band, BLOCK)
-        spectra[kind] = np.conj(fft.rfft(wave / np.linalg.norm(wave))).astype(np.complex64)
-    return band.astype(np.float32), spectra
+    low = np.clip((hz - 0.9 * LOW_HZ) / (0.1 * LOW_HZ), 0, 1)
+    return np.asarray(low * np.clip(1 - (hz - HIGH_HZ) / 200, 0, 1), np.float32)
+
+
+@lru_cache(maxsize=2 * len(STRETCHES_PPM))
+def _filter(kind: str, ppm: float) -> np.ndarray:
+    """Spectrum of a tone in its band, on a clock that is `ppm` fast; its first sample stays where it is."""
+    wave = tone(kind)
+    at = np.arange(round(len(wave) * (1 + ppm * 1e-6))) / (1 + ppm * 1e-6)
+    fine = ndimage.map_coordinates(wave, [at], order=5, mode="constant") if ppm else wave
+    sounded = signal.resample_poly(fine, 1, 3)  # as a speaker plays it, then as `working` hears it
+    heard = fft.irfft(fft.rfft(sounded, BLOCK) * _band(), BLOCK)
+    return np.asarray(np.conj(fft.rfft(heard / np.linalg.norm(heard))), np.complex64)
 
 
 def _candidates(work: Wave) -> Iterator[Tone]:
     length = round(TONE_S * work.rate_hz)
     step = BLOCK - 2 * length
-    _, spectra = _filters()
     for start in range(0, max(len(work) - length, 0) + 1, step):
         white = _whitened(work.cut(start, BLOCK))
         spectrum = fft.rfft(white)
         energy = np.concatenate([[0.0], np.cumsum(np.square(white), dtype=np.float64)])
         seen = np.sqrt(np.maximum(energy[length:] - energy[:-length], 1e-6 * energy[-1] + 1e-30))
         for kind in KINDS:
-            score = fft.irfft(spectrum * spectra[kind], BLOCK)[: len(seen)] / seen
+            score = fft.irfft(spectrum * _filter(kind, 0), BLOCK)[: len(seen)] / seen
             for place in _peaks(score, work.rate_hz):
-                at = peak(score * np.sign(score[place]), place)
-                t_ns = int(work.times_ns(np.array([start + at]))[0])
-                value = float(min(abs(score[place]), 1.0))
-                random_ns = 1e9 * noise_level(score) / (2 * np.pi * EFFECTIVE_HZ * value)
-                yield Tone(kind, t_ns, float(np.hypot(SIGMA_FLOOR_NS, random_ns)), value)
+                yield _timed(spectrum, seen, kind, place, work, start)
+
+
+def _timed(spectrum: np.ndarray, seen: np.ndarray, kind: str, place: int, work: Wave, start: int) -> Tone:
+    """The tone near sample `place` of a block, by that of the stretched filters which it fits best."""
+    reach = round(STRETCHED_S * work.rate_hz)
+    low = max(place - reach, 0)
+    heard = [fft.irfft(spectrum * _filter(kind, ppm), BLOCK)[: len(seen)] / seen for ppm in STRETCHES_PPM]
+    # Between two samples a peak has two thirds of its height, which is more than a wrong stretch costs.
+    score = max(heard, key=lambda s: float(np.abs(signal.resample_poly(s[low : place + reach], 8, 1)).max()))
+    noise, height = noise_level(score), np.abs(score)
+    top = low + int(np.argmax(height[low : place + reach]))
+    needed = max(FIRST_SHARE * height[top], FIRST_OVER_NOISE * noise)
+    first = _first_arrival(height, top, needed, round(ECHO_S * work.rate_hz))
+    at = peak(score * np.sign(score[first]), first)
+    value = float(min(height[first], 1.0))
+    random_ns = 1e9 * noise / (2 * np.pi * EFFECTIVE_HZ * value)
+    t_ns = int(work.times_ns(np.array([start + at]))[0])
+    return Tone(kind, t_ns, float(np.hypot(SIGMA_FLOOR_NS, random_ns)), value)
 
 
 def _whitened(x: np.ndarray) -> np.ndarray:
-    band, _ = _filters()
     spectrum = fft.rfft(x.astype(np.float32), BLOCK)
     power = ndimage.uniform_filter1d(np.abs(spectrum) ** 2, round(SMOOTH_HZ * BLOCK / WORK_HZ), mode="nearest")
-    return fft.irfft(spectrum * (band / np.sqrt(power + 1e-12 * power.max() + 1e-30)), BLOCK)
+    return fft.irfft(spectrum * (_band() / np.sqrt(power + 1e-12 * power.max() + 1e-30)), BLOCK)
 
 
 def _peaks(score: np.ndarray, rate_hz: float) -> list[int]:
@@ -237,9 +253,7 @@ def _peaks(score: np.ndarray, rate_hz: float) -> list[int]:
         low, high = max(place - around, 0), place + around
         rivals = np.concatenate([height[low : max(place - echo, 0)], height[place + echo : high]])
         if rivals.size == 0 or height[place] > MIN_OVER_RUNNER_UP * rivals.max():
-            found.append(
-                _first_arrival(height, place, max(FIRST_SHARE * height[place], FIRST_OVER_NOISE * noise), echo)
-            )
+            found.append(place)
         rest[low:high] = 0.0
 
 

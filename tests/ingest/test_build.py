@@ -1,4 +1,5 @@
 import hashlib
+import json
 import shutil
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -178,10 +179,28 @@ def test_a_device_that_was_not_aligned_is_left_out_and_said(tmp_path, inline):
     folder = make_session(tmp_path / "s", participant="ann", seconds=2)
     change_json(folder / "alignment.json", maps=[HEAD.to_json()])
     made = build([folder], tmp_path / "out", inline)
-    assert made.left_out == {"s": ["kit-02"]}
+    assert made.left_out == {"s": {"kit-02": "it has no place on the reference clock"}}
     neck, x = column(made.out, "targets", "s", "deg_neck", "gaze_x")
     assert np.isnan(neck).all()
     assert np.isfinite(x).any()
+
+
+def test_a_film_in_chapters_is_left_out_in_a_sentence_and_the_rest_is_built(tmp_path, inline):
+    folder = make_session(tmp_path / "s", participant="ann", seconds=2)
+    (folder / "head").mkdir()
+    (folder / "head.mp4").rename(folder / "head" / "GX010042.MP4")
+    (folder / "head.ffconcat").write_text("ffconcat version 1.0\nfile head/GX010042.MP4\nduration 2\n")
+    devices = json.loads((folder / "session.json").read_text())["devices"]
+    change_json(
+        folder / "session.json",
+        devices=[d | ({"file": "head.ffconcat"} if d["name"] == "head" else {}) for d in devices],
+    )
+    made = build([folder], tmp_path / "out", inline)
+    assert list(made.left_out["s"]) == ["head"]
+    assert "in chapters" in made.left_out["s"]["head"]
+    (devices_built,) = column(made.out, "streams", "s", "device")
+    assert set(devices_built) == {"kit-01", "kit-02"}
+    assert made.counts["frames"] > 0
 
 
 def test_a_power_cut_costs_the_end_and_nothing_else(tmp_path, inline, built, sessions):
