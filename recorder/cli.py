@@ -27,6 +27,11 @@ DEFAULT_SIMULATED_S = 60.0
     show_default=True,
     help="With --simulate: how many kits stand in the room, beside the one that is worn.",
 )
+@click.option(
+    "--flaws",
+    type=click.Path(path_type=Path),
+    help="With --simulate: what is wrong with the devices (see docs/flaws.toml).",
+)
 @click.option("--activity", help="What is done; its instruction is shown.")
 @click.option("--instruction", help="What to show instead.")
 @click.option("--atus", help="Code of the activity in the American Time Use Survey.")
@@ -56,6 +61,9 @@ def record(folder: Path, **options: Any) -> None:
     kits = options.pop("kits")
     if kits > 1 and not simulate:
         raise click.UsageError("--kits needs --simulate: one command records one kit; see `syncctl kits`")
+    flaws = options.pop("flaws")
+    if flaws and not simulate:
+        raise click.UsageError("--flaws needs --simulate: real devices have flaws of their own")
     if options.pop("dry_run"):
         table = _plan_table(simulate, config)
         emit(as_json, {"plan": table}, table)
@@ -67,9 +75,12 @@ def record(folder: Path, **options: Any) -> None:
     what, tones = _activity(options), options.pop("tones")
     if simulate:  # the simulated home has a speaker and labels of its own
         duration_s = options.pop("duration_s") or DEFAULT_SIMULATED_S
+        from recorder.flaws import read_flaws
         from recorder.home import record_home
 
-        done = record_home(folder, duration_s=duration_s, fast=fast, width=width, height=height, kits=kits, **options)
+        wrong = read_flaws(flaws) if flaws else None
+        home = {"width": width, "height": height, "kits": kits, "flaws": wrong, **options}
+        done = record_home(folder, duration_s=duration_s, fast=fast, **home)
     else:
         from recorder.activities import Task
         from recorder.conducted import record_task

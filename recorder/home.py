@@ -22,6 +22,7 @@ from firmware_host.simulate import BODY_KIT, ROOM_KIT, simulated_ports
 from firmware_host.spec import KitConfig
 from recorder import truth
 from recorder.camera import H264Encoder, jpeg
+from recorder.flaws import Flaws
 from recorder.microphone import BLOCK, SoundBlock
 from recorder.mux import EncodedFrame
 from recorder.paced import Paced
@@ -105,6 +106,7 @@ def record_home(
     width: int = 640,
     height: int = 360,
     kits: int = 1,
+    flaws: Flaws | None = None,
     activity: str | None = None,
     participant: str | None = None,
     place: str | None = None,
@@ -127,7 +129,7 @@ def record_home(
         width=width,
         height=height,
     )
-    plan = plan_home(world, kits)
+    plan = plan_home(world, kits, flaws)
     main_activity = _main_activity(World(world))  # a plan that cannot be is refused before the folder is touched
     session = new_session(folder, [world.participant], world.place, activity or main_activity)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -202,14 +204,8 @@ def _live_kit(prepared: Prepared, name: str, clocks: dict[str, ClockMap], folder
     to_world, room = clocks[name], clocks["kit-01"].pieces[0]
     t0_ns = to_world.inverse(prepared.plan.start_ns[name])
     # The host's CLOCK_MONOTONIC is kit-01's clock, and world time plus a constant.
-    piece = to_world.pieces[0]
-    to_host = ClockMap.affine(
-        name,
-        "kit-01",
-        origin_ns=piece.origin_ns,
-        target_ns=piece.target_ns + room.origin_ns - room.target_ns,
-        skew_ppm=piece.skew_ppm,
-    )
+    since_ns = room.origin_ns - room.target_ns
+    to_host = ClockMap(name, "kit-01", tuple(replace(p, target_ns=p.target_ns + since_ns) for p in to_world.pieces))
     clock = MappedClock(MonotonicClock(), to_host)
     plan = plan_kit(kits_of(prepared.plan)[name])
     ports = _ports(prepared, name, t0_ns, folder, wire_time=True)

@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +19,7 @@ import numpy as np
 
 from firmware_host.errors import ConfigError, SessionError, SyncctlError, unknown_name
 from recorder import durable
+from recorder.flaws import Flaws, judge
 from recorder.session import MANIFEST, open_session
 from recorder.tomlfile import Wrong, read, refusal, table
 from recorder.workers import done_by
@@ -39,6 +40,7 @@ class SimulationPlan:
         width, height: of every camera's pictures, pixels.
         participants, places: how many different ones.
         activities: one of which fills each session; all that the home knows where none is named.
+        flaws: of the devices.
     """
 
     sessions: int
@@ -49,6 +51,7 @@ class SimulationPlan:
     participants: int = 6
     places: int = 4
     activities: tuple[str, ...] = ACTIVITIES
+    flaws: Flaws = field(default_factory=Flaws)
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,7 @@ def _judge(plan: SimulationPlan) -> Iterator[Wrong]:
     for i, activity in enumerate(plan.activities):
         if activity not in ACTIVITIES:
             yield Wrong(("activities", i), unknown_name("activity", activity, ACTIVITIES))
+    yield from judge(plan.flaws, ("flaws",))
     if not plan.activities:
         yield Wrong(("activities",), "activities is empty; leave it away for all")
 
@@ -192,6 +196,7 @@ def _make(plan: SimulationPlan, folder: Path, part: Part) -> str:
                 seed=part.seed,
                 width=plan.width,
                 height=plan.height,
+                flaws=plan.flaws,
                 activity=part.activity,
                 participant=part.participant,
                 place=part.place,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from firmware_host.clockmap import ClockMap
 from firmware_host.errors import ConfigError
 from firmware_host.simulate import Stimulus
 from recorder.camera import yuv420
+from recorder.flaws import Flaws, Grain, MicrophoneFlaws, mounting, wandering, worn
 from recorder.microphone import BLOCK, SoundBlock
 from recorder.mux import write_mp4
 from recorder.session import Device, Stream
@@ -54,6 +55,7 @@ class HomePlan:
         start_ns: device -> when its recording begins, ns of world time.
         sample_ppm: kit, every one -> how much faster than nominal its microphone samples, against the kit's clock.
         wall_error_ns: kit -> how much its wall clock is fast, and does not know.
+        flaws: of the devices.
     """
 
     world: WorldPlan
@@ -61,6 +63,7 @@ class HomePlan:
     start_ns: dict[str, int]
     sample_ppm: dict[str, float]
     wall_error_ns: dict[str, int]
+    flaws: Flaws = field(default_factory=Flaws)
 
     def wall(self, kit: str, to_world: ClockMap, t_ns: int) -> WallReading:
         """What a kit on one network with the others would read at `t_ns` of its clock, which `to_world` maps."""
@@ -78,18 +81,21 @@ class HomePlan:
         return round(self.world.duration_s * SECOND_NS) - SECOND_NS // 4
 
 
-def plan_home(world: WorldPlan, kits: int = 1) -> HomePlan:
-    """Draw the clocks from the world's seed: crystals within +-50 ppm, switched on within a second of each other.
+def plan_home(world: WorldPlan, kits: int = 1, flaws: Flaws | None = None) -> HomePlan:
+    """Draw the clocks from the world's seed: wrong as `flaws` says, switched on within a second of each other.
 
     Args:
         kits: how many kits stand in the room, beside the one that is worn.
+        flaws: of the devices; the usual ones where None.
 
     Raises:
         ConfigError: there is no place for so many.
     """
     if not 1 <= kits <= len(ROOM_KITS):
         raise ConfigError(f"the simulated home has places for 1 to {len(ROOM_KITS)} room kits, not for {kits}")
+    flaws = flaws or Flaws()
     rng = np.random.default_rng([world.seed, 0xC10C])
+    skew, sample = flaws.clock.skew_ppm, flaws.microphone.skew_ppm
     start = {"kit-01": 0} | {name: int(rng.integers(100, 900)) * 1_000_000 + 137 for name in WEARER_KITS}
     uptime = {"kit-02": int(rng.integers(100, 5000)) * SECOND_NS, "head": 0, "eye": 0}
     clocks = {
@@ -98,19 +104,32 @@ def plan_home(world: WorldPlan, kits: int = 1) -> HomePlan:
             "world",
             origin_ns=uptime[name],
             target_ns=0 if name == "kit-02" else start[name],
-            skew_ppm=round(rng.uniform(-50, 50), 3),
+            skew_ppm=round(rng.uniform(-skew, skew), 3),
         )
         for name in WEARER_KITS
     }
-    sample_ppm = {kit: round(rng.uniform(-60, 60), 3) for kit in ("kit-01", "kit-02")}
-    wall_error_ns = {kit: round(rng.normal(0, WALL_BOUND_NS / 3)) for kit in ("kit-01", "kit-02")}
+    sample_ppm = {kit: round(rng.uniform(-sample, sample), 3) for kit in ("kit-01", "kit-02")}
+    wall_error_ns = {kit: _wall_error_ns(flaws, rng) for kit in ("kit-01", "kit-02")}
     for kit in list(ROOM_KITS)[1:kits]:  # last, so that the others are what they are without it
         start[kit] = int(rng.integers(100, 900)) * 1_000_000 + 137
         origin_ns = int(rng.integers(100, 5000)) * SECOND_NS
-        clocks[kit] = ClockMap.affine(kit, "world", origin_ns=origin_ns, skew_ppm=round(rng.uniform(-50, 50), 3))
-        sample_ppm[kit] = round(rng.uniform(-60, 60), 3)
-        wall_error_ns[kit] = round(rng.normal(0, WALL_BOUND_NS / 3))
-    return HomePlan(world, clocks, start, sample_ppm, wall_error_ns)
+        clocks[kit] = ClockMap.affine(kit, "world", origin_ns=origin_ns, skew_ppm=round(rng.uniform(-skew, skew), 3))
+        sample_ppm[kit] = round(rng.uniform(-sample, sample), 3)
+        wall_error_ns[kit] = _wall_error_ns(flaws, rng)
+    clocks = {
+        name: wandering(clock, flaws.clock, _own(world, "wander", name).uniform(0, 2 * np.pi), world.duration_s)
+        for name, clock in clocks.items()
+    }
+    return HomePlan(world, clocks, start, sample_ppm, wall_error_ns, flaws)
+
+
+def _wall_error_ns(flaws: Flaws, rng: np.random.Generator) -> int:
+    return round(rng.normal(0, flaws.clock.wall_error_ms * 1e6))
+
+
+def _own(world: WorldPlan, what: str, device: str) -> np.random.Generator:
+    """Random numbers for one flaw of one device."""
+    return np.random.default_rng([world.seed, *what.encode(), 0, *device.encode()])
 
 
 @dataclass(frozen=True)
@@ -151,13 +170,27 @@ class Prepared:
 
     def blocks(self, kit: str, t0_ns: int) -> Iterator[SoundBlock]:
         """The kit's sound in blocks, from `t0_ns` of its clock on, stamped as a driver would: late by a little."""
-        counts = self.sound(kit)
+        counts, flaws = self.sound(kit), self.plan.flaws.microphone
         rng = np.random.default_rng([self.plan.world.seed, 0x50D, *kit.encode()])
         rate_hz = SOUND_HZ * (1 + self.plan.sample_ppm[kit] * 1e-6)
+        given, lost = 0, False
+        missing = _overflows(flaws, len(counts), _own(self.plan.world, "overflow", kit))
         for first in range(0, len(counts) - BLOCK + 1, BLOCK):
-            late_ns = int(rng.exponential(300_000))
+            late_ns = int(rng.exponential(flaws.late_ms * 1e6))
+            if any(a < first + BLOCK and first < b for a, b in missing):
+                lost = True
+                continue
             t_ns = t0_ns + round(first * SECOND_NS / rate_hz) + late_ns
-            yield SoundBlock(first, np.array(counts[first : first + BLOCK]), t_ns)
+            yield SoundBlock(given, np.array(counts[first : first + BLOCK]), t_ns, lost)
+            given, lost = given + BLOCK, False
+
+
+def _overflows(flaws: MicrophoneFlaws, samples: int, rng: np.random.Generator) -> list[tuple[int, int]]:
+    """First sample and first after it of each stretch that is lost; none in the first and the last 5 s."""
+    margin = 5 * SOUND_HZ
+    count = rng.poisson(flaws.overflows_an_hour * samples / SOUND_HZ / 3600)
+    begins = rng.integers(margin, max(margin + 1, samples - margin), count)
+    return [(at, at + round(flaws.overflow_ms * SOUND_HZ / 1000)) for at in sorted(begins.tolist())]
 
 
 def prepare(
@@ -231,22 +264,31 @@ def _world(plan: WorldPlan) -> World:
 
 
 def _frame_times(plan: HomePlan, kit: str) -> np.ndarray:
-    """A camera's frames: its own crystal, and exposures that start a little unevenly."""
-    start_ns = plan.start_ns[kit]
+    """A camera's frames: its own crystal, exposures that start a little unevenly, and some that never come."""
+    start_ns, flaws = plan.start_ns[kit], plan.flaws.camera
     rng = np.random.default_rng([plan.world.seed, 0xF2A3E, *(kit.encode() if kit != "kit-01" else b"")])
     n = int((plan.world.duration_s - start_ns / SECOND_NS) * FPS) - 2
-    period_ns = SECOND_NS / FPS * (1 + rng.uniform(-30, 30) * 1e-6)
-    jitter = rng.normal(0, 100_000, n).clip(-400_000, 400_000)
-    return (start_ns + 10_000_000 + np.arange(n) * period_ns + jitter).astype(np.int64)
+    period_ns = SECOND_NS / FPS * (1 + rng.uniform(-flaws.skew_ppm, flaws.skew_ppm) * 1e-6)
+    jitter = (rng.normal(0, 1, n).clip(-4, 4)) * flaws.jitter_us * 1000
+    frame_ns = (start_ns + 10_000_000 + np.arange(n) * period_ns + jitter).astype(np.int64)
+    came = _own(plan.world, "dropped", kit).random(n) >= flaws.dropped
+    came[0] = True
+    return frame_ns[came]
 
 
 def _render_room(plan: HomePlan, kit: str, frame_ns: np.ndarray, scratch: Path) -> None:
     world = _world(plan.world)
     shape = (len(frame_ns), plan.world.height * 3 // 2, plan.world.width)
     pictures = np.lib.format.open_memmap(scratch / f"{VIEW_OF[kit]}.npy", "w+", np.uint8, shape)
+    grain = _grain(plan, kit)
     for i, picture in enumerate(world.render(VIEW_OF[kit], frame_ns.tolist())):
-        pictures[i] = yuv420(picture)
+        pictures[i] = yuv420(grain.on(picture))
     pictures.flush()
+
+
+def _grain(plan: HomePlan, device: str) -> Grain:
+    shape = (plan.world.height, plan.world.width, 3)
+    return Grain(shape, plan.flaws.camera.grain, _own(plan.world, "grain", device))
 
 
 def _render_worn(plan: HomePlan, name: str, path: Path) -> None:
@@ -257,7 +299,8 @@ def _render_worn(plan: HomePlan, name: str, path: Path) -> None:
     times = np.arange(0, stop_ns * FPS // SECOND_NS) * SECOND_NS // FPS
     samples = np.arange(0, len(times) * SOUND_HZ // FPS) * SECOND_NS / SOUND_HZ
     sound = _heard(world.sound(name), clock.forward(np.rint(samples).astype(np.int64)))
-    pictures = world.render(name, clock.forward(times).tolist())
+    grain = _grain(plan, name)
+    pictures = (grain.on(picture) for picture in world.render(name, clock.forward(times).tolist()))
     write_mp4(path, pictures, fps=FPS, size=(plan.world.width, plan.world.height), sound=sound)
 
 
@@ -270,15 +313,25 @@ def _prepare_kits(plan: HomePlan, scratch: Path) -> None:
 
 
 def _save_sound(plan: HomePlan, world: World, kit: str, scratch: Path) -> None:
-    start_ns = plan.start_ns[kit]
-    skew = plan.clocks[kit].pieces[0].skew_ppm if kit in plan.clocks else 0.0
-    rate_hz = SOUND_HZ * (1 + plan.sample_ppm[kit] * 1e-6) / (1 + skew * 1e-6)
-    n = int((world.duration_ns - start_ns) * rate_hz / SECOND_NS)
-    t_ns = start_ns + np.rint(np.arange(n) * (SECOND_NS / rate_hz)).astype(np.int64)
-    x = _heard(world.sound(kit), t_ns)
+    flaws = plan.flaws.microphone
+    to_world = _to_world(plan, kit)
+    begun_ns, ended_ns = (to_world.inverse(t) for t in (plan.start_ns[kit], world.duration_ns))
+    rate_hz = SOUND_HZ * (1 + plan.sample_ppm[kit] * 1e-6)
+    n = int((ended_ns - begun_ns) * rate_hz / SECOND_NS)
+    x = _heard(
+        world.sound(kit), to_world.forward(begun_ns + np.rint(np.arange(n) * (SECOND_NS / rate_hz)).astype(np.int64))
+    )
+    random = _own(plan.world, "microphone", kit)
+    x *= np.float32(10 ** (random.normal(0, flaws.gain_db) / 20))
+    x += random.standard_normal(n, np.float32) * np.float32(10 ** (flaws.noise_dbfs / 20))
     step = 24 - SOUND_BITS
     counts = np.rint(x * 2.0 ** (SOUND_BITS - 1)).clip(-(2 ** (SOUND_BITS - 1)), 2 ** (SOUND_BITS - 1) - 1)
     np.save(scratch / f"{kit}.sound.npy", counts.astype(np.int32) << step)
+
+
+def _to_world(plan: HomePlan, kit: str) -> ClockMap:
+    """A kit's clock to world time; kit-01's, while nobody knows when it will start, is world time itself."""
+    return plan.clocks.get(kit) or ClockMap.affine(kit, "world")
 
 
 def _heard(sound: np.ndarray, t_ns: np.ndarray) -> np.ndarray:
@@ -301,11 +354,11 @@ def _heard(sound: np.ndarray, t_ns: np.ndarray) -> np.ndarray:
 
 def _save_stimulus(plan: HomePlan, world: World, kit: str, scratch: Path) -> None:
     """The world as the kit's chips feel it, on the kit's clock from the kit's start on."""
-    start_ns = plan.start_ns[kit]
-    skew = 1 + (plan.clocks[kit].pieces[0].skew_ppm if kit in plan.clocks else 0.0) * 1e-6
-    n = int((world.duration_ns - start_ns) / SECOND_NS * STIMULUS_HZ)
-    t_ns = start_ns + np.rint(np.arange(n) * (SECOND_NS / STIMULUS_HZ) * skew).astype(np.int64)
-    tables = _body_tables(world, t_ns) if kit == BODY else _room_tables(world, t_ns, kit)
+    to_world = _to_world(plan, kit)
+    begun_ns = to_world.inverse(plan.start_ns[kit])
+    n = int((world.duration_ns - plan.start_ns[kit]) / SECOND_NS * STIMULUS_HZ)
+    t_ns = to_world.forward(begun_ns + np.rint(np.arange(n) * (SECOND_NS / STIMULUS_HZ)).astype(np.int64))
+    tables = _body_tables(plan, world, t_ns) if kit == BODY else _room_tables(world, t_ns, kit)
     Stimulus(t0_ns=0, rate_hz=STIMULUS_HZ, tables=tables).save(scratch / f"{kit}.npz")
 
 
@@ -326,11 +379,11 @@ def _room_tables(world: World, t_ns: np.ndarray, kit: str) -> dict[str, np.ndarr
     return {"bme680": air, "bno055": still, **{name: table.astype(np.float32) for name, table in tables.items()}}
 
 
-def _body_tables(world: World, t_ns: np.ndarray) -> dict[str, np.ndarray]:
+def _body_tables(plan: HomePlan, world: World, t_ns: np.ndarray) -> dict[str, np.ndarray]:
     warm = np.full((len(t_ns), 1), 31.0)
     tables = {}
     for segment in world.segments:
-        imu = world.imu(segment, t_ns)
+        imu = worn(world.imu(segment, t_ns), mounting(plan.flaws.imu, _own(plan.world, "imu", segment)))
         columns = [imu.orientation, imu.linear, imu.gravity, imu.gyro, warm]
         tables[segment] = np.column_stack(columns).astype(np.float32)
     return tables

@@ -39,6 +39,7 @@ def document(plan: HomePlan, world: World, clocks: dict[str, ClockMap]) -> dict[
     return {
         "version": 1,
         "plan": asdict(plan.world),
+        "flaws": asdict(plan.flaws),
         "clock_maps": [m.to_json() for m in clocks.values()],
         "microphone_ppm": plan.sample_ppm,
         "tones_ns": world.tone_times_ns,

@@ -1,0 +1,206 @@
+"""What is wrong with the devices of the simulated home, as it is with real ones; every number can be changed or made 0.
+
+`docs/flaws.toml` is this table with the source of each default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from firmware_host.clock import SECOND_NS
+from firmware_host.clockmap import FOREVER_NS, ClockMap, Piece
+from recorder.tomlfile import Place, Wrong, read, refusal, table
+from recorder.world.plan import ImuTruth
+
+KNOT_S = 10.0
+"""A wandering oscillator runs evenly for so long; what it wanders by meanwhile is nanoseconds."""
+GRAIN_MARGIN = 64
+
+
+@dataclass(frozen=True)
+class ClockFlaws:
+    """Of every device's clock.
+
+    Attributes:
+        skew_ppm: crystals run wrong by at most this.
+        wander_ppm: temperature makes them faster and slower by this,
+        wander_period_s: once in this long.
+        wall_error_ms: kits' wall clocks are wrong by this, one standard deviation, and do not know.
+    """
+
+    skew_ppm: float = 50.0
+    wander_ppm: float = 0.3
+    wander_period_s: float = 900.0
+    wall_error_ms: float = 1.0
+
+
+@dataclass(frozen=True)
+class MicrophoneFlaws:
+    """Of kits' microphones.
+
+    Attributes:
+        skew_ppm: sound cards sample wrong by at most this, against their kit's clock.
+        gain_db: they are louder or softer by this, one standard deviation.
+        noise_dbfs: their own noise, RMS; -200 is none.
+        late_ms: blocks are stamped late by this in the mean.
+        overflows_an_hour: how often samples are lost,
+        overflow_ms: and how long a stretch.
+    """
+
+    skew_ppm: float = 60.0
+    gain_db: float = 1.0
+    noise_dbfs: float = -91.0
+    late_ms: float = 0.3
+    overflows_an_hour: float = 0.0
+    overflow_ms: float = 85.0
+
+
+@dataclass(frozen=True)
+class CameraFlaws:
+    """Of cameras.
+
+    Attributes:
+        skew_ppm: kits' cameras make pictures faster or slower than they say by at most this.
+        jitter_us: exposures begin unevenly by this, one standard deviation.
+        dropped: share of a kit's pictures that never come.
+        grain: noise of a picture, one standard deviation in grey values of 8 bits.
+    """
+
+    skew_ppm: float = 30.0
+    jitter_us: float = 100.0
+    dropped: float = 0.0005
+    grain: float = 1.5
+
+
+@dataclass(frozen=True)
+class ImuFlaws:
+    """Of body IMUs.
+
+    Attributes:
+        mounting_deg: they sit askew on their segment by this about each axis, one standard deviation.
+        heading_deg: their idea of north is wrong by this, one standard deviation.
+        bias_dps: their gyroscopes turn while they rest by this about each axis, one standard deviation, degrees/s.
+    """
+
+    mounting_deg: float = 3.0
+    heading_deg: float = 2.5
+    bias_dps: float = 0.1
+
+
+@dataclass(frozen=True)
+class Flaws:
+    """All of them."""
+
+    clock: ClockFlaws = ClockFlaws()
+    microphone: MicrophoneFlaws = MicrophoneFlaws()
+    camera: CameraFlaws = CameraFlaws()
+    imu: ImuFlaws = ImuFlaws()
+
+
+def read_flaws(path: Path) -> Flaws:
+    """Read and check a table of flaws.
+
+    Raises:
+        ConfigError: missing, not TOML, or one line for each thing that is wrong.
+    """
+    text, document = read(path, "docs/flaws.toml is an example to start from")
+    wrong: list[Wrong] = []
+    flaws = table(Flaws, document, (), wrong)
+    if flaws is not None:
+        wrong += judge(flaws, ())
+    if flaws is None or wrong:
+        raise refusal(path, text, document, wrong)
+    return flaws
+
+
+def judge(flaws: Flaws, place: Place) -> Iterator[Wrong]:
+    """What no device can be."""
+    for group in fields(flaws):
+        values = getattr(flaws, group.name)
+        for knob in fields(values):
+            value = getattr(values, knob.name)
+            if knob.name != "noise_dbfs" and not 0 <= value < np.inf:
+                yield Wrong((*place, group.name, knob.name), f"{knob.name} is {value:g}; it must be 0 or more")
+    if not flaws.camera.dropped < 0.5:
+        yield Wrong((*place, "camera", "dropped"), f"dropped is {flaws.camera.dropped:g}; it must be less than 0.5")
+    if not flaws.clock.wander_period_s:
+        yield Wrong((*place, "clock", "wander_period_s"), "wander_period_s is 0; to switch wander off set wander_ppm")
+
+
+def wandering(clock: ClockMap, flaws: ClockFlaws, phase: float, duration_s: float) -> ClockMap:
+    """An affine map whose skew wanders: the same offset at the beginning, and pieces that join.
+
+    Args:
+        phase: of the wander when the map begins, radians.
+        duration_s: how long it is needed.
+    """
+    if not flaws.wander_ppm:
+        return clock
+    (even,) = clock.pieces
+    count = max(1, int(np.ceil(duration_s / KNOT_S)))
+    origins = [even.origin_ns + round(k * KNOT_S * SECOND_NS) for k in range(count)]
+    turns = phase + 2 * np.pi * KNOT_S / flaws.wander_period_s * np.arange(count)
+    skews = np.round(even.skew_ppm + flaws.wander_ppm * np.sin(turns), 6).tolist()
+    starts, stops = [-FOREVER_NS, *origins[1:]], [*origins[1:], FOREVER_NS]
+    pieces: list[Piece] = []
+    target_ns = even.target_ns
+    for origin_ns, skew, start_ns, stop_ns in zip(origins, skews, starts, stops, strict=True):
+        if pieces:
+            target_ns = ClockMap("", "", (pieces[-1],)).forward(origin_ns)
+        pieces.append(Piece(origin_ns, target_ns, skew, 0.0, start_ns, stop_ns))
+    return ClockMap(clock.source, clock.target, tuple(pieces))
+
+
+class Grain:
+    """A camera's noise: one pattern, laid anew at random on every picture, which nobody can tell from new noise."""
+
+    def __init__(self, shape: tuple[int, ...], sigma: float, random: np.random.Generator) -> None:
+        self._random, self._shape = random, shape
+        larger = (shape[0] + GRAIN_MARGIN, shape[1] + GRAIN_MARGIN, *shape[2:])
+        drawn = random.standard_normal(larger, np.float32) * np.float32(sigma) if sigma else np.zeros(0)
+        self._pattern = np.rint(drawn).astype(np.int16)
+
+    def on(self, picture: np.ndarray) -> np.ndarray:
+        """The picture, uint8, with noise."""
+        if not self._pattern.size:
+            return picture
+        down, right = self._random.integers(0, GRAIN_MARGIN, 2)
+        laid = self._pattern[down : down + self._shape[0], right : right + self._shape[1]]
+        return np.clip(picture + laid, 0, 255).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Mounting:
+    """How one IMU sits, thinks of north, and turns at rest.
+
+    Attributes:
+        turn: segment <- sensor. north: world as the sensor thinks of it <- world. bias_dps: (3,).
+    """
+
+    turn: Rotation
+    north: Rotation
+    bias_dps: np.ndarray
+
+
+def mounting(flaws: ImuFlaws, random: np.random.Generator) -> Mounting:
+    """Draw one."""
+    turn = Rotation.from_rotvec(np.radians(random.normal(0, 1, 3) * flaws.mounting_deg))
+    north = Rotation.from_rotvec([0.0, 0.0, np.radians(random.normal() * flaws.heading_deg)])
+    return Mounting(turn, north, random.normal(0, 1, 3) * flaws.bias_dps)
+
+
+def worn(imu: ImuTruth, how: Mounting) -> ImuTruth:
+    """What an IMU reports that sits as it does."""
+    back = how.turn.inv()
+    turn = how.north * Rotation.from_quat(imu.orientation, scalar_first=True) * how.turn
+    return ImuTruth(
+        orientation=turn.as_quat(scalar_first=True),
+        gyro=back.apply(imu.gyro) + how.bias_dps,
+        linear=back.apply(imu.linear),
+        gravity=back.apply(imu.gravity),
+    )

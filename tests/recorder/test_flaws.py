@@ -1,0 +1,174 @@
+"""Flaws of the simulated devices: as large as asked, none where switched off, and told in one documented table."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from firmware_host.clockmap import ClockMap
+from firmware_host.errors import ConfigError
+from recorder.flaws import (
+    CameraFlaws,
+    ClockFlaws,
+    Flaws,
+    Grain,
+    ImuFlaws,
+    MicrophoneFlaws,
+    mounting,
+    read_flaws,
+    wandering,
+    worn,
+)
+from recorder.simulate import SOUND_HZ, Prepared, _frame_times, plan_home
+from recorder.timeline import SoundTimeline
+from recorder.world import WorldPlan
+from recorder.world.plan import ImuTruth
+
+DOCS = Path(__file__).parents[2] / "docs" / "flaws.toml"
+NONE = Flaws(
+    ClockFlaws(0.0, 0.0, 900.0, 0.0),
+    MicrophoneFlaws(0.0, 0.0, -200.0, 0.0, 0.0, 0.0),
+    CameraFlaws(0.0, 0.0, 0.0, 0.0),
+    ImuFlaws(0.0, 0.0, 0.0),
+)
+WORLD = WorldPlan(duration_s=60, seed=4, width=64, height=36)
+
+
+def test_the_documented_table_is_what_is_done_without_one():
+    assert read_flaws(DOCS) == Flaws()
+    named = {group: set(values) for group, values in tomllib.loads(DOCS.read_text()).items()}
+    assert named == {group.name: set(asdict(Flaws())[group.name]) for group in fields(Flaws)}
+
+
+def test_every_default_is_told_with_a_reason():
+    lines = DOCS.read_text().splitlines()
+    for number, line in enumerate(lines):
+        if "=" in line and not line.startswith("#"):
+            before = lines[number - 1]
+            assert before.startswith("#") or "=" in before, f"{line} has no reason above it"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[clock]\nskew_pm = 3", "skew_ppm"),
+        ("[camera]\ndropped = 0.5", "line 2.*less than 0.5"),
+        ("[imu]\n\nbias_dps = -1", "line 3.*0 or more"),
+        ("[clock]\nwander_period_s = 0", "wander_ppm"),
+        ("[microphone]\ngain_db = 'loud'", "a number"),
+    ],
+)
+def test_what_no_device_can_be_is_refused_with_its_line(tmp_path: Path, text: str, said: str):
+    (tmp_path / "flaws.toml").write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        read_flaws(tmp_path / "flaws.toml")
+
+
+def test_what_is_switched_off_is_off():
+    plan = plan_home(WORLD, 2, NONE)
+    assert {p.skew_ppm for clock in plan.clocks.values() for p in clock.pieces} == {0.0}
+    assert set(plan.sample_ppm.values()) == {0.0}
+    assert set(plan.wall_error_ns.values()) == {0}
+    frames = _frame_times(plan, "kit-01")
+    assert np.abs(np.diff(frames) - 1e9 / 30).max() <= 1
+    assert len(frames) == 60 * 30 - 2
+
+
+def test_clocks_are_as_wrong_as_they_may_be():
+    worse = replace(NONE, clock=replace(NONE.clock, skew_ppm=400.0))
+    skews = [p.skew_ppm for seed in range(20) for c in plan_home(replace(WORLD, seed=seed), 1, worse).clocks.values()
+             for p in c.pieces]  # fmt: skip
+    assert 300 < max(map(abs, skews)) <= 400
+    assert min(skews) < 0 < max(skews)
+
+
+@pytest.mark.parametrize("period_s", [60.0, 900.0])
+def test_a_wandering_clock_is_one_line_without_a_jump(period_s: float):
+    even = ClockMap.affine("kit-02", "world", origin_ns=5_000, target_ns=77, skew_ppm=12.0)
+    flaws = ClockFlaws(wander_ppm=2.0, wander_period_s=period_s)
+    clock = wandering(even, flaws, 1.0, 3600.0)
+    assert clock.forward(5_000) == 77
+    for before, after in zip(clock.pieces[:-1], clock.pieces[1:], strict=True):
+        edge = after.start_ns
+        assert abs(clock.forward(edge) - clock.forward(edge - 1) - 1) <= 1
+        assert before.stop_ns == edge
+    t = np.linspace(0, 3.6e12, 5001).astype(np.int64)
+    assert np.abs(clock.inverse(clock.forward(t)) - t).max() <= 1
+    off_ns = (clock.forward(t) - even.forward(t)).astype(float)
+    bound_ns = 2e-6 * period_s / np.pi * 1e9
+    assert 0.5 * bound_ns < np.ptp(off_ns) < 1.2 * bound_ns, "as much as its skew sums up to in half a period"
+
+
+def test_no_wander_is_the_clock_itself():
+    even = ClockMap.affine("a", "b", skew_ppm=3.0)
+    assert wandering(even, ClockFlaws(wander_ppm=0.0), 0.0, 60.0) == even
+
+
+def test_grain_is_as_strong_as_asked_and_never_twice_the_same():
+    grain = Grain((90, 160, 3), 2.0, np.random.default_rng(0))
+    flat = np.full((90, 160, 3), 128, np.uint8)
+    seen = [grain.on(flat).astype(int) - 128 for _ in range(8)]
+    assert np.std(seen) == pytest.approx(2.0, rel=0.05)
+    assert abs(np.mean(seen)) < 0.1
+    assert abs(np.corrcoef(seen[0].ravel(), seen[1].ravel())[0, 1]) < 0.05
+    assert Grain((90, 160, 3), 0.0, np.random.default_rng(0)).on(flat) is flat
+
+
+def test_white_stays_white_under_grain():
+    white = np.full((36, 64, 3), 255, np.uint8)
+    assert Grain((36, 64, 3), 3.0, np.random.default_rng(1)).on(white).min() > 230
+
+
+def test_an_imu_askew_turns_by_the_same_angles_and_weighs_the_same():
+    at_s = np.arange(100) / 100
+    spin = np.array([0.3, -1.2, 0.5])
+    truth = ImuTruth(
+        orientation=Rotation.from_rotvec(at_s[:, None] * spin).as_quat(scalar_first=True),
+        gyro=np.tile(np.degrees(spin), (100, 1)),
+        linear=np.zeros((100, 3)),
+        gravity=Rotation.from_rotvec(at_s[:, None] * spin).inv().apply([0, 0, 9.81]),
+    )
+    how = mounting(ImuFlaws(5.0, 5.0, 0.0), np.random.default_rng(2))
+    seen = worn(truth, how)
+    assert not np.allclose(seen.orientation, truth.orientation, atol=0.01)
+    turned = Rotation.from_quat(seen.orientation, scalar_first=True)
+    assert (turned[0].inv() * turned[-1]).magnitude() == pytest.approx(np.linalg.norm(spin) * at_s[-1], abs=1e-9)
+    assert np.linalg.norm(seen.gravity, axis=1) == pytest.approx(9.81)
+    step = turned[0].inv() * turned[1]
+    assert np.degrees(step.as_rotvec()) * 100 == pytest.approx(seen.gyro[0], abs=1e-6)
+    assert turned[3].apply(seen.gravity[3]) == pytest.approx([0, 0, 9.81], abs=1e-9)
+
+
+def test_an_imu_without_flaws_reports_the_truth():
+    truth = ImuTruth(np.array([[1.0, 0, 0, 0]]), np.ones((1, 3)), np.ones((1, 3)), np.ones((1, 3)))
+    seen = worn(truth, mounting(NONE.imu, np.random.default_rng(0)))
+    assert [np.allclose(a, b) for a, b in zip(vars(seen).values(), vars(truth).values(), strict=True)] == [True] * 4
+
+
+def test_dropped_pictures_are_missing_and_the_others_where_they_were():
+    some = replace(NONE, camera=replace(NONE.camera, dropped=0.1))
+    whole, left = (_frame_times(plan_home(WORLD, 1, flaws), "kit-01") for flaws in (NONE, some))
+    assert set(left) < set(whole)
+    assert 1 - len(left) / len(whole) == pytest.approx(0.1, abs=0.03)
+
+
+def test_lost_samples_are_told_as_a_driver_tells_them_and_the_recorder_finds_how_many(tmp_path: Path):
+    often = replace(NONE, microphone=MicrophoneFlaws(0.0, 0.0, -200.0, 0.3, overflows_an_hour=180.0, overflow_ms=170.0))
+    plan = plan_home(WORLD, 1, often)
+    counts = np.arange(1, 60 * SOUND_HZ, dtype=np.int32)
+    np.save(tmp_path / "kit-01.sound.npy", counts)
+    blocks = list(Prepared(plan, tmp_path, {}, {}).blocks("kit-01", 0))
+    lost = [b for b in blocks if b.overflowed]
+    assert lost
+    timeline, placed = SoundTimeline(SOUND_HZ), []
+    for block in blocks:
+        placed += timeline.add(block)
+    placed += timeline.finish()
+    x = np.concatenate([b.x for b in placed])
+    assert len(timeline.take_gaps()) == len(lost)
+    assert abs(int(x[-1]) - len(x)) < SOUND_HZ // 1000, "the index still is the time"
