@@ -73,7 +73,7 @@ class CameraFlaws:
 
     skew_ppm: float = 30.0
     jitter_us: float = 100.0
-    dropped: float = 0.0005
+    dropped: float = 0.0
     grain: float = 1.5
 
 
