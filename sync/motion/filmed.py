@@ -11,11 +11,14 @@ import numpy as np
 
 from recorder.demux import container_frame_times_ns, frame_times_ns, video_frames
 from recorder.session import Device, Session
+from sync.importers.found import SERIES, read_series
 
 EXPOSED = 1 / 3
 """Share of a frame's time that a shutter of unknown speed is open, and a quarter of it either way: from a bright window
 to a room at night."""
 EXPOSED_SIGMA = 1 / 4
+EXPOSURE = "exposure"
+"""The stream, of an imported film, of how long each picture was exposed, s."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,23 @@ class Filmed:
         """The usual time from one frame to the next, ns."""
         return float(np.median(np.diff(self.t_ns))) if len(self.t_ns) > 1 else float("inf")
 
-    def exposed(self) -> tuple[float, float]:
-        """From the beginning of a row's exposure to its middle, ns, and the standard deviation of that."""
+    @property
+    def exposure_matters(self) -> bool:
+        """Whether the times would be better known if the exposure were."""
+        return self.first_row and self.exposure_ns is None
+
+    def exposed(self, smeared: tuple[float, float] | None = None) -> tuple[float, float]:
+        """From the beginning of a row's exposure to its middle, ns, and the standard deviation of that.
+
+        Args:
+            smeared: share of a frame's time that a row is exposed, and its standard deviation, by what movement smears.
+        """
         if not self.first_row:
             return 0.0, self.sigma_ns
         if self.exposure_ns is not None:
             return self.exposure_ns / 2, self.sigma_ns
-        return EXPOSED * self.frame_ns / 2, float(np.hypot(EXPOSED_SIGMA * self.frame_ns / 2, self.sigma_ns))
+        share, sigma = smeared or (EXPOSED, EXPOSED_SIGMA)
+        return share * self.frame_ns / 2, float(np.hypot(sigma * self.frame_ns / 2, self.sigma_ns))
 
 
 def film(path: Path, clock: str | None = None) -> Filmed:
@@ -73,9 +86,19 @@ def filmed(session: Session, device: Device) -> Filmed:
     t_ns = frame_times_ns(session, device)
     pictures = partial(_pictures, session.path(device.file))
     if device.of_kind("video")[0].latency_ns is None:
-        return Filmed(device.clock, t_ns, pictures)
+        return Filmed(device.clock, t_ns, pictures, exposure_ns=_exposure_ns(session, device))
     sigma_ns = float(device.of_kind("video")[0].latency_sigma_ns or 0)
     return Filmed(device.clock, t_ns, pictures, first_row=False, sigma_ns=sigma_ns)
+
+
+def _exposure_ns(session: Session, device: Device) -> float | None:
+    """How long a picture was usually exposed, where the camera noted it, as a GoPro's telemetry does."""
+    stream = next((s for s in device.of_kind(SERIES) if s.name == EXPOSURE), None)
+    if stream is None:
+        return None
+    exposed_s = read_series(session, device, stream).x
+    known = exposed_s[np.isfinite(exposed_s) & (exposed_s > 0)]
+    return 1e9 * float(np.median(known)) if len(known) else None
 
 
 def _pictures(path: Path, width: int) -> Iterator[np.ndarray]:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from sync.motion.blur import Smear
 from sync.motion.filmed import Filmed
 from sync.motion.turning import Turning
 
@@ -47,11 +48,14 @@ def camera_turning(filmed: Filmed) -> Turning:
     t_ns = filmed.t_ns
     rates = np.full((max(len(t_ns) - 1, 0), 6), np.nan)
     steps = np.diff(t_ns)
+    smear = Smear() if filmed.exposure_matters else None
     # Where there are more pictures than times, what has no time is left out.
     for k, flow in zip(range(len(rates)), flows(filmed.pictures(WIDTH)), strict=False):
         if steps[k] <= DROPPED * filmed.frame_ns:
             rates[k] = turn(flow.was, flow.now, flow.after.shape[:2], filmed.focal * WIDTH) / (steps[k] * 1e-9)
-    to_middle_ns, sigma_ns = filmed.exposed()
+            if smear is not None and len(flow.was) >= MIN_CORNERS:
+                smear.add(flow.before, np.median(flow.now - flow.was, axis=0) * (filmed.frame_ns / steps[k]))
+    to_middle_ns, sigma_ns = filmed.exposed(None if smear is None else smear.share())
     late = ((f"exposure of {filmed.clock}'s camera", sigma_ns),) if sigma_ns else ()
     middles = t_ns[:-1] + steps // 2 + round(to_middle_ns) if len(t_ns) else t_ns
     width_ns = round(filmed.frame_ns) if len(steps) else 0

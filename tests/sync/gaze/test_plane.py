@@ -74,10 +74,10 @@ def test_pictures_without_features_or_of_another_place_are_refused():
 def test_gaze_that_is_missing_stays_missing(warp):
     picture = texture(6)
     gaze = steady((320, 180))
-    gaze.xy_px[3:8] = np.nan
-    scene = [(k * STEP_NS, picture) for k in range(12)]
-    rows = rows_of(scene, [(k * STEP_NS, moved(picture, warp)) for k in range(12)], gaze)
-    assert [r.verdict for r in rows] == ["homography"] * 3 + ["missing"] * 5 + ["homography"] * 4
+    gaze.xy_px[2:5] = np.nan
+    scene = [(k * STEP_NS, picture) for k in range(6)]
+    rows = rows_of(scene, [(k * STEP_NS, moved(picture, warp)) for k in range(6)], gaze)
+    assert [r.verdict for r in rows] == ["homography"] * 2 + ["missing"] * 3 + ["homography"]
 
 
 def test_gaze_outside_the_other_picture_is_refused():

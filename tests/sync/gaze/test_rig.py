@@ -39,7 +39,7 @@ def moments(seed: int, near_m: float, far_m: float, wrong: float = 0.2, count: i
 
 @pytest.fixture(scope="module")
 def found():
-    return fit_rig(moments(1, 0.4, 4.0), (SIZE, SIZE))
+    return fit_rig(moments(1, 0.4, 4.0, count=6), (SIZE, SIZE))
 
 
 def test_the_pose_is_found_without_knowing_the_lenses(found):

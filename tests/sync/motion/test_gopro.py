@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ from hypothesis import strategies as st
 
 from firmware_host.errors import SessionError
 from recorder.demux import container_frame_times_ns, frame_times_ns, read_sound, video_frames
-from recorder.session import open_session
+from recorder.session import Stream, open_session
 from sync.add import add_file
 from sync.importers import gopro, gpmf
+from sync.importers.found import place, series_table
+from sync.motion.filmed import filmed
 from sync.motion.imu import turnings
 from tests.sync.importers.made_recordings import film
 
@@ -189,6 +192,17 @@ def test_a_film_without_telemetry_says_so(tmp_path):
     assert turnings(session, device) == {}
 
 
+def test_how_long_pictures_were_exposed_is_read_from_the_telemetry(tmp_path):
+    session, device = added(tmp_path, "head.mp4")
+    assert filmed(session, device).exposure_ns is None
+    exposed_s = np.array([[0.004], [0.0], [0.002], [np.nan], [0.005]])
+    table = session.path(place("head", "exposure"))
+    table.parent.mkdir(exist_ok=True)
+    table.write_bytes(series_table(np.arange(5) * 33_000_000, exposed_s, (("exposure", "s"),)))
+    telling = replace(device, streams=(*device.streams, Stream("exposure", "series", 0, 30.0)))
+    assert filmed(session.with_device(telling), telling).exposure_ns == pytest.approx(4e6)
+
+
 # Files that nobody here made
 
 
@@ -204,5 +218,7 @@ def test_a_real_camera_s_gyroscope_is_in_the_session_on_the_camera_s_clock(tmp_p
     assert abs(turning.t_ns[0] - t_ns[0]) < 50e6
     assert abs(turning.t_ns[-1] - t_ns[-1]) < 100e6
     assert 0.05 < np.linalg.norm(turning.rate_rad_s.std(axis=0)) < 1.0
+    shut = gopro.telemetry(GOPRO / name)["exposure"].x
+    assert filmed(session, device).exposure_ns == pytest.approx(1e9 * np.median(shut), rel=1e-5)
     gravity = np.linalg.norm(gopro.telemetry(GOPRO / name)["accelerometer"].x, axis=1)
     assert np.median(gravity) == pytest.approx(9.8, abs=1.0)

@@ -64,7 +64,7 @@ def test_what_fits_everywhere_or_nowhere_is_refused(fault):
 
 def test_a_camera_that_turns_sees_nothing_move_that_stands_still(tmp_path):
     """Its own turning is taken from the flow; the arm's movement is left."""
-    small = {"seconds": 3.0, "fps": 20.0, "size": (160, 90), "focal_px": 120.0, "exposure_s": 0.002, "grain": 2.0}
+    small = {"seconds": 2.0, "fps": 20.0, "size": (160, 90), "focal_px": 120.0, "exposure_s": 0.002, "grain": 2.0}
     turning, swinging = (Scene(seed=12, movement="gentle", limb=limb, **small) for limb in (None, "even"))
     speeds = []
     for k, scene in enumerate((turning, swinging)):
