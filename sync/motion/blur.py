@@ -13,13 +13,15 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-SMOOTH_PX = 2.0
-"""Edges are sought at this scale, where a film's grain and its compression hardly count."""
-SLOW_PX, FAST_PX = 3.0, 3.5
+SMOOTH_PX = 1.0
+"""Edges are sought at this scale, of pictures at half their size, where grain and compression hardly count."""
+SLOW_PX, FAST_PX = 1.5, 1.75
 """Pictures that move by less than this a frame are sharp; those that move by more tell a smear."""
 FEWEST_SLOW, MOST_SLOW, FEWEST_FAST, MOST_FAST = 4, 12, 30, 3000
-LENGTHS_PX = np.arange(0.0, 33.0)
+LENGTHS_PX = np.array([0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.5, 7.5, 10.0, 13.0, 16.0])
 LONGEST_PX = float(LENGTHS_PX[-1])
+WAYS = 8
+"""Directions, of half a turn, in which smears are tried: what one does to a shelf's edges depends on their own."""
 SHARES = np.linspace(0.0, 1.0, 101)
 SCENE = 0.1
 """Standard deviation of what slow and fast pictures differ in beside the smear: they show other parts of the scene."""
@@ -42,11 +44,12 @@ class Smear:
 
     def add(self, picture: np.ndarray, moved: np.ndarray) -> None:
         """The next picture, (H, W) uint8, and by how many pixels (2,) the scene moves about then in a frame's time."""
-        self.edges.append(edges(picture))
-        self.moved.append(moved)
-        speed = float(np.hypot(*moved))
+        small = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        self.edges.append(edges(small))
+        self.moved.append(moved / 2)
+        speed = float(np.hypot(*moved)) / 2
         if speed < SLOW_PX:
-            self.sharp = sorted([*self.sharp, (speed, picture)], key=lambda s: s[0])[:MOST_SLOW]
+            self.sharp = sorted([*self.sharp, (speed, small)], key=lambda s: s[0])[:MOST_SLOW]
 
     def share(self) -> tuple[float, float] | None:
         """Share of a frame's time that each row is exposed, and its standard deviation; None if that does not show."""
@@ -64,7 +67,7 @@ class Smear:
         usual = np.mean([edges(p) / np.trace(edges(p)) for p in sharp], axis=0)
         said = _ratio(found[fast], way) - _ratio(np.broadcast_to(usual, found[fast].shape), way)
         further = np.sqrt(np.maximum(speed[fast] ** 2 - slow, 0.0))  # sharp ones are smeared a little, too
-        return _fitted(said, further, way**2, _smeared(sharp))
+        return _fitted(said, further, np.arctan2(way[:, 1], way[:, 0]), _smeared(sharp))
 
 
 def edges(picture: np.ndarray) -> np.ndarray:
@@ -82,14 +85,14 @@ def _ratio(tensor: np.ndarray, way: np.ndarray) -> np.ndarray:
 
 
 def _smeared(pictures: list[np.ndarray]) -> np.ndarray:
-    """(GRAINS, 2, LENGTHS_PX), what a smear along either axis does to that logarithm, in the mean over pictures.
+    """(GRAINS, WAYS, LENGTHS_PX), what a smear along a way does to that logarithm, in the mean over pictures.
 
     A smear leaves a picture's grain as it is, so of the pictures that are smeared here it is put back.
     """
     grain = np.random.default_rng(0).integers(0, 256, pictures[0].shape).astype(np.uint8)
-    lost = _along_and_across(grain)
-    lost = 1 - lost / lost[:, :, :1]
-    changed = np.zeros((len(GRAINS), 2, len(LENGTHS_PX)))
+    kept = _along_and_across(grain)
+    lost = 1 - kept / kept[:, :, :1]
+    changed = np.zeros((len(GRAINS), WAYS, len(LENGTHS_PX)))
     for picture in pictures:
         own = _along_and_across(picture)
         for k, share in enumerate(GRAINS):
@@ -100,31 +103,39 @@ def _smeared(pictures: list[np.ndarray]) -> np.ndarray:
 
 
 def _along_and_across(picture: np.ndarray) -> np.ndarray:
-    """(2, 2, LENGTHS_PX): for a smear along either axis, the gradients along it and across it."""
-    tensors = [[edges(_smear(picture, length, axis)) for length in LENGTHS_PX] for axis in (0, 1)]
-    return np.array([[[t[a, a], t[1 - a, 1 - a]] for t in tensors[a]] for a in (0, 1)]).transpose(0, 2, 1)
+    """(WAYS, 2, LENGTHS_PX): for smears of every way and length, the gradients along that way and across it."""
+    found = np.empty((WAYS, 2, len(LENGTHS_PX)))
+    for k, angle in enumerate(np.arange(WAYS) * np.pi / WAYS):
+        turned = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+        for n, length in enumerate(LENGTHS_PX):
+            found[k, :, n] = np.diag(turned @ edges(_smear(picture, length, turned[0])) @ turned.T)
+    return found
 
 
-def _smear(picture: np.ndarray, length_px: float, axis: int) -> np.ndarray:
-    half = int(np.ceil(max(length_px - 1, 0) / 2))
-    kernel = np.clip((length_px + 1) / 2 - np.abs(np.arange(-half, half + 1)), 0, 1) if length_px > 1 else np.ones(1)
-    kernel = (kernel / kernel.sum()).astype(np.float32)
-    one = np.ones(1, np.float32)
-    return cv2.sepFilter2D(picture.astype(np.float32), cv2.CV_32F, *((kernel, one) if axis == 0 else (one, kernel)))
+def _smear(picture: np.ndarray, length_px: float, way: np.ndarray) -> np.ndarray:
+    """A picture that moved by so many pixels along a way, (2,), while it was exposed."""
+    half = int(np.ceil(length_px / 2)) + 1
+    kernel = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
+    for at in half + np.linspace(-length_px / 2, length_px / 2, 4 * half + 1)[:, None] * way:
+        (x, y), (u, v) = at.astype(int), at % 1
+        kernel[y : y + 2, x : x + 2] += np.outer([1 - v, v], [1 - u, u]).astype(np.float32)
+    return cv2.filter2D(picture.astype(np.float32), cv2.CV_32F, kernel / kernel.sum())
 
 
-def _fitted(said: np.ndarray, speed: np.ndarray, direction: np.ndarray, smears: np.ndarray) -> tuple[float, float]:
+def _fitted(said: np.ndarray, speed: np.ndarray, angle: np.ndarray, smears: np.ndarray) -> tuple[float, float]:
     """The share that explains best what the pictures said, and its standard deviation, whatever their grain.
 
     Args:
-        said: (N,). speed: (N,) pixels a frame. direction: (N, 2) squared cosines with the picture's axes.
-        smears: (GRAINS, 2, LENGTHS_PX) what lengths do along each axis.
+        said: (N,). speed: (N,) pixels a frame. angle: (N,) rad, of the way they move.
+        smears: (GRAINS, WAYS, LENGTHS_PX) what smears do.
     """
+    place = angle % np.pi / np.pi * WAYS
+    low, part = place.astype(int) % WAYS, (place % 1)[:, None]
     lengths = SHARES[:, None] * speed
     off, offset = np.empty((len(smears), *lengths.shape)), np.empty((len(smears), len(SHARES)))
     for k, smear in enumerate(smears):
-        both = np.stack([np.interp(lengths, LENGTHS_PX, s) for s in smear], axis=-1)
-        left = said - np.sum(both * direction, axis=-1)
+        own = (1 - part) * smear[low] + part * smear[(low + 1) % WAYS]
+        left = said - np.stack([np.interp(x, LENGTHS_PX, y) for x, y in zip(lengths.T, own, strict=True)], axis=1)
         offset[k] = np.median(left, axis=1)
         off[k] = np.abs(left - offset[k][:, None])
     off /= 1.4826 * float(np.median(off, axis=2).min()) + 1e-3
