@@ -44,6 +44,9 @@ MIN_EDGE = 0.4
 MAX_MISFIT_S = 0.025
 EDGE_NS = 1.2e6
 """Standard error of an edge's time: a microphone's resonance delays one frequency by as much, and so do reflections."""
+RINGING_S, MAX_RINGING = 0.04, 0.2
+"""In a room that rings on after a burst at more than this share of its height, the direct sound and its reflections add
+up to anything, and the sum's edges are up to 10 ms from the direct sound's."""
 MAX_EDGES_APART_NS = 1.5e6
 """Both edges of a burst must name the same offset between two recordings, or neither is believed."""
 MAX_SIGMA_NS = 2e6
@@ -81,10 +84,12 @@ class Burst(Tone):
     Attributes:
         length_ns: time from its first edge to its last.
         random_ns: what noise alone moves an edge by, one standard deviation.
+        sharp: whether it ends at once, and does not ring on in the room.
     """
 
     length_ns: float
     random_ns: float
+    sharp: bool
 
 
 def find(sound: Sound | Wave, sine: Sine) -> tuple[Burst, ...]:
@@ -158,7 +163,7 @@ def _told(source: Wave, target: Wave, a: Burst, b: Burst, sine: Sine) -> tuple[i
     """Offset of one pair of bursts and its sigma, ns: by the sound around them, or by their edges."""
     apart_ns = b.length_ns - a.length_ns
     sigma_ns = float(np.linalg.norm([EDGE_NS, a.random_ns, b.random_ns, apart_ns / 2]))
-    if abs(apart_ns) < MAX_EDGES_APART_NS:
+    if a.sharp and b.sharp and abs(apart_ns) < MAX_EDGES_APART_NS:
         return b.t_ns - a.t_ns, sigma_ns
     u_ns = float(a.t_ns - source.t0_ns)
     line = Line(u_ns, float(b.t_ns - target.t0_ns) - u_ns, 0.0)
@@ -181,11 +186,11 @@ def _candidates(work: Wave, sine: Sine) -> Iterator[Burst]:
             burst = _timed(z * np.exp(-1j * detune * np.arange(len(z))), begin, length, rate)
             if burst is None:
                 continue
-            first, last, random, score = burst
+            first, last, random, score, sharp = burst
             misfit = last - first - sine.length_s * rate
             t_ns = int(work.times_ns(np.array([start + (first + misfit / 2) * BLOCK / BASE_SIZE]))[0])
             sigma_ns = float(np.linalg.norm([EDGE_NS, 1e9 * random / rate, 0.5e9 * misfit / rate]))
-            yield Burst("sine", t_ns, sigma_ns, score, 1e9 * (last - first) / rate, 1e9 * random / rate)
+            yield Burst("sine", t_ns, sigma_ns, score, 1e9 * (last - first) / rate, 1e9 * random / rate, sharp)
 
 
 def _base(x: np.ndarray, rate_hz: float, hz: float) -> np.ndarray:
@@ -234,10 +239,10 @@ def _steady(z: np.ndarray, length: int, turn: int, guard: int, cycles: float) ->
     return found
 
 
-def _timed(z: np.ndarray, begin: int, length: int, rate: float) -> tuple[float, float, float, float] | None:
-    """First and last edge of a burst, their standard error in samples and its score; None where it has no such edges.
+def _timed(z: np.ndarray, begin: int, length: int, rate: float) -> tuple[float, float, float, float, bool] | None:
+    """First and last edge of a burst, their standard error in samples, its score, and whether it is sharp.
 
-    `z` turns no more within the burst.
+    None where it has no such edges. `z` turns no more within the burst.
     """
     reach, half = round(REACH_S * rate), round(EDGE_S * rate)
     first, last = (_first_step(z, at, reach, half) for at in (begin, begin + length))
@@ -250,7 +255,21 @@ def _timed(z: np.ndarray, begin: int, length: int, rate: float) -> tuple[float, 
         return None
     noise = noise_level(np.abs(inside - steady))
     random = (noise / height) ** 2 * rate / (2 * HALF_BAND_HZ)
-    return first[0], last[0], random, height**2 / (height**2 + noise**2)
+    return (
+        first[0],
+        last[0],
+        random,
+        height**2 / (height**2 + noise**2),
+        _rings_on(z, first[0], last[0], half, rate) < MAX_RINGING * height,
+    )
+
+
+def _rings_on(z: np.ndarray, first: float, last: float, half: int, rate: float) -> float:
+    """Root mean square of what is left just after a burst, less what was there just before it."""
+    count = round(RINGING_S * rate)
+    before, after = (z[k : k + count] for k in (max(int(first) - half - count, 0), int(last) + half))
+    power = [float(np.mean(np.abs(x) ** 2)) if len(x) else 0.0 for x in (before, after)]
+    return float(np.sqrt(max(power[1] - power[0], 0.0)))
 
 
 def _first_step(z: np.ndarray, near: int, reach: int, half: int) -> tuple[float, float] | None:

@@ -14,14 +14,15 @@ the other. That term is added to every offset as an error shared by all its wind
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
 from firmware_host.errors import EvidenceError
 from recorder.series import Sound
-from sync import onsets, phat, stack
-from sync.alignment import SPEED_OF_SOUND_M_S, Match, Pairing, Recording
-from sync.confirm import COARSE_FALSE_ALARM, MAX_FALSE_ALARM, MAX_RIVAL, Comparison
+from sync import onsets, phat, rates, stack
+from sync.alignment import MAX_SKEW_PPM, SPEED_OF_SOUND_M_S, Match, Pairing, Recording
+from sync.confirm import COARSE_FALSE_ALARM, ENOUGH_SHARE, MAX_FALSE_ALARM, MAX_RIVAL, Comparison
 from sync.onsets import Line, Search
 from sync.robust import Fit, inflation
 from sync.stack import Stacked
@@ -43,6 +44,10 @@ MIN_COARSE_STANDING = 3.0
 MAX_UNHEARD_SHARE, MIN_UNHEARD_S = 0.25, 10.0
 END_SHARES, END_STANDING, LOST_NS = (0.5, 0.33, 0.2, 0.1), 4.8, 60e6
 """Ends of a recording that are asked alone whether they lie elsewhere, how surely, and by how much."""
+STRANGE_NS, MIN_STRANGE, MIN_LIKE = 4e9, 5, 0.3
+STRANGE, MIN_LOUD = 0.3, 0.5
+"""An end of this length is strange if it is as unlike and as loud as this, against the rest, of whose likeness we are
+sure."""
 ONSET_STEP_NS = 15e6
 """Onsets place a step better than waveforms do, whose lags wander, unless it is too small for their frames."""
 STACK_FALSE_ALARM, MIN_STACK = 3e-3, 7.6
@@ -89,12 +94,32 @@ def compare(source: Sound | Wave, target: Sound | Wave, apart_m: float = APART_M
     if agrees and rival > MAX_RIVAL:
         where = f"{source.clock} and {target.clock}"
         raise EvidenceError(f"{where} fit together in more than one way, as loops and machines do; use tones")
+    ratio = _ratio(search, fit) if agrees else None
+    if ratio is None and not (agrees and fit.share > ENOUGH_SHARE):
+        ratio = rates.ratio(*pictures)
+    if ratio is not None:
+        raise _rates_differ(source.clock, target.clock, ratio)
     if agrees and (found.false_alarm < MAX_FALSE_ALARM or search.beyond_doubt(fit)):
         return _fine(result, search, fit, shared)
     return _coarse(result, search, shared)
 
 
 Shared = tuple[tuple[str, float], ...]
+
+
+def _ratio(search: Comparison, fit: Fit) -> float | None:
+    """Seconds of the target in a second of the source, where windows agree on more than clocks and paths explain."""
+    span_ns = float(np.ptp(fit.windows.u_ns[fit.used]))
+    unexplained_ns = (abs(fit.line.skew) - MAX_SKEW_PPM * 1e-6) * span_ns
+    return 1 + fit.line.skew if unexplained_ns > search.tolerance_ns else None
+
+
+def _rates_differ(name: str, other: str, ratio: float) -> EvidenceError:
+    apart = abs(ratio - 1)
+    return EvidenceError(
+        f"{name} and {other} run {1e6 * apart:,.0f} ppm apart ({100 * apart:.1f} %), which no two clocks do: a header "
+        "names a wrong sample rate; write the right one into it"
+    )
 
 
 def _fine(result: Pairing, search: Comparison, fit: Fit, shared: Shared) -> Pairing:
@@ -116,7 +141,7 @@ def _fine(result: Pairing, search: Comparison, fit: Fit, shared: Shared) -> Pair
     lost_ns = 0.0 if notes else _lost_at_an_end(search, fit.line)
     if lost_ns:
         raise _lost(result, lost_ns)
-    unheard = _unheard(search, fit) + _hardly_heard(fit)
+    unheard = _unheard(search, fit) + _hardly_heard(fit) + _strange_end(search, fit)
     at = tuple(search.a.t0_ns + round(u) for u in breaks)
     verdict = "coarse" if unheard else "ok"
     return replace(result, verdict=verdict, reason="; ".join(notes + unheard), matches=matches, breaks_ns=at)
@@ -141,6 +166,38 @@ def _hardly_heard(fit: Fit) -> list[str]:
     if all(np.mean(spoke[fit.piece == k]) >= MIN_SPOKE for k in range(len(fit.steps_ns))):
         return []
     return ["on one side of the loss only the onsets agree, not the waveforms"]
+
+
+def _strange_end(search: Comparison, fit: Fit) -> list[str]:
+    """A sentence where an end is as loud as the rest in both, and unlike, which the rest is not.
+
+    So it is where a recorder lost samples just after the other had begun: what precedes the loss has no partner.
+    """
+    lines = (fit.line.shifted(float(fit.steps_ns[0])), fit.line.shifted(float(fit.steps_ns[-1])))
+    start, stop = phat.common_ns(search.a, search.b, lines[0])[0], phat.common_ns(search.a, search.b, lines[1])[1]
+    edges = np.linspace(start, stop, max(int((stop - start) / STRANGE_NS), 1) + 1)
+    where = np.searchsorted(_breaks(search, fit), (edges[1:] + edges[:-1]) / 2)
+    along = [fit.line.shifted(float(fit.steps_ns[k])) for k in where]
+    like = [onsets.alike(*search.pictures, x, e) for x, e in zip(along, pairwise(edges), strict=True)]
+    usual = float(np.median(like))
+    if len(like) < MIN_STRANGE or usual < MIN_LIKE:
+        return []
+    for k, name, at in ((0, "before", 1), (-1, "after", -2)):
+        ends = (edges[k], edges[k + 1]) if k == 0 else (edges[-2], edges[-1])
+        if like[k] < STRANGE * usual and _loudness(search, along[k], ends) > MIN_LOUD:
+            at_s = 1e-9 * (search.a.t0_ns + edges[at])
+            return [f"{name} {at_s:.0f} s of {search.a.clock} each hears something else, so samples may be lost there"]
+    return []
+
+
+def _loudness(search: Comparison, line: Line, ends: tuple[float, float]) -> float:
+    """The smaller of both recordings' level between two source times, over their level as a whole."""
+    shares = []
+    for sound, shift_ns in ((search.a, 0.0), (search.b, float(line.lag(ends[0])))):
+        first, count = ((t * 1e-9 * sound.native_hz) for t in (ends[0] + shift_ns, ends[1] - ends[0]))
+        x = sound.raw(round(first), round(count))
+        shares.append(float(np.sqrt(np.mean(np.square(x)))) / sound.rms)
+    return min(shares)
 
 
 def _breaks(search: Comparison, fit: Fit) -> np.ndarray:

@@ -44,7 +44,7 @@ def measure(other: Sound | Wave, reference: Sound | Wave, apart_m: float) -> dic
     found = fuse([pairing], spans, reference.clock).maps[0]
     if pairing.evidence.get("longest_silent_s", 0.0) > LONG_SILENCE * min(other.duration_s, reference.duration_s):
         _agrees_with_tones(found, _tones(other, reference, apart_m))
-    common_s, unproved = _covered(pairing, found, spans)
+    common_s, unproved, beyond = _covered(pairing, found, spans)
     sigma_ns = float(np.hypot(max(p.sigma_ns for p in found.pieces), _drift_doubt_ns(pairing, spans)))
     pieces = [
         {
@@ -58,7 +58,7 @@ def measure(other: Sound | Wave, reference: Sound | Wave, apart_m: float) -> dic
     longest = max(pieces, key=lambda p: p["stop_s"] - p["start_s"])
     return {
         "verdict": "coarse" if unproved else pairing.verdict,
-        "reason": "; ".join(filter(None, (pairing.reason, unproved))),
+        "reason": "; ".join(filter(None, (pairing.reason, unproved, beyond))),
         "offset_s": longest["offset_s"],
         "skew_ppm": longest["skew_ppm"],
         "sigma_s": round(sigma_ns * 1e-9, 9),
@@ -104,25 +104,35 @@ def _drift_doubt_ns(pairing: Pairing, spans: dict[str, tuple[int, int]]) -> floa
     return 1e3 * reach_s * float(np.sqrt(wide[0] - narrow[0] + (wide[1] - narrow[1]) ** 2))
 
 
-def _covered(pairing: Pairing, found: ClockMap, spans: dict[str, tuple[int, int]]) -> tuple[list[float], str]:
-    """Between which of the other's times both recorded, s; and what to mind where much of it lies beyond the evidence.
+def _covered(pairing: Pairing, found: ClockMap, spans: dict[str, tuple[int, int]]) -> tuple[list[float], str, str]:
+    """Between which of the other's times both recorded, s; and two sentences, empty where nothing is to be minded.
 
-    There the map is carried on, which is right as long as the recorder lost nothing.
+    The first is of a long stretch in which both recorded and nothing tells whether the map holds; the second of one in
+    which the reference did not record, so that the map is carried on, which is right unless samples were lost there.
     """
     start, stop = spans[pairing.source]
     both = [int(t) for t in found.inverse(np.array(spans[pairing.target]))]
     common = [max(start, both[0]), min(stop, both[1])]
-    t_ns = [m.t_ns for m in pairing.matches]
     limit_ns = max(1e9 * FAR_S, FAR_SHARE * (common[1] - common[0]))
-    common_s = [round(1e-9 * t, 3) for t in common]
-    if pairing.verdict != "ok" or max(min(t_ns) - start, stop - max(t_ns)) < limit_ns + 1e9 * REACH_S:
-        return common_s, ""
-    early = min(t_ns) - start > stop - max(t_ns)
-    edge, last = (common[0] - start, min(t_ns)) if early else (stop - common[1], max(t_ns))
-    why = f"{pairing.target} did not record" if edge > limit_ns else "nothing was heard in common"
-    at_s = 1e-9 * (last if edge <= limit_ns else common[0] if early else common[1])
-    where = f"{'before' if early else 'after'} {at_s:.0f} s of {pairing.source}"
-    return common_s, f"{why} {where}, so a loss there does not show"
+    told = [m.t_ns for m in pairing.matches]
+    dumb = {"before": (min(told) - common[0], min(told)), "after": (common[1] - max(told), max(told))}
+    alone = {"before": (common[0] - start, common[0]), "after": (stop - common[1], common[1])}
+
+    def sentence(what: str, sides: dict[str, tuple[int, int]], limit_ns: float) -> str:
+        where = max(sides, key=lambda side: sides[side][0])
+        far_ns, at_ns = sides[where]
+        if far_ns < limit_ns:
+            return ""
+        return f"{what} {where} {1e-9 * at_ns:.0f} s of {pairing.source}, so a loss there does not show"
+
+    unproved = (
+        sentence("nothing was heard in common", dumb, limit_ns + 1e9 * REACH_S) if pairing.verdict == "ok" else ""
+    )
+    return (
+        [round(1e-9 * t, 3) for t in common],
+        unproved,
+        sentence(f"{pairing.target} did not record", alone, limit_ns),
+    )
 
 
 def _compared(other: Sound | Wave, reference: Sound | Wave, apart_m: float) -> Pairing:

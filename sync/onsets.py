@@ -159,7 +159,7 @@ def search(a: Picture, b: Picture, limit: int = 4) -> Search:
     x, y = (_thinned(p.x, thin) for p in (a, b))
     count = int(np.clip(len(x) / hz / CHUNK_S, 2, MAX_CHUNKS))
     starts = np.linspace(0, len(x), count + 1).astype(int)
-    scores = _chunk_scores(x, y, starts)
+    scores = chunk_scores(x, y, starts)
     middle = len(x) / 2
     away = (starts[:-1] + starts[1:]) / 2 - middle
     reach = MAX_SKEW_PPM * 1e-6 * np.abs(away).max()
@@ -186,7 +186,7 @@ def _thinned(x: np.ndarray, by: int) -> np.ndarray:
     return x[:whole].reshape(-1, by, x.shape[1]).mean(axis=1) if by > 1 else x
 
 
-def _chunk_scores(x: np.ndarray, y: np.ndarray, starts: np.ndarray) -> np.ndarray:
+def chunk_scores(x: np.ndarray, y: np.ndarray, starts: np.ndarray, clip: float = CLIP) -> np.ndarray:
     """(chunks, lags) float32 standard deviations; column k is a lag of ``k - len(x) + 1`` frames of the target.
 
     Each correlation is divided by the energy that the chunk saw there: a loud stretch is no better than another.
@@ -205,7 +205,7 @@ def _chunk_scores(x: np.ndarray, y: np.ndarray, starts: np.ndarray) -> np.ndarra
         r = r / np.sqrt(np.maximum(seen, 0.25 * np.median(seen) + 1e-9))
         r -= np.median(r)
         first = len(x) - stop
-        row[first : first + len(r)] = np.clip(r / (noise_level(r) + 1e-12), -CLIP, CLIP)
+        row[first : first + len(r)] = np.clip(r / (noise_level(r) + 1e-12), -clip, clip)
     return out
 
 
@@ -303,6 +303,16 @@ def elsewhere(a: Picture, b: Picture, line: Line, u_ns: tuple[float, float]) -> 
     near = round(STAY_S * a.hz)
     stay = float(r[reach - near : reach + near + 1].max())
     return Elsewhere((k - reach + _parabola(r, k)) / a.hz * 1e9, float(r[k] / level), stay / level)
+
+
+def alike(a: Picture, b: Picture, line: Line, u_ns: tuple[float, float]) -> float:
+    """Cosine between the onsets of both from one time of the source to another, at their best within `STAY_S`."""
+    near = round(STAY_S * a.hz)
+    first, count = round(u_ns[0] * 1e-9 * a.hz), round((u_ns[1] - u_ns[0]) * 1e-9 * a.hz)
+    base = round(float(line.lag(sum(u_ns) / 2)) * 1e-9 * a.hz)
+    x = _rows(a.x, first, count)
+    others = [_rows(b.x, first + base + k, count) for k in range(-near, near + 1)]
+    return max(float(np.vdot(x, y) / (np.linalg.norm(x) * np.linalg.norm(y) + 1e-12)) for y in others)
 
 
 def step_at(a: Picture, b: Picture, lines: tuple[Line, Line], u_ns: tuple[float, float]) -> float:

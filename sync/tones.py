@@ -4,7 +4,7 @@ The tone is a chirp of known shape, so the matched filter is the best detector t
 noise is white. It is not: rooms hum and people speak. So each block is first *whitened* (divided by its own
 smoothed spectrum), and the filter's output is divided by the energy it saw. What comes out is a correlation
 coefficient: 1 for the tone alone, about ``1 / sqrt(2 * bandwidth * duration) = 0.009`` for anything else
-that is loud. A threshold at nine times that is crossed by neither speech nor music, and by the tone 20 dB below
+that is loud. A threshold at eleven times that is crossed by neither speech nor music, and by the tone 20 dB below
 the noise. Rising and falling chirps are uncorrelated, which tells start from end.
 
 Sound takes 2.9 ms a metre. A tone heard here is late by the distance to the speaker; `match` subtracts what
@@ -29,8 +29,8 @@ from sync.waveform import WORK_HZ, Wave, noise_level, peak, working
 
 BLOCK = 2**17
 SMOOTH_HZ = 40.0
-MIN_SCORE = 0.08
-MIN_OVER_BACKGROUND = 9.0
+MIN_SCORE = 0.1
+MIN_OVER_BACKGROUND = 10.0
 MIN_OVER_RUNNER_UP = 1.5
 STRETCHED_S = 0.002
 """How far from the unstretched filter's peak the stretched ones' may lie."""
