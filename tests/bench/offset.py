@@ -1,12 +1,13 @@
 """Offset and drift of two recordings, against a planted truth and beside what pip installs.
 
-Three parts. The *cover* is pairs of files in which every two values of any two factors (content, noise, room, distance,
+Four parts. The *cover* is pairs of files in which every two values of any two factors (content, noise, room, distance,
 walking, codec, drift, loss, length) meet at least once. The *calibration* is many short pairs, to see whether sigma is
-true. *Strangers* are pairs that share nothing, or too much (loops, machines): all must be refused.
+true. *Losses* are minutes in which the second recorder lost samples, anywhere. *Strangers* are pairs that share
+nothing, or too much (loops, machines): all must be refused.
 
 `python -m tests.bench offset` runs all, beside the peers where `SYNCCTL_PEERS` names the folder into which `python -m
-tests.bench.peers DIR` installed them. `--cover`, `--calibration`, `--strangers` run one part, `--quick` a few pairs of
-each in about two minutes. Rows are printed as they come.
+tests.bench.peers DIR` installed them. `--cover`, `--calibration`, `--losses`, `--strangers` run one part, `--quick` a
+few pairs of each in about two minutes. Rows are printed as they come.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ HOURS = (
     Case("music", 10.0, "echo", "room", False, "mp3", 20.0, 0.0, 60.0, 8),
 )
 """The two of 60 minutes stand beside the cover: pairs of *their* length with every other value would be 16."""
-CALIBRATED, UNRELATED = 200, 330
+CALIBRATED, LOST, UNRELATED = 200, 30, 330
 QUICK_CASES, QUICK_PAIRS = 3, 10
 LIMIT_S = 120.0
 """CPU seconds that a peer may take for one pair."""
@@ -56,7 +57,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Run and print."""
     given = sys.argv if arguments is None else arguments
     quick = "--quick" in given
-    parts = {"--cover", "--calibration", "--strangers"} & set(given) or {"--cover", "--calibration", "--strangers"}
+    every = {"--cover", "--calibration", "--losses", "--strangers"}
+    parts = every & set(given) or every
     if "--cover" in parts:
         cases = [*cover(), *HOURS]
         print(f"cover: {len(cases)} pairs; errors in ms at the start, the middle and the end of OTHER; steps in s")
@@ -64,6 +66,8 @@ def main(arguments: list[str] | None = None) -> None:
         summary([row for case in cases for row in _shown(case)])
     if "--calibration" in parts:
         calibration(QUICK_PAIRS if quick else CALIBRATED)
+    if "--losses" in parts:
+        losses(QUICK_CASES if quick else LOST)
     if "--strangers" in parts:
         alarms(QUICK_PAIRS if quick else UNRELATED)
 
@@ -148,7 +152,10 @@ def _row(tool: str, case: Case, truth: Truth, duration_s: float, found: dict[str
         return row
     t = np.linspace(0, duration_s, 201)
     error = 1e3 * (mapped(found["pieces"], t) - truth.reference_s(t))
-    clear = np.abs(t - truth.lost_at_s) > 1.0 if truth.lost_s else np.ones(len(t), bool)
+    clear = np.ones(len(t), bool)
+    if truth.lost_s:
+        true_s = truth.reference_s(t)  # a loss beside what both recorded leaves no trace in their sound
+        clear = (np.abs(t - truth.lost_at_s) > 1.0) & (true_s >= 0) & (true_s <= 60.0 * case.minutes)
     row |= {"start": error[0], "middle": error[100], "end": error[-1], "worst": float(np.abs(error[clear]).max())}
     row |= {"sigma": 1e3 * (found.get("sigma_s") or 0.0)}
     if truth.lost_s:
@@ -217,6 +224,24 @@ def calibration(count: int) -> None:
             f"  {verdict}: {len(error)}; {within} sigma; median error {np.median(error):.2f} ms, median sigma "
             f"{np.median(sigma):.2f} ms"
         )
+
+
+def losses(count: int) -> None:
+    """Minutes at 0 dB and better in which samples were lost: where the step was placed, and the error on both sides."""
+    rng = np.random.default_rng(77)
+    for k in range(count):
+        kind = ("speech", "music", "home")[k % 3]
+        room, apart = ("dry", "echo")[rng.integers(2)], ("body", "room")[rng.integers(2)]
+        moving, ppm = bool(rng.integers(2)), float(rng.choice(LEVELS["ppm"]))
+        lost_s = LEVELS["lost_s"][1 + k // 6 % 3] if k < 18 else float(rng.choice([0.02, 0.05, 0.1, 0.3, 1.0, 5.0]))
+        case = Case(kind, (20.0, 0.0)[k // 3 % 2], room, apart, moving, "wav", ppm, lost_s, 1.0, 9000 + k)
+        reference, other, truth = make(case)
+        try:
+            found = measure(Sound(other, RATE, 0, "other"), Sound(reference, RATE, 0, "reference"), case.apart_m)
+        except EvidenceError as error:
+            found = {"verdict": "refused", "reason": str(error)}
+        row = _row("syncctl", case, truth, len(other) / RATE, found)
+        print(json.dumps(row | {"reason": found["reason"]}), flush=True)
 
 
 def alarms(count: int) -> None:

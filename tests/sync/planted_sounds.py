@@ -12,6 +12,7 @@ from recorder.series import Sound
 from recorder.tone import tone
 
 RATE = 16_000
+SCENE_S = 102.0
 
 
 @dataclass(frozen=True)
@@ -55,18 +56,17 @@ def speech(seconds: float, seed: int) -> np.ndarray:
 def music(seconds: float, seed: int) -> np.ndarray:
     """Chords with harmonics, glides and a beat."""
     rng = np.random.default_rng(seed)
-    t = np.arange(int(seconds * RATE)) / RATE
-    out = np.zeros_like(t)
+    out = np.zeros(int(seconds * RATE))
     for start in np.arange(0, seconds, 0.5):
-        here = (t >= start) & (t < start + 0.9)
-        age = t[here] - start
+        here = slice(round(start * RATE), round((start + 0.9) * RATE))
+        age = np.arange(len(out[here])) / RATE
         for _ in range(3):
             base = 110 * 2 ** (rng.integers(0, 36) / 12)
             glide = base * (1 + rng.uniform(-0.2, 1.0) * age * (rng.random() < 0.3))
             phase = 2 * np.pi * np.cumsum(glide) / RATE
             for harmonic in range(1, 8):
                 out[here] += np.sin(harmonic * phase) / harmonic * np.exp(-3 * age)
-        out[here] += rng.standard_normal(here.sum()) * np.exp(-60 * age) * 2
+        out[here] += rng.standard_normal(len(age)) * np.exp(-60 * age) * 2
     return (0.1 * out / out.std()).astype(np.float32)
 
 
@@ -93,6 +93,12 @@ def room(x: np.ndarray, seed: int, strength: float = 0.5) -> np.ndarray:
     return signal.fftconvolve(x, tail)[: len(x)].astype(np.float32)
 
 
+@lru_cache(maxsize=1)
+def _scene() -> np.ndarray:
+    """What all pairs are stretches of: made once."""
+    return speech(SCENE_S, 0) + 0.3 * music(SCENE_S, 1)
+
+
 def pair(
     seconds: float = 60.0,
     offset_s: float = 7.3,
@@ -104,10 +110,12 @@ def pair(
 ) -> Pair:
     """Two recordings of one scene; the source starts `offset_s` after the target, on another clock.
 
+    `seconds` and `offset_s` together may be up to 70 s; which stretch of the scene sounds follows from `seed`.
+
     `tones` sound at times of the scene; where `offset_s` is positive those are the target's. The source's clock
     starts at a large number, as CLOCK_MONOTONIC does.
     """
-    scene = speech(seconds + abs(offset_s) + 2, seed) + 0.3 * music(seconds + abs(offset_s) + 2, seed + 1)
+    scene = _scene()[RATE * (7 * seed % 30) :][: int((seconds + abs(offset_s) + 2) * RATE)]
     scene = with_tones(scene, tones or {}, level=0.2)
     first = max(offset_s, 0.0)
     sounds = []

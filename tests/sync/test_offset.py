@@ -39,7 +39,7 @@ def test_where_the_sound_says_nothing_two_tones_answer():
     assert found["verdict"] == "ok"
     assert "tones alone" in found["reason"]
     assert found["offset_s"] == pytest.approx(3.5, abs=3e-4)
-    assert found["sigma_s"] == pytest.approx(1 / 343, rel=0.1)
+    assert found["sigma_s"] == pytest.approx(1 / 343 / np.sqrt(3), rel=0.1)
 
 
 def test_one_tone_in_common_is_no_answer():

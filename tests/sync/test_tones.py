@@ -34,11 +34,11 @@ def test_both_tones_are_found_between_the_samples(snr_db):
 
 
 def test_tones_are_found_over_speech_and_music_in_a_room():
-    scene = speech(40, 1) + music(40, 2)
-    x = noisy(room(with_tones(scene, {"start": 8.0, "end": 30.0}, level=0.15), 3), 20, 4)
+    scene = speech(20, 1) + music(20, 2)
+    x = noisy(room(with_tones(scene, {"start": 4.0, "end": 15.0}, level=0.15), 3), 20, 4)
     heard = find(sound(x))
     assert [t.kind for t in heard] == ["start", "end"]
-    assert [t.t_ns * 1e-9 for t in heard] == pytest.approx([9.0, 31.0], abs=2e-4)
+    assert [t.t_ns * 1e-9 for t in heard] == pytest.approx([5.0, 16.0], abs=2e-4)
 
 
 def test_a_tone_survives_other_sample_rates():
@@ -57,10 +57,10 @@ def test_the_first_and_the_last_second_of_a_long_sound_count():
     assert [t.kind for t in find(sound(x))] == ["start", "end"]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(k, marks=pytest.mark.slow) for k in range(1, 6))])
 def test_speech_music_and_noise_hold_no_tone(seed):
     rng = np.random.default_rng(seed)
-    for x in (speech(60, 50 + seed), music(60, 60 + seed), rng.standard_normal(60 * RATE)):
+    for x in (speech(40, 50 + seed), music(40, 60 + seed), rng.standard_normal(40 * RATE)):
         with pytest.raises(EvidenceError, match="no start or end tone"):
             find(sound(x))
 
@@ -109,3 +109,14 @@ def test_tones_that_fit_in_two_ways_are_refused():
 def test_different_tones_have_nothing_in_common():
     with pytest.raises(EvidenceError, match="none in common"):
         match(heard_at({"start": 3.0}, "a", 1.0), heard_at({"end": 3.0}, "bb", 1.0))
+
+
+@pytest.mark.parametrize("ppm", [-500, 100, 500])
+def test_a_clock_that_drifts_moves_no_tone(ppm):
+    """Unstretched, the filter on a clock 500 ppm off has a plateau half a millisecond long with many tops."""
+    at = {"start": 4.0, "end": 9.0}
+    t = np.arange(12 * RATE) / RATE * (1 + ppm * 1e-6)
+    x = sum(np.interp(t - s, np.arange(48_000) / 48_000, tone(k), left=0, right=0) for k, s in at.items())
+    x = x + 0.02 * np.random.default_rng(1).standard_normal(len(t))
+    heard = find(sound(x))
+    assert [h.t_ns * 1e-9 - 1 for h in heard] == pytest.approx([s / (1 + ppm * 1e-6) for s in at.values()], abs=6e-5)
