@@ -79,8 +79,8 @@ class _FlacStream:
         self.offset = 0
 
     def put(self, rows: np.ndarray) -> Iterator[Block]:
-        """Add (n, channels) int32 counts; full blocks leave at once."""
-        if rows.size and int(np.abs(rows).max()) >= COUNT_LIMIT:
+        """Add (n, channels) int32 counts of 24 bits; full blocks leave at once."""
+        if rows.size and not -COUNT_LIMIT <= rows.min() <= rows.max() < COUNT_LIMIT:
             raise ValueError(f"{self.stream.metadata['title']}: a count does not fit 24 bits")
         self._pending.append(rows)
         self._waiting += len(rows)

@@ -70,11 +70,22 @@ def test_sound_keeps_its_place_and_its_value(tmp_path: Path):
     assert np.allclose(sound.x, sent["microphone"] / 2**23, atol=1e-7)
 
 
-def test_a_count_wider_than_24_bits_is_refused(tmp_path: Path):
+@pytest.mark.parametrize("count", [2**23, -(2**23) - 1])
+def test_a_count_wider_than_24_bits_is_refused(tmp_path: Path, count: int):
     writer = MatroskaWriter(tmp_path / "k.mkv", [RowTrack("s", 60, 1, {})])
     with pytest.raises(ValueError, match="24 bits"):
-        writer.rows("s", np.array([[2**23]], np.int32))
+        writer.rows("s", np.array([[count]], np.int32))
     writer.close()
+
+
+def test_sound_as_loud_as_it_can_be_is_recorded(tmp_path: Path):
+    """A microphone that is shouted at gives both ends of its range."""
+    writer = MatroskaWriter(tmp_path / "k.mkv", [RowTrack("s", 60, 1, {})], sound_rate_hz=48_000)
+    loud = np.resize(np.array([-(2**23), 2**23 - 1], np.int32), 48_000)
+    writer.sound(loud, 0)
+    writer.close()
+    x = read_sound_file(tmp_path / "k.mkv").x
+    assert (x.min(), x.max()) == (-1.0, pytest.approx(1.0, abs=1e-6))
 
 
 def test_a_file_cut_at_any_byte_gives_what_is_before_the_cut(tmp_path: Path):
