@@ -61,6 +61,19 @@ ACTIVITIES: dict[str, Activity] = _known(
     ("put_away", "Put the things away.", "020104"),
     ("read_book", "Read a book.", "120312"),
     ("water_plants", "Water the plants.", "020501"),
+    ("comb_hair", "Comb your hair.", "010201"),
+    ("cook_meal", "Cook a meal.", "020201"),
+    ("exercise", "Do some exercises.", "130136"),
+    ("fold_clothes", "Fold the clothes.", "020102"),
+    ("get_dressed", "Get dressed.", "010201"),
+    ("iron_clothes", "Iron the clothes.", "020102"),
+    ("make_phone_call", "Make a phone call.", "160101"),
+    ("make_sandwich", "Make yourself a sandwich.", "020201"),
+    ("set_table", "Set the table.", "020202"),
+    ("unpack_shopping", "Unpack the shopping.", "020104"),
+    ("use_tablet", "Use the tablet.", "120308"),
+    ("wash_face", "Wash your face and hands.", "010201"),
+    ("watch_tv", "Watch television.", "120303"),
 )
 
 

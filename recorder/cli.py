@@ -27,6 +27,8 @@ DEFAULT_SIMULATED_S = 60.0
     show_default=True,
     help="With --simulate: how many kits stand in the room, beside the one that is worn.",
 )
+@click.option("--people", type=click.IntRange(1, 2), default=1, help="With --simulate: 2 for a guest as well.")
+@click.option("--truth-video", is_flag=True, help="With --simulate: write what each pixel shows, and its depth.")
 @click.option(
     "--flaws",
     type=click.Path(path_type=Path),
@@ -64,6 +66,9 @@ def record(folder: Path, **options: Any) -> None:
     flaws = options.pop("flaws")
     if flaws and not simulate:
         raise click.UsageError("--flaws needs --simulate: real devices have flaws of their own")
+    extra = {"people": options.pop("people"), "truth_video": options.pop("truth_video")}
+    if not simulate and (extra["people"] > 1 or extra["truth_video"]):
+        raise click.UsageError("--people and --truth-video need --simulate: of a real home nobody knows the truth")
     if options.pop("dry_run"):
         table = _plan_table(simulate, config)
         emit(as_json, {"plan": table}, table)
@@ -79,7 +84,7 @@ def record(folder: Path, **options: Any) -> None:
         from recorder.home import record_home
 
         wrong = read_flaws(flaws) if flaws else None
-        home = {"width": width, "height": height, "kits": kits, "flaws": wrong, **options}
+        home = {"width": width, "height": height, "kits": kits, "flaws": wrong, **extra, **options}
         done = record_home(folder, duration_s=duration_s, fast=fast, **home)
     else:
         from recorder.activities import Task

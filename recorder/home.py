@@ -110,11 +110,14 @@ def record_home(
     activity: str | None = None,
     participant: str | None = None,
     place: str | None = None,
+    people: int = 1,
+    truth_video: bool = False,
     workers: int | None = None,
 ) -> Done:
     """Record a session of the simulated home: `kits` in the room, one on the body, head camera and eye tracker.
 
-    It is rendered in `workers` processes, or in as many as there are cores.
+    It is rendered in `workers` processes, or in as many as there are cores. With two `people` the participant has a
+    guest. `truth_video` writes what each pixel shows and how far it is (`truth.write_video`).
 
     Raises:
         SessionError: the folder already holds a session.
@@ -128,10 +131,11 @@ def record_home(
         place=place or "r01",
         width=width,
         height=height,
+        people=people,
     )
     plan = plan_home(world, kits, flaws)
     main_activity = _main_activity(World(world))  # a plan that cannot be is refused before the folder is touched
-    session = new_session(folder, [world.participant], world.place, activity or main_activity)
+    session = new_session(folder, list(world.names), world.place, activity or main_activity)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
         begun = time.monotonic()
@@ -140,6 +144,8 @@ def record_home(
         prepared_s = round(time.monotonic() - begun, 1)
         note(f"prepared {duration_s:g} s of the simulated home in {prepared_s} s")
         prepared.deliver(folder)
+        if truth_video:
+            truth.write_video(folder, plan)
         return _record_prepared(session, prepared, fast, prepared_s)
 
 

@@ -24,7 +24,7 @@ from recorder.session import MANIFEST, open_session
 from recorder.tomlfile import Wrong, read, refusal, table
 from recorder.workers import done_by
 from recorder.world import ACTIVITIES
-from recorder.world.plan import SHORTEST_S
+from recorder.world.plan import MOST_PEOPLE, SHORTEST_S
 
 PLAN = "plan.toml"
 
@@ -39,6 +39,8 @@ class SimulationPlan:
         duration_s: of each session, seconds.
         width, height: of every camera's pictures, pixels.
         participants, places: how many different ones.
+        people: in each session; 2 for a guest beside the participant.
+        truth_video: whether each session holds what every pixel shows, and its depth.
         activities: one of which fills each session; all that the home knows where none is named.
         flaws: of the devices.
     """
@@ -50,6 +52,8 @@ class SimulationPlan:
     height: int = 180
     participants: int = 6
     places: int = 4
+    people: int = 1
+    truth_video: bool = False
     activities: tuple[str, ...] = ACTIVITIES
     flaws: Flaws = field(default_factory=Flaws)
 
@@ -109,6 +113,8 @@ def _judge(plan: SimulationPlan) -> Iterator[Wrong]:
     for name in ("width", "height"):
         if getattr(plan, name) < 16 or getattr(plan, name) % 2:
             yield Wrong((name,), f"{name} is {getattr(plan, name)}; it must be even, and at least 16")
+    if plan.people not in (1, MOST_PEOPLE):
+        yield Wrong(("people",), f"people is {plan.people}; it must be 1 or {MOST_PEOPLE}")
     for i, activity in enumerate(plan.activities):
         if activity not in ACTIVITIES:
             yield Wrong(("activities", i), unknown_name("activity", activity, ACTIVITIES))
@@ -200,6 +206,8 @@ def _make(plan: SimulationPlan, folder: Path, part: Part) -> str:
                 activity=part.activity,
                 participant=part.participant,
                 place=part.place,
+                people=plan.people,
+                truth_video=plan.truth_video,
                 workers=1,
             )
     except SyncctlError as error:

@@ -7,7 +7,7 @@ y left and z up when the person stands with hanging arms, so that a resting IMU 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -30,12 +30,18 @@ class Build:
         stature: metres.
         pace: walking speed, m/s.
         haste: factor on the speed of all actions, about 1.
+        care: factor on how often a movement is repeated, about 1.
+        hand: the better one, ``l`` or ``r``.
+        girth: factor on all widths, about 1.
         materials: skin, hair and clothes.
     """
 
     stature: float
     pace: float
     haste: float
+    care: float
+    hand: str
+    girth: float
     materials: dict[str, Material]
 
     @property
@@ -92,13 +98,17 @@ WORN_CAMERAS = {
 CHEST_MICROPHONE = np.array([0.13, 0.03, 0.33])
 
 
-def build(participant: str) -> Build:
-    """The body of a participant; the same name always gives the same body."""
+LEFT_HANDED = 0.25
+"""More than the tenth of real people, so that a few participants show both."""
+
+
+def build(participant: str, prefix: str = "") -> Build:
+    """The body of a participant; the same name always gives the same body. `prefix` is of the materials' names."""
     random = rng("body", participant)
     skin = random.choice([(0.85, 0.64, 0.52), (0.65, 0.45, 0.34), (0.42, 0.28, 0.21), (0.92, 0.74, 0.64)])
     hair = random.choice([(0.10, 0.08, 0.07), (0.35, 0.22, 0.12), (0.75, 0.62, 0.35), (0.5, 0.5, 0.5)])
     shirt, trousers = random.uniform(0.25, 0.85, 3), random.uniform(0.12, 0.5, 3)
-    materials = {
+    paints = {
         "skin": Material("plain", tuple(skin)),
         "hair": Material("cloth", tuple(hair)),
         "shirt": Material("cloth", tuple(shirt)),
@@ -107,10 +117,13 @@ def build(participant: str) -> Build:
         "eyes": Material("plain", (0.05, 0.05, 0.08), shine=0.8),
     }
     return Build(
-        float(random.uniform(1.58, 1.86)),
-        float(random.uniform(1.0, 1.35)),
-        float(random.uniform(1.05, 1.4)),
-        materials,
+        float(random.uniform(1.54, 1.90)),
+        float(random.uniform(0.95, 1.40)),
+        float(random.uniform(1.0, 1.45)),
+        float(random.uniform(0.75, 1.25)),
+        "l" if random.random() < LEFT_HANDED else "r",
+        float(random.uniform(0.88, 1.18)),
+        {prefix + name: paint for name, paint in paints.items()},
     )
 
 
@@ -119,9 +132,17 @@ def _limb(length: float, radius: float, material: str) -> Shape:
     return Shape("capsule", (radius, length / 2), np.array([0.0, 0.0, -length / 2]), material)
 
 
-def shapes(one: Build) -> dict[str, tuple[Shape, ...]]:
-    """What each segment looks like."""
-    scale = one.stature / 1.72
+def shapes(one: Build, prefix: str = "") -> dict[str, tuple[Shape, ...]]:
+    """What each segment looks like; `prefix` is of the segments' and the materials' names."""
+    parts = _shapes(one)
+    return {
+        prefix + name: tuple(replace(shape, material=prefix + shape.material) for shape in solids)
+        for name, solids in parts.items()
+    }
+
+
+def _shapes(one: Build) -> dict[str, tuple[Shape, ...]]:
+    scale = one.stature / 1.72 * one.girth
     trunk = one.trunk
     result: dict[str, tuple[Shape, ...]] = {
         "neck": (

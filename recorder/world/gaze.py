@@ -3,25 +3,31 @@
 In natural tasks the eyes go to the thing the hands will act on next, a few hundred milliseconds ahead, and stay
 until the hand is there (Land, Mennie, Rusted, "The roles of vision and eye movements in the control of
 activities of daily living", Perception 1999). Between tasks they sample the surroundings two to four times a
-second. The eyes turn at most about twenty degrees in the head; the head does the rest.
+second. A jump lasts the longer the wider it is (Carpenter, "Movements of the Eyes", 1988); what moves is followed
+smoothly, a little late. The eyes turn at most about twenty degrees in the head; the head does the rest. A tracker
+adds noise and a slow drift, and loses the eye in blinks and now and then for other reasons.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from recorder.world.person import Person
+from recorder.world.person import Person, wander
 from recorder.world.plan import WorldPlan
 from recorder.world.script import Look, Script
-from recorder.world.things import Things
 
-SACCADE_S = 0.045
+SACCADE_S, SACCADE_S_PER_DEG, LONGEST_SACCADE_S = 0.021, 0.0022, 0.12
+FOLLOW_S = 0.06
+"""How late the eyes follow what moves."""
 EYES = np.array([0.09, 0.0, 0.148])
 REST_DOWN, EASY, MOST = np.radians([8.0, 13.0, 20.0])
-NOISE_DEG = 0.5
-BLINK_EVERY_S = 3.5
+NOISE_DEG, DRIFT_DEG, DRIFT_S = 0.47, 0.17, 3.0
+BLINK_EVERY_S, LOST_EVERY_S = 3.5, 15.0
+Places = Callable[[str, np.ndarray], np.ndarray]
+"""(N, 3) where something that has a name is at times (N,)."""
 
 
 @dataclass(frozen=True)
@@ -36,30 +42,43 @@ class Fixation:
 class Gaze:
     """The gaze point in the world, and what a tracker makes of it."""
 
-    def __init__(self, plan: WorldPlan, script: Script, person: Person, things: Things) -> None:
-        self._person, self._things = person, things
-        random = plan.rng("gaze")
+    def __init__(self, plan: WorldPlan, script: Script, person: Person, places: Places, name: str = "") -> None:
+        """`places` knows everything that can be looked at by name; `name` tells one person's random from another's."""
+        self._person, self._places = person, places
+        random = plan.rng(f"gaze{name}")
         self._fixations = _scan(script.looks, plan.duration_s + 1.0, person, random)
         self._starts = np.array([fixation.t0 for fixation in self._fixations])
-        self._noise_deg = NOISE_DEG * random.standard_normal((int(plan.duration_s * 1000) + 1000, 2))
-        count = int(2 * plan.duration_s / BLINK_EVERY_S) + 4
-        blinks = np.cumsum(random.exponential(BLINK_EVERY_S - 0.7, count) + 0.7)
-        self._blinks = np.column_stack([blinks, blinks + random.uniform(0.1, 0.3, count)])
+        self._offsets = np.array([fixation.offset for fixation in self._fixations])
+        self._names = np.array([fixation.thing or "" for fixation in self._fixations])
+        self._lasts = self._saccades()
+        count = int(plan.duration_s * 1000) + 1000
+        drift = wander(random, count // 20 + 1, 2, DRIFT_S, DRIFT_DEG)
+        self._noise_deg = NOISE_DEG * random.standard_normal((count, 2)) + np.repeat(drift, 20, axis=0)[:count]
+        blinks = _gaps(random, plan.duration_s, BLINK_EVERY_S, (0.1, 0.3))
+        self._gaps = np.concatenate([blinks, _gaps(random, plan.duration_s, LOST_EVERY_S, (0.04, 0.5))])
+
+    def _saccades(self) -> np.ndarray:
+        """(F,) seconds that the jump to each fixation takes: the main sequence."""
+        which = np.arange(len(self._starts))
+        one = self._person.one
+        eyes = self._person.point("body", np.array([0.1, 0.0, one.trunk + 0.14]), self._starts)
+        ways = [self._fixated(k, self._starts) - eyes for k in (np.maximum(which - 1, 0), which)]
+        before, after = (way / np.linalg.norm(way, axis=1, keepdims=True) for way in ways)
+        degrees = np.degrees(np.arccos(np.clip(np.sum(before * after, axis=1), -1, 1)))
+        return np.minimum(SACCADE_S + SACCADE_S_PER_DEG * degrees, LONGEST_SACCADE_S)
 
     def wanted(self, t: np.ndarray) -> np.ndarray:
         """(N, 3) the world point the eyes are for, before the limits of the eyes."""
         which = np.maximum(np.searchsorted(self._starts, t, side="right") - 1, 0)
-        since = np.clip((t - self._starts[which]) / SACCADE_S, 0, 1)
+        since = np.clip((t - self._starts[which]) / self._lasts[which], 0, 1)
         w = (since**3 * (10 - 15 * since + 6 * since**2))[:, None]
         return self._fixated(np.maximum(which - 1, 0), t) * (1 - w) + self._fixated(which, t) * w
 
     def _fixated(self, which: np.ndarray, t: np.ndarray) -> np.ndarray:
-        offsets = np.array([fixation.offset for fixation in self._fixations])
-        names = np.array([fixation.thing or "" for fixation in self._fixations])[which]
-        points = offsets[which]
+        names, points = self._names[which], self._offsets[which]
         for name in set(names.tolist()) - {""}:
             rows = np.flatnonzero(names == name)
-            points[rows] += self._things.pose(name, t[rows])[0]
+            points[rows] += self._places(name, t[rows] - FOLLOW_S)
         return points
 
     def point(self, t: np.ndarray) -> np.ndarray:
@@ -81,13 +100,20 @@ class Gaze:
         return self._noise_deg[np.clip(t_ns // 1_000_000, 0, len(self._noise_deg) - 1)]
 
     def eyes_open(self, t: np.ndarray) -> np.ndarray:
-        """(N,) bool: no blink at this time."""
-        after = np.searchsorted(self._blinks[:, 0], t, side="right") - 1
-        return (after < 0) | (t >= self._blinks[np.maximum(after, 0), 1])
+        """(N,) bool: no blink at this time, and no loss of the tracker's own."""
+        lost = (t[:, None] >= self._gaps[:, 0]) & (t[:, None] < self._gaps[:, 1])
+        return np.asarray(~lost.any(axis=1))
 
     def target(self, t: float) -> str | None:
         """The thing that is fixated at one time, if it is one."""
         return self._fixations[max(int(np.searchsorted(self._starts, t, side="right")) - 1, 0)].thing
+
+
+def _gaps(random: np.random.Generator, until: float, every_s: float, lasts: tuple[float, float]) -> np.ndarray:
+    """(K, 2) begin and end of what comes about once in `every_s` seconds."""
+    count = int(2 * until / every_s) + 4
+    begins = np.cumsum(random.exponential(0.8 * every_s, count) + 0.2 * every_s)
+    return np.column_stack([begins, begins + random.uniform(*lasts, count)])
 
 
 def _scan(looks: list[Look], until: float, person: Person, random: np.random.Generator) -> list[Fixation]:

@@ -19,12 +19,12 @@ from scipy.spatial.transform import Rotation
 
 from recorder.world.body import HIPS_BACK, SIDES, Build
 from recorder.world.plan import WorldPlan
-from recorder.world.script import Noise, Script
+from recorder.world.script import Key, Noise, Script
 
 GRID_HZ = 50.0
 MARGIN_S = 1.0
 # Standard deviation of the Gaussian that rounds each channel's corners, seconds.
-SOFT_S = {"root": 0.17, "yaw": 0.15, "lean": 0.15, "drop": 0.15, "door": 0.08, "ltilt": 0.12, "rtilt": 0.12}
+SOFT_S = {"root": 0.17, "yaw": 0.15, "lean": 0.15, "drop": 0.15, "ltilt": 0.12, "rtilt": 0.12}
 HAND_SOFT_S = 0.08
 HEAD_SOFT_S, HEAD_LAG_S = 0.13, 0.16
 SWING_S = 0.36
@@ -61,10 +61,15 @@ class Feet:
 
 def channel(script: Script, name: str, grid: np.ndarray) -> np.ndarray:
     """(G, C) a channel's keys, joined and rounded."""
-    times = np.array([t for t, _ in script.keys[name]])
-    values = np.array([value for _, value in script.keys[name]])
+    return rounded(script.keys[name], SOFT_S.get(name, HAND_SOFT_S), grid)
+
+
+def rounded(keys: list[Key], soft_s: float, grid: np.ndarray) -> np.ndarray:
+    """(G, C) keys joined by straight lines whose corners are rounded by a Gaussian of `soft_s`."""
+    times = np.array([t for t, _ in keys])
+    values = np.array([value for _, value in keys])
     joined = np.stack([np.interp(grid, times, column) for column in values.T], axis=1)
-    return gaussian_filter1d(joined, SOFT_S.get(name, HAND_SOFT_S) * GRID_HZ, axis=0, mode="nearest")
+    return gaussian_filter1d(joined, soft_s * GRID_HZ, axis=0, mode="nearest")
 
 
 def wander(random: np.random.Generator, count: int, channels: int, soft_s: float, size: float) -> np.ndarray:
@@ -168,10 +173,10 @@ def bone_frame(near: np.ndarray, far: np.ndarray, hinge: np.ndarray) -> Rotation
 class Person:
     """Where every segment is at any time. The head is set last, by `look`, for it follows the gaze."""
 
-    def __init__(self, plan: WorldPlan, one: Build, script: Script) -> None:
+    def __init__(self, plan: WorldPlan, one: Build, script: Script, name: str = "") -> None:
         self.one = one
         self.grid = np.arange(-MARGIN_S, plan.duration_s + MARGIN_S, 1 / GRID_HZ)
-        random = plan.rng("sway")
+        random = plan.rng(f"sway{name}")
         count = len(self.grid)
         root = channel(script, "root", self.grid) + wander(random, count, 2, 0.6, 0.004)
         yaw = channel(script, "yaw", self.grid)[:, 0]
@@ -179,7 +184,6 @@ class Person:
         self._yaw = CubicSpline(self.grid, yaw)
         self._root = CubicSpline(self.grid, root)
         self._tilt = {side: CubicSpline(self.grid, channel(script, f"{side}tilt", self.grid)[:, 0]) for side in SIDES}
-        self.door = CubicSpline(self.grid, channel(script, "door", self.grid)[:, 0])
         lean = channel(script, "lean", self.grid)[:, 0]
         facing = Rotation.from_euler("z", yaw[:, None])
         sway = wander(random, count, 3, 0.35, 0.012)

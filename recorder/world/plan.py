@@ -17,6 +17,7 @@ RATE_HZ = 48_000
 TONE_START_S = 1.5
 TONE_END_BEFORE_STOP_S = 2.5
 SHORTEST_S = 6.0
+MOST_PEOPLE, GUESTS = 2, 20
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class WorldPlan:
         participant: sets body size, pace and colours.
         place: sets the room's look and which furniture stands where.
         width, height: size of every camera picture, pixels.
+        people: 1, or 2 for a guest who acts beside the participant; the participant wears the sensors.
     """
 
     duration_s: float
@@ -39,6 +41,7 @@ class WorldPlan:
     place: str = "r01"
     width: int = 640
     height: int = 360
+    people: int = 1
 
     def __post_init__(self) -> None:
         if self.duration_s < SHORTEST_S:
@@ -48,6 +51,13 @@ class WorldPlan:
             )
         if min(self.width, self.height) < 16:
             raise ConfigError(f"a picture of {self.width}x{self.height} is too small; ask for at least 16x16")
+        if self.people not in (1, MOST_PEOPLE):
+            raise ConfigError(f"a simulated home with {self.people} people cannot be made; ask for 1 or {MOST_PEOPLE}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Who is at home: the participant, then the guest."""
+        return (self.participant, f"guest{self.seed % GUESTS:02d}")[: self.people]
 
     @property
     def tone_s(self) -> dict[str, float]:

@@ -10,16 +10,18 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from firmware_host.errors import ConfigError
+from recorder.world.house import LIVING, House
 from recorder.world.plan import WorldPlan, rng
 from recorder.world.scene import FIELD_OF_VIEW, Home
 from recorder.world.shapes import Material, Shape
-from recorder.world.texture import STYLES
+from recorder.world.texture import STYLES, Colour
 
 # Must be known before mujoco is imported. OSMesa needs no screen and no graphics card, and gives the same
 # bytes wherever it runs; whoever has a card may set MUJOCO_GL=egl.
@@ -50,18 +52,27 @@ def wxyz(turn: Rotation) -> np.ndarray:
     return np.roll(turn.as_quat(), 1, axis=-1)
 
 
+@lru_cache(maxsize=128)
+def _painted(key: str, name: str, style: str, size: tuple[int, int], base: Colour) -> np.ndarray:
+    """A texture; sessions in one place share it, and painting a house takes longer than drawing a second of it."""
+    return STYLES[style](rng("texture", key, name), size, base)
+
+
 def _add_material(spec: Any, mujoco: Any, key: str, name: str, material: Material) -> None:
     """Paint one texture; its random numbers depend on the place and its own name."""
-    image = STYLES[material.style](rng("texture", key, name), material.size, material.base)
+    image = _painted(key, name, material.style, material.size, material.base)
     kind = mujoco.mjtTexture.mjTEXTURE_CUBE if material.wrap else mujoco.mjtTexture.mjTEXTURE_2D
     faces = np.concatenate([image] * 6) if material.wrap else image
     texture = spec.add_texture(name=name, type=kind, width=image.shape[1], height=faces.shape[0], nchannel=3)
     texture.data = faces.tobytes()
     entry = spec.add_material(name=name, shininess=material.shine, specular=material.shine)
+    entry.emission, entry.reflectance = material.glow, material.mirror
+    if material.per_m[0]:
+        entry.texuniform, entry.texrepeat = True, material.per_m
     entry.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
 
 
-def _add_shapes(body: Any, mujoco: Any, prefix: str, shapes: Iterable[Shape]) -> None:
+def _add_shapes(body: Any, mujoco: Any, prefix: str, shapes: Iterable[Shape], group: int) -> None:
     kinds = {
         "box": mujoco.mjtGeom.mjGEOM_BOX,
         "ellipsoid": mujoco.mjtGeom.mjGEOM_ELLIPSOID,
@@ -78,9 +89,36 @@ def _add_shapes(body: Any, mujoco: Any, prefix: str, shapes: Iterable[Shape]) ->
             pos=shape.pos,
             quat=wxyz(shape.turn),
             material=shape.material,
+            group=group,
             contype=0,
             conaffinity=0,
         )
+
+
+PEOPLE_GROUP = 3
+"""Geoms are in the group of their room, as in the house's order; people are in this one and always drawn."""
+MIRROR_SEEN_M = 4.0
+
+
+def rooms_in_view(house: House, at: np.ndarray, ahead: np.ndarray, half_angle: float) -> list[bool]:
+    """Which rooms a camera may see: its own, and those behind a doorway that is in its view.
+
+    Args:
+        at: (3,) where it is. ahead: (3,) the unit vector it looks along. half_angle: of its view, radians.
+    """
+    own = house.room_at(at)
+    seen = {own}
+    for _ in house.doorways:
+        for door in house.doorways:
+            way = np.append(door.at, 1.1) - at
+            near = float(np.linalg.norm(way[:2])) < 1.3
+            if {door.near, door.far} & seen and (near or way @ ahead > np.cos(half_angle + 0.3) * np.linalg.norm(way)):
+                seen |= {door.near, door.far}
+    return [name in seen for name in house.rooms]
+
+
+def _walked_on(shape: Shape) -> bool:
+    return shape.material.endswith(("-floor", "-rug"))
 
 
 class Renderer:
@@ -93,15 +131,19 @@ class Renderer:
         bodies: Mapping[str, tuple[Shape, ...]],
         plan: WorldPlan,
     ) -> None:
+        """`bodies` that are things or doors are drawn with the room they are in, all others always."""
         mujoco = self._mj = _mujoco()
+        self._home = home
         self._names = list(bodies)
+        self._roomed = [name for name in bodies if name in home.things or name in home.cupboards]
         width, height = plan.width, plan.height
         spec = self._spec(home, plan)
         for name, material in materials.items():
             _add_material(spec, mujoco, plan.place, name, material)
-        _add_shapes(spec.worldbody, mujoco, "home", home.shell)
+        for group, (room, shapes) in enumerate(home.shell.items()):
+            _add_shapes(spec.worldbody, mujoco, room, shapes, group)
         for name, shapes in bodies.items():
-            _add_shapes(spec.worldbody.add_body(name=name, mocap=True), mujoco, name, shapes)
+            _add_shapes(spec.worldbody.add_body(name=name, mocap=True), mujoco, name, shapes, PEOPLE_GROUP)
         for name in FIELD_OF_VIEW:
             half = np.tan(np.radians(FIELD_OF_VIEW[name]) / 2) * height / width
             body = spec.worldbody.add_body(name=f"camera-{name}", mocap=True)
@@ -109,12 +151,26 @@ class Renderer:
             self._names.append(f"camera-{name}")
         self._model = spec.compile()
         self._data = mujoco.MjData(self._model)
+        self._geoms = {name: np.flatnonzero(self._model.geom_bodyid == self._model.body(name).id) for name in bodies}
+        self._body_class = np.zeros(self._model.nbody, int)
+        for number, name in enumerate(bodies):
+            self._body_class[self._model.body(name).id] = number + 2
+        floors = [f"{room}/{k}" for room, shapes in home.shell.items() for k, s in enumerate(shapes) if _walked_on(s)]
+        self._walkable = np.zeros(self._model.ngeom, bool)
+        self._walkable[[self._model.geom(name).id for name in floors]] = True
+        self._option = mujoco.MjvOption()
+        self._half_angle = {
+            name: float(np.arctan(np.hypot(1, height / width) * np.tan(np.radians(field) / 2)))
+            for name, field in FIELD_OF_VIEW.items()
+        }
         self._slot = {name: int(self._model.body(name).mocapid[0]) for name in self._names}
         try:
             self._renderer = mujoco.Renderer(self._model, height, width)
         except Exception as error:  # the GL loaders raise whatever they like
             raise ConfigError(f"MuJoCo could not open a GL context ({error}); {_REMEDY}") from error
         self._cheapen_textures()
+        for flag in (mujoco.mjtRndFlag.mjRND_SKYBOX, mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_HAZE):
+            self._renderer.scene.flags[flag] = 0
         # A context that outlives the interpreter's shutdown makes PyOpenGL complain.
         self.close = weakref.finalize(self, self._renderer.close)
 
@@ -126,22 +182,24 @@ class Renderer:
         spec.visual.quality.numslices, spec.visual.quality.numstacks = 16, 10
         spec.visual.map.znear, spec.visual.map.zfar = 0.01, 4.0
         spec.stat.extent, spec.stat.center = 3.0, [0, 0, 1]
-        spec.visual.headlight.ambient = [0.46, 0.46, 0.47]
-        spec.visual.headlight.diffuse = [0.12, 0.12, 0.12]
+        day = home.daylight
+        spec.visual.headlight.ambient = np.array([0.52, 0.51, 0.49]) + day * np.array([0.06, 0.07, 0.09])
+        spec.visual.headlight.diffuse = [0.10, 0.10, 0.10]
         spec.visual.headlight.specular = [0.0, 0.0, 0.0]
-        spec.worldbody.add_light(
-            pos=home.lamp,
-            dir=[0, 0, -1],
-            diffuse=[0.70, 0.67, 0.60],
-            specular=[0.3] * 3,
-            castshadow=False,
-            type=mujoco.mjtLightType.mjLIGHT_POINT,
-            attenuation=[0.9, 0.05, 0.03],
-        )
+        for room, lamp in home.lamps.items():
+            spec.worldbody.add_light(
+                pos=lamp,
+                dir=[0, 0, -1],
+                diffuse=np.array([0.85, 0.81, 0.72]) * (1 - 0.3 * day) * (1.0 if room == LIVING else 0.8),
+                specular=[0.25] * 3,
+                castshadow=False,
+                type=mujoco.mjtLightType.mjLIGHT_POINT,
+                attenuation=[0.8, 0.08, 0.09],
+            )
         spec.worldbody.add_light(
             pos=[-2, -1.5, 2.2],
             dir=[0.6, 0.5, -0.6],
-            diffuse=[0.30, 0.31, 0.34],
+            diffuse=np.array([0.30, 0.32, 0.36]) * (0.45 + 0.55 * day),
             specular=[0.1] * 3,
             castshadow=False,
             type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
@@ -158,7 +216,7 @@ class Renderer:
             GL.glBindTexture(target, int(self._renderer._mjr_context.texture[number]))
             GL.glTexParameteri(target, GL.GL_TEXTURE_MIN_FILTER, GL.GL_LINEAR_MIPMAP_NEAREST)
 
-    def _place(self, poses: Mapping[str, Pose], index: int, camera: str) -> None:
+    def _place(self, poses: Mapping[str, Pose], index: int, camera: str, mirrors: bool = False) -> None:
         for name in self._names:
             pos, turn = poses[name]
             slot = self._slot[name]
@@ -166,24 +224,58 @@ class Renderer:
             self._data.mocap_quat[slot] = turn[index]
         self._mj.mj_kinematics(self._model, self._data)
         self._mj.mj_camlight(self._model, self._data)
-        self._renderer.update_scene(self._data, camera)
+        self._choose(poses, index, camera, mirrors)
+        self._renderer.update_scene(self._data, camera, self._option)
+
+    def _choose(self, poses: Mapping[str, Pose], index: int, camera: str, mirrors: bool) -> None:
+        """Draw the rooms that can be seen with what is in them, and a mirror's picture where a mirror is near."""
+        home = self._home
+        at, turn = (part[index] for part in poses[f"camera-{camera}"])
+        ahead = Rotation.from_quat(np.roll(turn, -1)).apply([0.0, 0.0, 1.0])
+        seen = rooms_in_view(home.house, at, ahead, self._half_angle[camera])
+        self._option.geomgroup[:] = [*seen, *[0] * (PEOPLE_GROUP - len(seen)), 1, 0, 0]
+        rooms = list(home.house.rooms)
+        for name in self._roomed:
+            self._model.geom_group[self._geoms[name]] = rooms.index(home.house.room_at(poses[name][0][index]))
+        ways = [sights["mirror"] - at for sights in home.sights.values() if "mirror" in sights]
+        reach = np.cos(self._half_angle[camera] + 0.15)
+        near = any(np.linalg.norm(w) < MIRROR_SEEN_M and w @ ahead > reach * np.linalg.norm(w) for w in ways)
+        self._renderer.scene.flags[self._mj.mjtRndFlag.mjRND_REFLECTION] = mirrors and near
 
     def picture(self, poses: Mapping[str, Pose], index: int, camera: str) -> np.ndarray:
         """(H, W, 3) uint8 picture of moment `index` of the poses."""
-        self._place(poses, index, camera)
+        self._place(poses, index, camera, mirrors=True)
         return np.asarray(self._renderer.render())
 
-    def bodies(self, poses: Mapping[str, Pose], index: int, camera: str) -> np.ndarray:
-        """(H, W) int index into `names` of the movable body seen at each pixel, -1 for the room itself."""
+    def _geom_ids(self, poses: Mapping[str, Pose], index: int, camera: str) -> np.ndarray:
+        """(H, W) int the geom that each pixel shows, -1 for none."""
         self._place(poses, index, camera)
         self._renderer.enable_segmentation_rendering()
         geoms = np.asarray(self._renderer.render())[..., 0]
         self._renderer.disable_segmentation_rendering()
-        body_of = np.append(self._model.geom_bodyid, 0)[geoms]
+        return geoms
+
+    def bodies(self, poses: Mapping[str, Pose], index: int, camera: str) -> np.ndarray:
+        """(H, W) int index into `names` of the movable body seen at each pixel, -1 for the house itself."""
+        body_of = np.append(self._model.geom_bodyid, 0)[self._geom_ids(poses, index, camera)]
         table = np.full(self._model.nbody, -1)
         for index_of, name in enumerate(self._names):
             table[self._model.body(name).id] = index_of
         return table[body_of]
+
+    def classes(self, poses: Mapping[str, Pose], index: int, camera: str) -> np.ndarray:
+        """(H, W) uint8: 0 for what stands still, 1 for a floor, 2 and more for the movable bodies."""
+        geoms = self._geom_ids(poses, index, camera)
+        seen = np.append(self._body_class[self._model.geom_bodyid], 0)[geoms]
+        return np.where(np.append(self._walkable, False)[geoms], 1, seen).astype(np.uint8)
+
+    def depth(self, poses: Mapping[str, Pose], index: int, camera: str) -> np.ndarray:
+        """(H, W) float32 metres along the camera's axis."""
+        self._place(poses, index, camera)
+        self._renderer.enable_depth_rendering()
+        depth = np.array(self._renderer.render())
+        self._renderer.disable_depth_rendering()
+        return depth
 
     @property
     def names(self) -> list[str]:

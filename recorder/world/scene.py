@@ -1,9 +1,9 @@
-"""The room: its shell, furniture, things and cameras, as plain geometry.
+"""The home: its rooms, furniture, things and cameras, as plain geometry.
 
 Nothing here renders. The same shapes are drawn by `render`, projected by `truth` and reached for by
 `behaviour`, so that a box, a picture and a hand agree about where a cup is. Lengths in metres; the world's z
-points up, its origin is the middle of the floor. A station is a piece of furniture with a spot to stand at; its
-frame has its origin on the floor under the person, x towards the furniture, y to the person's left.
+points up, its origin is the middle of the living room's floor. A station is a piece of furniture with a spot to
+stand at; its frame has its origin on the floor under the person, x towards the furniture, y to the person's left.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from recorder.world.furniture import ABOVE, BOARD, CUPBOARDS, HANGS_AT, ROOMS, WALL_AT, door, furniture
+from recorder.world.house import DEEP_M, LIVING, WALL_M, Doorway, House, house, layout_of
 from recorder.world.movables import paints, things
 from recorder.world.plan import CameraModel, WorldPlan, rng
 from recorder.world.shapes import Material, Shape, Thing, box, cylinder
-from recorder.world.texture import Colour
+from recorder.world.shell import board, paint_room, shell
 
 ROOM = np.array([5.2, 4.2, 2.6])
 KIT = np.array([-2.3, -1.8, 1.25])
@@ -40,34 +42,55 @@ class Station:
     y: float
     yaw: float
     height: float
+    room: str = LIVING
 
     def to_world(self, local: np.ndarray) -> np.ndarray:
         """(…, 3) points of the station's frame as world points."""
         return Rotation.from_euler("z", self.yaw).apply(local) + [self.x, self.y, 0.0]
 
+    def to_local(self, point: np.ndarray) -> np.ndarray:
+        """(…, 3) world points in the station's frame."""
+        return Rotation.from_euler("z", -self.yaw).apply(np.asarray(point) - [self.x, self.y, 0.0])
+
 
 @dataclass(frozen=True)
 class Home:
-    """A furnished room."""
+    """A furnished house.
 
+    Attributes:
+        stations: by name; the mark, where tones are heard, is one without a board.
+        shell: room -> what stands still in it.
+        door: of every cupboard, in its own frame.
+        sights: room -> what hangs on its walls to be looked at (tv, window, mirror) -> its middle.
+        lamps: room -> where its lamp hangs; `lamp` is the living room's.
+        daylight: what comes in through the windows, 0 at night to 1.
+    """
+
+    house: House
     stations: dict[str, Station]
     things: dict[str, Thing]
-    shell: tuple[Shape, ...]
+    shell: dict[str, tuple[Shape, ...]]
     door: tuple[Shape, ...]
     materials: dict[str, Material]
-    lamp: np.ndarray
+    sights: dict[str, dict[str, np.ndarray]]
+    lamps: dict[str, np.ndarray]
+    daylight: float
+
+    @property
+    def lamp(self) -> np.ndarray:
+        """(3,) the lamp of the living room, where the kit stands."""
+        return self.lamps[LIVING]
+
+    @property
+    def cupboards(self) -> dict[str, Station]:
+        """Door -> the station whose cupboard it closes."""
+        return {f"door-{name}": self.stations[name] for name in CUPBOARDS}
 
 
-# Five places along the walls, and five pieces of furniture that any of them may hold (`place` draws which).
+# Five places along the living room's walls, and four in a room behind a doorway as seen from it (ahead, to the left).
 PLACES = ((1.45, 0.2, 0.0), (0.85, 1.02, 90.0), (-0.75, 1.02, 90.0), (-1.5, 0.35, 180.0), (0.7, -1.02, 270.0))
-BOARD = {"table": 0.76, "counter": 0.92, "shelf": 1.08, "sideboard": 0.84, "cabinet": 0.96}
-BOARD_FRONT, BOARD_DEPTH, BOARD_WIDTH = 0.30, 0.55, 1.2
-# Where things may stand on a board: x, y in the station's frame, two rows.
-SLOTS = tuple((x, y) for x in (0.44, 0.60) for y in (-0.40, -0.20, 0.0, 0.20, 0.40))
-# The cupboard on the cabinet: its hinge (station frame), width, and the slot inside it.
-HINGE, DOOR_WIDTH, DOOR_HEIGHT = np.array([0.60, 0.42, 1.34]), 0.46, 0.42
-INSIDE = np.array([0.70, 0.16, 1.36])
-WOOD: tuple[Colour, ...] = ((0.55, 0.36, 0.20), (0.70, 0.52, 0.33), (0.40, 0.27, 0.18), (0.62, 0.57, 0.50))
+FAR_M = WALL_M + DEEP_M - WALL_AT - 0.02
+BEHIND = ((FAR_M, 0.75, 0.0), (FAR_M, -0.95, 0.0), (1.05, 0.42, 90.0), (1.25, -0.82, 270.0))
 
 
 def camera_model(plan: WorldPlan, name: str) -> CameraModel:
@@ -84,107 +107,122 @@ def looking(at: np.ndarray, target: np.ndarray) -> Rotation:
     return Rotation.from_matrix(np.stack([right, np.cross(forward, right), forward], axis=1))
 
 
-def _board(half: tuple[float, float], pos: np.ndarray, normal: np.ndarray, material: str) -> Shape:
-    """A thin board whose picture stands upright and faces along `normal`."""
-    up = np.array([0.0, 0.0, 1.0]) if abs(normal[2]) < 0.5 else np.array([0.0, 1.0, 0.0])
-    turn = Rotation.from_matrix(np.stack([np.cross(up, normal), up, normal], axis=1))
-    return Shape("box", (*half, 0.02), pos - 0.02 * normal, material, turn)
+def _stations(plan: House, random: np.random.Generator) -> dict[str, Station]:
+    """Every piece of furniture at one of its room's places."""
+    found: dict[str, Station] = {}
+    behind = {door.far: door for door in plan.doorways}
+    for room, names in ROOMS.items():
+        places = PLACES if room == LIVING else tuple(_behind(behind[room], *place) for place in BEHIND)
+        for name, spot in zip(names, random.permutation(len(places)), strict=True):
+            x, y, yaw = places[spot]
+            found[name] = Station(name, x, y, float(np.radians(yaw)), BOARD[name], room)
+    return found
 
 
-def _shell(random: np.random.Generator, materials: dict[str, Material]) -> list[Shape]:
-    """Floor, ceiling, four walls and the pictures on them."""
-    half = ROOM / 2
-    shapes = [
-        _board((half[0], half[1]), np.zeros(3), np.array([0.0, 0.0, 1.0]), "floor"),
-        _board((half[0], half[1]), np.array([0, 0, ROOM[2]]), np.array([0.0, 0.0, -1.0]), "ceiling"),
-        _board((0.9, 0.6), np.array([0, 0, 0.012]), np.array([0.0, 0.0, 1.0]), "rug"),
-    ]
-    materials["floor"] = Material(
-        str(random.choice(["planks", "tiles"])), WOOD[random.integers(4)], (768, 768), False, 0.2
-    )
-    materials["ceiling"] = Material("plain", (0.86, 0.85, 0.82), (512, 512), False)
-    materials["rug"] = Material("picture", tuple(random.uniform(0.2, 0.7, 3)), (256, 384), False)
-    styles = random.permutation(["bricks", "motifs", "motifs", "planks"])
-    for wall, (normal, along) in enumerate(zip(NORMALS, (1, 1, 0, 0), strict=True)):
-        pos = -normal * half + np.array([0, 0, half[2]])
-        materials[f"wall{wall}"] = Material(str(styles[wall]), tuple(random.uniform(0.4, 0.8, 3)), (448, 896), False)
-        shapes.append(_board((half[along], half[2]), pos, normal, f"wall{wall}"))
-        for k in range(3):
-            centre = pos + 0.015 * normal
-            centre[along] += (k - 1) * half[along] * 0.62 + random.uniform(-0.15, 0.15)
-            centre[2] = random.uniform(1.45, 1.85)
-            size = random.uniform(0.16, 0.34, 2)
-            materials[f"print{wall}{k}"] = Material("picture", tuple(random.uniform(0.3, 0.9, 3)), (192, 192), False)
-            shapes.append(_board((size[0], size[1]), centre, normal, f"print{wall}{k}"))
+def _behind(door: Doorway, ahead: float, left: float, yaw: float) -> tuple[float, float, float]:
+    x, y = door.ahead(ahead, left)
+    return float(x), float(y), float(np.degrees(door.yaw)) + yaw
+
+
+def _fittings(station: Station, random: np.random.Generator, materials: dict[str, Material]) -> list[Shape]:
+    """A station's furniture, what hangs above it, and two prints beside that."""
+    turn = Rotation.from_euler("z", station.yaw)
+    parts = furniture(station.name)
+    shapes = [Shape(p.kind, p.size, station.to_world(p.pos), p.material, turn * p.turn) for p in parts]
+    towards, above = turn.apply([-1.0, 0.0, 0.0]), ABOVE.get(station.name, "")
+    if above:
+        half = {"tv": (0.37, 0.21), "mirror": (0.34, 0.38), "window": (0.53, 0.41)}[above]
+        depth = {"tv": 0.058, "mirror": 0.015, "window": 0.012}[above]
+        height = HANGS_AT - (0.05 if above == "mirror" else 0.0)
+        shapes.append(board(half, station.to_world(np.array([WALL_AT - depth, 0, height])), towards, above))
+    for k, side in enumerate((-1, 1)):
+        if above == "window" or (station.name in CUPBOARDS and side > 0):
+            continue
+        half = tuple(random.uniform(0.09, 0.15, 2))
+        at = station.to_world(np.array([WALL_AT - 0.01, side * 0.60, random.uniform(1.4, 1.75)]))
+        name = f"print-{station.name}-{k}"
+        materials[name] = Material("picture", tuple(random.uniform(0.3, 0.9, 3)), (128, 128), False)
+        shapes.append(board(half, at, towards, name))
     return shapes
 
 
-NORMALS = tuple(np.array(n, float) for n in ((-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0)))
-
-
-def _furniture(name: str) -> list[Shape]:
-    """A board on legs or on a chest, in the station's frame."""
-    height, x = BOARD[name], BOARD_FRONT + BOARD_DEPTH / 2
-    half_width, half_depth = BOARD_WIDTH / 2, BOARD_DEPTH / 2
-    shapes = [box((half_depth, half_width, 0.02), (x, 0, height - 0.02), f"{name}-top")]
-    if name in ("table", "shelf"):
-        shapes += [
-            box((0.03, 0.03, (height - 0.04) / 2), (x + sx * 0.22, sy * 0.53, (height - 0.04) / 2), name)
-            for sx in (-1, 1)
-            for sy in (-1, 1)
-        ]
-        shapes.append(box((half_depth - 0.05, half_width - 0.08, 0.012), (x, 0, height * 0.35), f"{name}-top"))
-    else:
-        body = (height - 0.04) / 2
-        shapes.append(box((half_depth - 0.02, half_width - 0.01, body), (x + 0.02, 0, body), name))
-        shapes += [box((0.012, 0.05, 0.01), (BOARD_FRONT, y, height - 0.2), "metal") for y in (-0.3, 0.3)]
-    if name == "cabinet":
-        depth, back = 0.16, HINGE[0] + 0.16
-        middle = HINGE[1] - DOOR_WIDTH / 2
-        for z in (HINGE[2], HINGE[2] + DOOR_HEIGHT):
-            shapes.append(box((depth, DOOR_WIDTH / 2, 0.012), (back, middle, z), name))
-        for y in (HINGE[1], HINGE[1] - DOOR_WIDTH):
-            shapes.append(box((depth, 0.012, DOOR_HEIGHT / 2), (back, y, HINGE[2] + DOOR_HEIGHT / 2), name))
-        shapes.append(
-            box((0.01, DOOR_WIDTH / 2, DOOR_HEIGHT / 2), (back + depth, middle, HINGE[2] + DOOR_HEIGHT / 2), "metal")
-        )
-    return shapes
-
-
-def _door() -> tuple[Shape, ...]:
-    """The cupboard's door in its own frame: origin at the foot of the hinge, closed along -y."""
-    middle = (0.0, -DOOR_WIDTH / 2, DOOR_HEIGHT / 2)
-    return (
-        box((0.012, DOOR_WIDTH / 2 - 0.005, DOOR_HEIGHT / 2 - 0.005), middle, "door"),
-        box((0.02, 0.008, 0.05), (-0.025, -DOOR_WIDTH + 0.05, DOOR_HEIGHT / 2), "metal"),
-    )
-
-
-def furnish(plan: WorldPlan) -> Home:
-    """The home of a plan: its look follows `place`, its light follows `seed` as well."""
-    random = rng("home", plan.place)
-    materials = {"metal": Material("plain", (0.62, 0.62, 0.65), shine=0.6), "kit": Material("cloth", (0.15, 0.35, 0.3))}
-    materials |= paints(random)
-    shapes = _shell(random, materials)
-    order = random.permutation(len(PLACES))
-    stations: dict[str, Station] = {}
-    for name, spot in zip(BOARD, order, strict=True):
-        x, y, yaw = PLACES[spot]
-        station = Station(name, x, y, float(np.radians(yaw)), BOARD[name])
-        stations[name] = station
-        turn = Rotation.from_euler("z", station.yaw)
-        for part in _furniture(name):
-            shapes.append(Shape(part.kind, part.size, station.to_world(part.pos), part.material, turn * part.turn))
-        wood = WOOD[random.integers(4)]
-        materials[name] = Material("planks", wood, (192, 192), shine=0.2)
-        materials[f"{name}-top"] = Material("planks", WOOD[random.integers(4)], (256, 256), shine=0.3)
-    materials["door"] = Material("motifs", tuple(random.uniform(0.4, 0.9, 3)), (192, 192))
-    stations["mark"] = Station("mark", *MARK, 1.2)
-    shapes += [
+def _kit() -> list[Shape]:
+    """The room kit on its stand, with the speaker beside it."""
+    return [
         box((0.05, 0.05, 0.04), (KIT[0], KIT[1], KIT[2] - 0.06), "kit"),
         cylinder(0.05, 0.06, (SPEAKER[0], SPEAKER[1], SPEAKER[2] - 0.04), "metal"),
         box((0.14, 0.16, 0.02), (KIT[0] + 0.02, KIT[1] - 0.04, KIT[2] - 0.12), "table"),
         cylinder(0.025, 0.56, (KIT[0], KIT[1], 0.56), "metal"),
     ]
-    lamp = np.array([0.0, 0.0, 2.45]) + plan.rng("lamp").uniform(-1, 1, 3) * [0.9, 0.7, 0.05]
-    return Home(stations, things(), tuple(shapes), _door(), materials, lamp)
+
+
+def _posters(random: np.random.Generator, materials: dict[str, Material]) -> list[Shape]:
+    """Two prints on either side of the kit's corner, which the wearer faces while the tones sound."""
+    west, south = np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0])
+    shapes = []
+    for number, (at, normal) in enumerate(
+        [
+            ((-2.585, -1.05, 1.45), west),
+            ((-2.585, -0.50, 1.6), west),
+            ((-1.5, -2.085, 1.5), south),
+            ((-0.9, -2.085, 1.4), south),
+        ]
+    ):
+        materials[f"poster{number}"] = Material("picture", tuple(random.uniform(0.4, 0.9, 3)), (160, 128), False)
+        shapes.append(board((0.19, 0.25), np.array(at), normal, f"poster{number}"))
+    return shapes
+
+
+def _wood(random: np.random.Generator) -> tuple[float, float, float]:
+    base = ((0.55, 0.36, 0.20), (0.70, 0.52, 0.33), (0.40, 0.27, 0.18), (0.62, 0.57, 0.50), (0.82, 0.80, 0.76))
+    return base[int(random.integers(len(base)))]
+
+
+def _paint(station: Station, random: np.random.Generator) -> dict[str, Material]:
+    """What a station's furniture is made of."""
+    soft = station.name in ("sofa", "bench", "bed")
+    colour = tuple(random.uniform(0.3, 0.75, 3))
+    return {
+        station.name: Material("cloth" if soft else "planks", colour if soft else _wood(random), (128, 128), shine=0.2),
+        f"{station.name}-top": Material("cloth" if soft else "planks", colour if soft else _wood(random), (256, 256)),
+    }
+
+
+def furnish(plan: WorldPlan) -> Home:
+    """The home of a plan: its look follows `place`, its light follows `seed` as well."""
+    random = rng("home", plan.place)
+    rooms = house(layout_of(plan.place), (float(ROOM[0]), float(ROOM[1])))
+    materials = {
+        "metal": Material("plain", (0.62, 0.62, 0.65), shine=0.6),
+        "dark": Material("plain", (0.08, 0.08, 0.09), shine=0.5),
+        "frame": Material("plain", (0.85, 0.84, 0.80)),
+        "kit": Material("cloth", (0.15, 0.35, 0.3)),
+        "curtain": Material("cloth", tuple(random.uniform(0.45, 0.85, 3))),
+        "door": Material("planks", _wood(random), (128, 128)),
+        "mirror": Material("plain", (0.35, 0.38, 0.40), (32, 32), False, shine=0.5, mirror=0.85),
+    }
+    materials |= paints(random)
+    daylight = float(plan.rng("daylight").choice([0.0, 0.35, 0.75, 1.0]))
+    materials["window"] = Material(
+        "outside", (daylight, daylight, daylight), (128, 160), False, glow=0.15 + 0.75 * daylight
+    )
+    materials["tv"] = Material("picture", tuple(plan.rng("tv").uniform(0.2, 0.8, 3)), (96, 160), False, glow=0.5)
+    stations = _stations(rooms, random)
+    still: dict[str, list[Shape]] = {name: [] for name in rooms.rooms}
+    sights: dict[str, dict[str, np.ndarray]] = {name: {} for name in rooms.rooms}
+    for name, room in rooms.rooms.items():
+        materials |= paint_room(name, random)
+        still[name] += shell(room, rooms.doorways, float(ROOM[2]))
+    for name, station in stations.items():
+        materials |= _paint(station, random)
+        still[station.room] += _fittings(station, random, materials)
+        if name in ABOVE:
+            sights[station.room][ABOVE[name]] = station.to_world(np.array([WALL_AT - 0.05, 0.0, HANGS_AT]))
+    still[LIVING] += [*_kit(), *_posters(random, materials)]
+    stations["mark"] = Station("mark", *MARK, 1.2)
+    lamps = {
+        n: np.array([*r.middle, 2.45]) + plan.rng(f"lamp-{n}").uniform(-1, 1, 3) * [0.8, 0.6, 0.05]
+        for n, r in rooms.rooms.items()
+    }
+    parts = {name: tuple(shapes) for name, shapes in still.items()}
+    return Home(rooms, stations, things(), parts, door(), materials, sights, lamps, daylight)

@@ -14,13 +14,20 @@ Point = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Material:
-    """What a surface is painted with. `wrap` paints all sides of a thing, otherwise its local x-y plane."""
+    """What a surface is painted with. `wrap` paints all sides of a thing, otherwise its local x-y plane.
+
+    `per_m` is how often the texture repeats in a metre, 0 where it covers the whole surface; `glow` is the light that
+    the surface gives of itself, and `mirror` the share that it reflects, 0 to 1.
+    """
 
     style: str
     base: Colour
     size: tuple[int, int] = (128, 128)
     wrap: bool = True
     shine: float = 0.1
+    per_m: tuple[float, float] = (0.0, 0.0)
+    glow: float = 0.0
+    mirror: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -36,12 +43,17 @@ class Shape:
 
 @dataclass(frozen=True)
 class Thing:
-    """A movable object: its origin is the middle of its foot, `grip` the height at which a hand holds it."""
+    """A movable object: its origin is the middle of its foot, `grip` the height at which a hand holds it.
+
+    `big` things are carried with both hands; what is put into a thing with a `floor` lies that high above its foot.
+    """
 
     name: str
     shapes: tuple[Shape, ...]
     grip: float
     height: float
+    big: bool = False
+    floor: float | None = None
 
 
 def box(half: tuple[float, float, float], at: Point, material: str) -> Shape:

@@ -1,39 +1,51 @@
-"""Where the movable things are: on a board, in a hand, or on the way from one to the other."""
+"""Where the movable things are: on a board, in a hand, or on the way from one to the other; and cupboard doors."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from scipy.interpolate import CubicSpline
 from scipy.spatial.transform import Rotation
 
 from recorder.world.body import PALM
-from recorder.world.person import Person
-from recorder.world.scene import HINGE, Home
-from recorder.world.script import Hold, Script
+from recorder.world.furniture import HINGE
+from recorder.world.person import Person, rounded
+from recorder.world.scene import Home
+from recorder.world.script import Hold, Props
 
-BLEND_S = 0.25
+BLEND_S, DOOR_SOFT_S = 0.25, 0.08
 
 
 class Things:
-    """Poses of all things, and of the cupboard's door."""
+    """Poses of all things, and of the cupboards' doors."""
 
-    def __init__(self, home: Home, script: Script, person: Person) -> None:
-        self._home, self._person = home, person
-        self._holds = script.holds
+    def __init__(self, home: Home, props: Props, people: Sequence[Person]) -> None:
+        self._home, self._people = home, people
+        self._holds = props.holds
+        grid = people[0].grid
+        self._doors = {n: CubicSpline(grid, rounded(k, DOOR_SOFT_S, grid)[:, 0]) for n, k in props.doors.items()}
         self.names = tuple(home.things)
+        self.doors = tuple(home.cupboards)
 
     def _held(self, hold: Hold, grip: float, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Position, yaw and tilt while one hold lasts."""
         if hold.hand is None:
             return np.tile(hold.at, (len(t), 1)), np.full(len(t), hold.yaw), np.zeros(len(t))
-        yaw, tilt = self._person.yaw(t), self._person.tilt(hold.hand, t)
+        person = self._people[hold.who]
+        yaw, tilt = person.yaw(t), person.tilt(hold.hand, t)
         turn = Rotation.from_euler("ZY", np.column_stack([yaw, tilt]))
-        return self._person.palm(hold.hand, t) + turn.apply([PALM, 0.0, -grip]), yaw, tilt
+        return person.palm(hold.hand, t) + turn.apply([PALM, 0.0, -grip]), yaw, tilt
+
+    def door(self, name: str, t: np.ndarray) -> np.ndarray:
+        """(N,) how far a cupboard's door is open, radians."""
+        return self._doors[name](t)
 
     def pose(self, name: str, t: np.ndarray) -> tuple[np.ndarray, Rotation]:
         """(N, 3) foot of a thing and its turn at times (N,) seconds."""
-        if name == "door":
-            station = self._home.stations["cabinet"]
-            turn = Rotation.from_euler("z", (station.yaw - self._person.door(t))[:, None])
+        if name in self.doors:
+            station = self._home.cupboards[name]
+            turn = Rotation.from_euler("z", (station.yaw - self.door(name, t))[:, None])
             return np.tile(station.to_world(HINGE), (len(t), 1)), turn
         holds = self._holds[name]
         grip = self._home.things[name].grip
@@ -56,6 +68,10 @@ class Things:
         """(N,) index into the thing's holds."""
         starts = np.array([hold.t for hold in self._holds[name]])
         return np.maximum(np.searchsorted(starts, t, side="right") - 1, 0)
+
+    def holds(self, name: str) -> list[Hold]:
+        """All that ever holds a thing, in order."""
+        return self._holds[name]
 
     def hold(self, name: str, t: float) -> Hold:
         """What holds a thing at one time."""

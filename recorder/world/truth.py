@@ -12,8 +12,8 @@ NEAR = 0.03
 
 def surface_points(shapes: tuple[Shape, ...]) -> np.ndarray:
     """(P, 3) points on the outside of some shapes, enough to bound them within about a pixel."""
-    turn = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-    height = np.linspace(-1, 1, 9)[:, None]
+    turn = np.linspace(0, 2 * np.pi, 32, endpoint=False)
+    height = np.linspace(-1, 1, 15)[:, None]
     ring = np.sqrt(1 - height**2)
     ball = np.stack(np.broadcast_arrays(ring * np.cos(turn), ring * np.sin(turn), height + 0 * turn), axis=-1).reshape(
         -1, 3
@@ -31,7 +31,7 @@ def surface_points(shapes: tuple[Shape, ...]) -> np.ndarray:
             cloud = ball * radius + end
             if shape.kind == "cylinder":
                 rim = np.column_stack([np.cos(turn), np.sin(turn)]) * radius
-                cloud = np.concatenate([np.column_stack([rim, np.full(24, z)]) for z in (-half, half)])
+                cloud = np.concatenate([np.column_stack([rim, np.full(len(turn), z)]) for z in (-half, half)])
         clouds.append(shape.turn.apply(cloud) + shape.pos)
     return np.concatenate(clouds)
 

@@ -9,12 +9,13 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from firmware_host.errors import ConfigError, unknown_name
-from recorder.world import body, senses
+from recorder.world import body, senses, smpl
 from recorder.world.behaviour import direct
 from recorder.world.gaze import Gaze
 from recorder.world.grammar import ACTIVITIES
 from recorder.world.person import Person
 from recorder.world.plan import Box, CameraModel, ImuTruth, Label, WorldPlan
+from recorder.world.relations import Relations
 from recorder.world.render import Pose, Renderer, wxyz
 from recorder.world.scene import (
     FIELD_OF_VIEW,
@@ -49,16 +50,32 @@ class World:
         self.plan = plan
         self.duration_ns = round(plan.duration_s * 1e9)
         self.home: Home = furnish(plan)
-        self._build = body.build(plan.participant)
-        self._script = direct(plan, self.home, self._build)
-        self._person = Person(plan, self._build, self._script)
-        self._things = Things(self.home, self._script, self._person)
-        self._gaze = Gaze(plan, self._script, self._person, self._things)
-        self._person.look(plan.rng("head"), self._gaze.wanted(self._person.grid))
+        self._prefixes = ("", *(f"{name}/" for name in plan.names[1:]))
+        self._builds = [body.build(n, prefix) for n, prefix in zip(plan.names, self._prefixes, strict=True)]
+        self._props, self._scripts = direct(plan, self.home, self._builds)
+        self.people = [
+            Person(plan, one, script, prefix)
+            for one, script, prefix in zip(self._builds, self._scripts, self._prefixes, strict=True)
+        ]
+        self._things = Things(self.home, self._props, self.people)
+        self._gazes = []
+        for person, script, prefix in zip(self.people, self._scripts, self._prefixes, strict=True):
+            gaze = Gaze(plan, script, person, self._place, prefix)
+            person.look(plan.rng(f"head{prefix}"), gaze.wanted(person.grid))
+            self._gazes.append(gaze)
+        self._person, self._script, self._gaze = self.people[0], self._scripts[0], self._gazes[0]
         self._shapes = {name: thing.shapes for name, thing in self.home.things.items()}
-        self._shapes |= {"door": self.home.door} | body.shapes(self._build)
+        self._shapes |= dict.fromkeys(self.home.cupboards, self.home.door)
+        for one, prefix in zip(self._builds, self._prefixes, strict=True):
+            self._shapes |= body.shapes(one, prefix)
         self._clouds = {name: surface_points(shapes) for name, shapes in self._shapes.items()}
         self._renderer: Renderer | None = None
+
+    def _place(self, name: str, t: np.ndarray) -> np.ndarray:
+        """(N, 3) where a thing is, or a person's face."""
+        if name in self.plan.names:
+            return self.people[self.plan.names.index(name)].origin("neck", t) + [0.0, 0.0, 0.10]
+        return self._things.pose(name, t)[0]
 
     # --- cameras ---
 
@@ -78,8 +95,10 @@ class World:
         return self._person.point("neck", at, t), self._person.turn("neck", t) * turned
 
     def _pose(self, name: str, t: np.ndarray) -> tuple[np.ndarray, Rotation]:
-        if name in self.segments:
-            return self._person.origin(name, t), self._person.turn(name, t)
+        prefix, _, part = name.rpartition("/")
+        if part in self.segments:
+            person = self.people[self._prefixes.index(prefix and f"{prefix}/")]
+            return person.origin(part, t), person.turn(part, t)
         return self._things.pose(name, t)
 
     def poses(self, t_ns: Sequence[int] | np.ndarray) -> dict[str, Pose]:
@@ -102,7 +121,9 @@ class World:
             ConfigError: MuJoCo or a GL library is missing.
         """
         if self._renderer is None:
-            materials = self.home.materials | self._build.materials
+            materials = dict(self.home.materials)
+            for one in self._builds:
+                materials |= one.materials
             self._renderer = Renderer(self.home, materials, self._shapes, self.plan)
         return self._renderer
 
@@ -154,7 +175,8 @@ class World:
     @property
     def noises(self) -> list[Noise]:
         """Everything that sounds once: steps, contacts, rustling."""
-        return sorted([*self._script.noises, *self._person.landings], key=lambda noise: noise.t)
+        once = [noise for script in self._scripts for noise in script.noises]
+        return sorted([*once, *(n for person in self.people for n in person.landings)], key=lambda noise: noise.t)
 
     def tone_distance_m(self, microphone: str) -> float:
         """The way from the speaker to a microphone as a careful person notes it, to 5 cm.
@@ -195,12 +217,13 @@ class World:
     # --- boxes, labels, relations ---
 
     def boxes(self, camera: str, t_ns: Sequence[int] | np.ndarray) -> list[list[Box]]:
-        """Per time, the boxes of the things and, for a room kit's camera, of the person, also where they are hidden."""
+        """Per time, the boxes of the things and of the people but the camera's wearer, also where they are hidden."""
         t, model = _seconds(t_ns), self.camera(camera)
         eye, turn = self.camera_pose(camera, t)
-        people = {self.plan.participant: list(self.segments)} if camera in VIEWS else {}
         groups = [(name, "object", [name]) for name in self._things.names]
-        groups += [(name, "person", parts) for name, parts in people.items()]
+        for name, prefix in zip(self.plan.names, self._prefixes, strict=True):
+            if prefix or camera in VIEWS:
+                groups.append((name, "person", [prefix + segment for segment in self.segments]))
         seen: list[list[Box]] = [[] for _ in t]
         for name, kind, parts in groups:
             px = np.concatenate([self._projected(part, model, eye, turn, t) for part in parts], axis=1)
@@ -219,27 +242,53 @@ class World:
 
     def labels(self) -> list[Label]:
         """Every activity and atomic action, by start; intervals are half open, atomic ones may overlap."""
-        spans = sorted(self._script.spans, key=lambda span: (span.t0, span.tier, span.value))
+        spans = [(s, name) for name, script in zip(self.plan.names, self._scripts, strict=True) for s in script.spans]
         return [
-            Label(span.tier, round(span.t0 * 1e9), round(span.t1 * 1e9), span.value, self.plan.participant)
-            for span in spans
+            Label(span.tier, round(span.t0 * 1e9), round(span.t1 * 1e9), span.value, actor)
+            for span, actor in sorted(spans, key=lambda s: (s[0].t0, s[0].tier, s[0].value, s[1]))
         ]
 
     def scene_graph(self, t_ns: int) -> list[tuple[str, str, str]]:
-        """(subject, relation, object) at one time: holding, looking_at, next_to, on."""
-        t, actor = t_ns / 1e9, self.plan.participant
-        ground = self._person.ground(np.array([t]))[0]
-        relations = []
-        for name in self._things.names:
-            hold = self._things.hold(name, t)
-            if hold.hand is not None:
-                relations.append((actor, "holding", name))
-            else:
-                relations.append((name, "on", hold.station))
-                if np.hypot(*(np.array(hold.at[:2]) - ground)) < 0.9:
-                    relations.append((actor, "next_to", name))
-        target = self._gaze.target(t)
-        return [*relations, (actor, "looking_at", target)] if target else relations
+        """(subject, relation, object) at one time; the relations are `relations.RELATIONS`."""
+        return next(self.scene_graphs([t_ns]))
+
+    def scene_graphs(self, t_ns: Sequence[int] | np.ndarray) -> Iterator[list[tuple[str, str, str]]]:
+        """The same at many times, which costs far less than asking for each."""
+        return self._relations.over(_seconds(t_ns))
+
+    def body24(self, t_ns: Sequence[int] | np.ndarray, number: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """(N, 85) what SMPL would be given (`smpl.vector`) of one person, and (N, 24, 3) where the joints are."""
+        person, t = self.people[number], _seconds(t_ns)
+        return smpl.vector(person, t), smpl.places(person, t)
+
+    def annotate(self, camera: str, t_ns: Sequence[int] | np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Per time, (H, W) uint8 what each pixel shows, an index into `classes`, and (H, W) float32 depth, metres."""
+        poses = self.poses(t_ns)
+        for index in range(len(t_ns)):
+            yield self.renderer.classes(poses, index, camera), self.renderer.depth(poses, index, camera)
+
+    def moved_px(self, camera: str, t_ns: Sequence[int] | np.ndarray) -> np.ndarray:
+        """(N, C, 2) px/s how fast the middle of each class's body goes in a picture; NaN for 0 and 1, and behind it."""
+        t, model, h = _seconds(t_ns), self.camera(camera), 0.02
+        found = np.full((len(t), len(self.classes), 2), np.nan)
+        for number, name in enumerate(self._shapes):
+            middle = self._clouds[name].mean(axis=0)
+            ends = []
+            for now in (t - h, t + h):
+                at, own = self._pose(name, now)
+                eye, turn = self.camera_pose(camera, now)
+                ends.append(pinhole(model, turn.inv().apply(at + own.apply(middle) - eye)))
+            found[:, number + 2] = (ends[1] - ends[0]) / (2 * h)
+        return found
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What a pixel may show: what stands still, a floor one can walk on, a thing, a door, or a part of a person."""
+        return ("still", "floor", *self._shapes)
+
+    @cached_property
+    def _relations(self) -> Relations:
+        return Relations(self.home, self._things, self.plan.names, self.people, self._scripts, self._gazes)
 
     # --- body and room sensors ---
 

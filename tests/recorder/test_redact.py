@@ -29,6 +29,9 @@ def one_kit(recorded_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
         shutil.copy(recorded_home / name, folder / name)
     shutil.copytree(recorded_home / "labels", folder / "labels")
     (folder / "report.html").write_text("pictures")
+    for place in ("head/GX01.MP4", "head.tables/gyroscope.npz"):
+        (folder / place).parent.mkdir()
+        (folder / place).write_text("imported")
     return folder
 
 
@@ -134,6 +137,7 @@ def test_the_copy_says_what_was_done_and_leaves_out_what_shows_pictures(one_kit:
     assert low <= FROM_S < TO_S <= high
     assert high - low < TO_S - FROM_S + 2.1
     assert not (redacted / "report.html").exists()
+    assert not list(redacted.glob("head*")), "imported recordings and what was read from them"
     assert (redacted / "labels").is_dir()
     assert open_session(one_kit).receipt.get("redacted") is None, "the original is not touched"
 

@@ -20,7 +20,7 @@ from sync.motion.mirror import Moving
 from sync.motion.turning import Turning
 
 
-@pytest.fixture(scope="module", params=[40.0, -180.0])
+@pytest.fixture(scope="module", params=[40.0, pytest.param(-180.0, marks=pytest.mark.slow)])
 def planted(request: pytest.FixtureRequest) -> Pair:
     """Two recordings of one scene with both tones in it."""
     tones = {"start": 6.0, "end": 45.0}

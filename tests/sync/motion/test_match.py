@@ -122,6 +122,7 @@ def test_a_stretch_in_which_the_camera_was_in_another_hand_is_not_averaged_in(se
     assert abs(error_ms(pairing, SCENE)) < 3 * sigma_ms(pairing) < 3.0
 
 
+@pytest.mark.slow
 def test_a_film_with_a_rolling_shutter_blur_and_grain(tmp_path):
     """Drawn, compressed and read back; the exposure is not told, so its sigma must cover it."""
     scene = Scene(
