@@ -42,7 +42,7 @@ def _seen(x: float) -> np.ndarray:
     return cv2.warpAffine(wall(), shift, SIZE[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
 
 
-@pytest.mark.parametrize(("share", "grain"), [(0.05, 0.0), (0.3, 10.0), (0.75, 0.0), (0.75, 10.0)])
+@pytest.mark.parametrize(("share", "grain"), [(0.05, 0.0), (0.75, 10.0)])
 def test_the_share_of_a_frame_that_a_shutter_is_open_comes_back_within_its_sigma(share, grain):
     found = panned(share, grain, 14.0).share()
     assert found is not None
