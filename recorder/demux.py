@@ -381,9 +381,8 @@ def _plane(frames: list[av.AudioFrame], number: int, dtype: np.dtype, width: int
 
 def pts_ns(timed: av.AudioFrame | av.VideoFrame | av.Packet) -> int | None:
     """When a frame or packet is shown, ns since the container's time 0; None where nobody says."""
-    if timed.pts is None or timed.time_base is None:
-        return None
-    return timed.pts * timed.time_base.numerator * SECOND_NS // timed.time_base.denominator
+    pts, base = timed.pts, timed.time_base  # each asks FFmpeg anew, a hundred thousand times for an hour of sound
+    return None if pts is None or base is None else pts * base.numerator * SECOND_NS // base.denominator
 
 
 def _title(stream: av.stream.Stream) -> str:
