@@ -32,9 +32,13 @@ def ratio(a: Picture, b: Picture) -> float | None:
 
 
 def _standing(a: Picture, b: Picture, by: float) -> float:
-    """How far the middle of `a`, lasting `by` times as long, stands out at its best place in `b`."""
+    """How far the middle of `a`, lasting `by` times as long, stands out at its best place in `b`.
+
+    Both halves must have that place: the weaker speaks for both, since one loud moment fits somewhere at any ratio.
+    """
     half = min(len(a.x), round(STRETCH_S * a.hz)) // 2
     first = len(a.x) // 2 - half
     at = first + np.arange(round(2 * half * by)) / by
     x = np.column_stack([ndimage.map_coordinates(band, [at], order=1) for band in a.x.T])
-    return float(chunk_scores(x.astype(np.float32), b.x, np.array([0, len(x)]), np.inf).max())
+    halves = chunk_scores(x.astype(np.float32), b.x, np.array([0, len(x) // 2, len(x)]), np.inf)
+    return float(np.sqrt(2) * halves[:, halves.sum(axis=0).argmax()].min())

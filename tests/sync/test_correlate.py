@@ -130,6 +130,17 @@ def test_what_precedes_a_loss_just_after_the_other_began_is_not_promised():
     assert "each hears something else" in found.reason
 
 
+def test_a_bang_in_each_of_two_strangers_is_no_wrong_rate():
+    """One loud moment fits another at any ratio; only what precedes and follows it tells."""
+    rng = np.random.default_rng(0)
+    one, other = (0.01 * rng.standard_normal(int(s * RATE)) for s in (10.5, 12.0))
+    for x, at_s in ((one, 4.0), (other, 7.0)):
+        x[int(at_s * RATE) :][:4000] += rng.standard_normal(4000) * np.exp(-np.arange(4000) / 600)
+    with pytest.raises(EvidenceError) as error:
+        compare(sound(one, "one"), sound(other, "other"))
+    assert "sample rate" not in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("true_hz", "said_hz"), [(48_000, 44_100), (48_000, 47_000), (16_000, 48_000), (48_000, 48_100)]
 )
