@@ -261,7 +261,8 @@ def _why(
     own = [mute[clock]] if clock in mute else []
     own += [s.reason for s in silent if clock in (s.source, s.target)]
     own += [why for p, why in left_out if clock in (p.source, p.target)]
-    return "; ".join(dict.fromkeys(own)) or "nothing of it could be compared with another device; --prior may place it"
+    nothing = "it has no sound, wall times or movement to compare with another; --prior may place it"
+    return "; ".join(dict.fromkeys(own)) or nothing
 
 
 def _remarks(judged: Judged, fused: Fused) -> list[str]:
