@@ -89,6 +89,13 @@ class House:
         """The room that a point (x, y, ...) is in, or the nearest."""
         return min(self.rooms, key=lambda name: self.rooms[name].outside(point))
 
+    def rooms_at(self, points: np.ndarray) -> np.ndarray:
+        """(N,) int the number of the room, in order, that each of the points (N, 2 or 3) is in, or the nearest."""
+        rooms = self.rooms.values()
+        middles, halves = (np.array([getattr(room, part) for room in rooms]) for part in ("middle", "half"))
+        beyond = np.abs(points[:, None, :2] - middles) - halves
+        return np.asarray(beyond.max(axis=2).argmin(axis=1))
+
     def way(self, start: str, goal: str) -> list[np.ndarray]:
         """Points (2,) on the way from one room to another: before and behind each doorway."""
         reached: dict[str, list[np.ndarray]] = {start: []}
@@ -102,6 +109,11 @@ class House:
                         reached[other] = [*reached[room], door.step(room), door.step(other)]
                         edge.append(other)
         return reached[goal]
+
+    def doorway_to(self, start: str, goal: str) -> Doorway:
+        """The first doorway on the way from one room to another."""
+        first = self.way(start, goal)[0]
+        return next(d for d in self.doorways if start in (d.near, d.far) and np.allclose(d.step(start), first))
 
 
 def layout_of(place: str) -> int:

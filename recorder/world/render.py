@@ -17,9 +17,9 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from firmware_host.errors import ConfigError
-from recorder.world.house import LIVING, House
+from recorder.world.house import DOOR_WIDTH_M, LIVING, Doorway
 from recorder.world.plan import WorldPlan, rng
-from recorder.world.scene import FIELD_OF_VIEW, Home
+from recorder.world.scene import FIELD_OF_VIEW, Home, camera_model
 from recorder.world.shapes import Material, Shape
 from recorder.world.texture import STYLES, Colour
 
@@ -72,7 +72,7 @@ def _add_material(spec: Any, mujoco: Any, key: str, name: str, material: Materia
     entry.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
 
 
-def _add_shapes(body: Any, mujoco: Any, prefix: str, shapes: Iterable[Shape], group: int) -> None:
+def _add_shapes(body: Any, mujoco: Any, prefix: str, shapes: Iterable[Shape]) -> None:
     kinds = {
         "box": mujoco.mjtGeom.mjGEOM_BOX,
         "ellipsoid": mujoco.mjtGeom.mjGEOM_ELLIPSOID,
@@ -89,36 +89,34 @@ def _add_shapes(body: Any, mujoco: Any, prefix: str, shapes: Iterable[Shape], gr
             pos=shape.pos,
             quat=wxyz(shape.turn),
             material=shape.material,
-            group=group,
             contype=0,
             conaffinity=0,
         )
 
 
-PEOPLE_GROUP = 3
-"""Geoms are in the group of their room, as in the house's order; people are in this one and always drawn."""
-MIRROR_SEEN_M = 4.0
+NOWHERE = -1
+"""The room of people's geoms, which may be in two at once. All other geoms are in the room of that number."""
+MIRROR_SEEN_M = 2.5
+"""From how near a mirror shows anything; its picture costs as much as the rest."""
 
 
-def rooms_in_view(house: House, at: np.ndarray, ahead: np.ndarray, half_angle: float) -> list[bool]:
-    """Which rooms a camera may see: its own, and those behind a doorway that is in its view.
-
-    Args:
-        at: (3,) where it is. ahead: (3,) the unit vector it looks along. half_angle: of its view, radians.
-    """
-    own = house.room_at(at)
-    seen = {own}
-    for _ in house.doorways:
-        for door in house.doorways:
-            way = np.append(door.at, 1.1) - at
-            near = float(np.linalg.norm(way[:2])) < 1.3
-            if {door.near, door.far} & seen and (near or way @ ahead > np.cos(half_angle + 0.3) * np.linalg.norm(way)):
-                seen |= {door.near, door.far}
-    return [name in seen for name in house.rooms]
+HIDDEN_GROUP = 5
+SMALLEST_PX = 0.5
+"""What is smaller in the picture is not drawn; nor is what the view or a doorway leaves out. Each geom costs 60 us."""
 
 
 def _walked_on(shape: Shape) -> bool:
     return shape.material.endswith(("-floor", "-rug"))
+
+
+def _opening(door: Doorway, at: np.ndarray) -> tuple[float, float]:
+    """The bearing of a doorway's middle from a point, and how far it reaches to either side, radians."""
+    ends = [door.ahead(depth, side * DOOR_WIDTH_M / 2) - at[:2] for side in (-1, 1) for depth in (0.0, 0.12)]
+    if np.hypot(*(door.at - at[:2])) < DOOR_WIDTH_M:
+        return 0.0, np.pi
+    middle = float(np.arctan2(*(door.at - at[:2])[::-1]))
+    asides = [(np.arctan2(end[1], end[0]) - middle + np.pi) % (2 * np.pi) - np.pi for end in ends]
+    return middle, float(np.abs(asides).max())
 
 
 class Renderer:
@@ -136,14 +134,15 @@ class Renderer:
         self._home = home
         self._names = list(bodies)
         self._roomed = [name for name in bodies if name in home.things or name in home.cupboards]
+        self._room_of = np.full(len(self._roomed), NOWHERE)
         width, height = plan.width, plan.height
         spec = self._spec(home, plan)
         for name, material in materials.items():
             _add_material(spec, mujoco, plan.place, name, material)
-        for group, (room, shapes) in enumerate(home.shell.items()):
-            _add_shapes(spec.worldbody, mujoco, room, shapes, group)
+        for room, shapes in home.shell.items():
+            _add_shapes(spec.worldbody, mujoco, room, shapes)
         for name, shapes in bodies.items():
-            _add_shapes(spec.worldbody.add_body(name=name, mocap=True), mujoco, name, shapes, PEOPLE_GROUP)
+            _add_shapes(spec.worldbody.add_body(name=name, mocap=True), mujoco, name, shapes)
         for name in FIELD_OF_VIEW:
             half = np.tan(np.radians(FIELD_OF_VIEW[name]) / 2) * height / width
             body = spec.worldbody.add_body(name=f"camera-{name}", mocap=True)
@@ -159,6 +158,10 @@ class Renderer:
         self._walkable = np.zeros(self._model.ngeom, bool)
         self._walkable[[self._model.geom(name).id for name in floors]] = True
         self._option = mujoco.MjvOption()
+        self._room = np.full(self._model.ngeom, NOWHERE)
+        for number, (room, shapes) in enumerate(home.shell.items()):
+            self._room[[self._model.geom(f"{room}/{k}").id for k in range(len(shapes))]] = number
+        self._smallest = {name: SMALLEST_PX / camera_model(plan, name).fx for name in FIELD_OF_VIEW}
         self._half_angle = {
             name: float(np.arctan(np.hypot(1, height / width) * np.tan(np.radians(field) / 2)))
             for name, field in FIELD_OF_VIEW.items()
@@ -179,7 +182,8 @@ class Renderer:
         spec = mujoco.MjSpec()
         spec.visual.global_.offwidth, spec.visual.global_.offheight = plan.width, plan.height
         spec.visual.quality.shadowsize, spec.visual.quality.offsamples = 0, 0
-        spec.visual.quality.numslices, spec.visual.quality.numstacks = 16, 10
+        spec.visual.quality.numslices, spec.visual.quality.numstacks = 14, 8
+        spec.visual.quality.numquads = 2  # of a side of a box: light is reckoned at their corners alone
         spec.visual.map.znear, spec.visual.map.zfar = 0.01, 4.0
         spec.stat.extent, spec.stat.center = 3.0, [0, 0, 1]
         day = home.daylight
@@ -228,19 +232,35 @@ class Renderer:
         self._renderer.update_scene(self._data, camera, self._option)
 
     def _choose(self, poses: Mapping[str, Pose], index: int, camera: str, mirrors: bool) -> None:
-        """Draw the rooms that can be seen with what is in them, and a mirror's picture where a mirror is near."""
-        home = self._home
+        """Draw what can be seen, and a mirror's picture where a mirror is near."""
+        house = self._home.house
         at, turn = (part[index] for part in poses[f"camera-{camera}"])
         ahead = Rotation.from_quat(np.roll(turn, -1)).apply([0.0, 0.0, 1.0])
-        seen = rooms_in_view(home.house, at, ahead, self._half_angle[camera])
-        self._option.geomgroup[:] = [*seen, *[0] * (PEOPLE_GROUP - len(seen)), 1, 0, 0]
-        rooms = list(home.house.rooms)
-        for name in self._roomed:
-            self._model.geom_group[self._geoms[name]] = rooms.index(home.house.room_at(poses[name][0][index]))
-        ways = [sights["mirror"] - at for sights in home.sights.values() if "mirror" in sights]
+        rooms = house.rooms_at(np.array([poses[name][0][index] for name in self._roomed]))
+        for number in np.flatnonzero(rooms != self._room_of):
+            self._room[self._geoms[self._roomed[number]]] = rooms[number]
+        self._room_of = rooms
+        ways = [sights["mirror"] - at for sights in self._home.sights.values() if "mirror" in sights]
         reach = np.cos(self._half_angle[camera] + 0.15)
         near = any(np.linalg.norm(w) < MIRROR_SEEN_M and w @ ahead > reach * np.linalg.norm(w) for w in ways)
         self._renderer.scene.flags[self._mj.mjtRndFlag.mjRND_REFLECTION] = mirrors and near
+        seen = np.ones(self._model.ngeom, bool) if mirrors and near else self._in_view(at, ahead, camera)
+        self._model.geom_group[:] = np.where(seen, 0, HIDDEN_GROUP)
+
+    def _in_view(self, at: np.ndarray, ahead: np.ndarray, camera: str) -> np.ndarray:
+        """(G,) bool: geoms whose sphere is in the camera's cone, large enough, and not behind a wall."""
+        house, way, size = self._home.house, self._data.geom_xpos - at, self._model.geom_rbound
+        far = np.maximum(np.linalg.norm(way, axis=1), 1e-6)
+        wide = np.arcsin(np.minimum(size / far, 1.0))
+        angle = np.arccos(np.clip(way @ ahead / far, -1, 1))
+        seen = ((angle < self._half_angle[camera] + wide) | (far < size)) & (size / far > self._smallest[camera])
+        bearing, own = np.arctan2(way[:, 1], way[:, 0]), house.room_at(at)
+        for number, room in enumerate(house.rooms):
+            if room != own:
+                middle, half = _opening(house.doorway_to(own, room), at)
+                aside = np.abs((bearing - middle + np.pi) % (2 * np.pi) - np.pi)
+                seen &= (self._room != number) | (aside < half + wide)
+        return np.asarray(seen)
 
     def picture(self, poses: Mapping[str, Pose], index: int, camera: str) -> np.ndarray:
         """(H, W, 3) uint8 picture of moment `index` of the poses."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, zoom
+from scipy.ndimage import gaussian_filter, uniform_filter
 
 Colour = tuple[float, float, float]
 
@@ -20,7 +20,8 @@ def fractal(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     for octave in range(5):
         step = 2**octave
         coarse = rng.standard_normal((height // step + 2, width // step + 2))
-        layer = zoom(coarse, step, order=1)[:height, :width] if octave else coarse[:height, :width]
+        layer = coarse.repeat(step, axis=0).repeat(step, axis=1)[:height, :width]
+        layer = uniform_filter(layer, step) if octave else layer  # repeated and averaged: straight lines between
         total += 1.1**octave * layer
     return total / total.std()
 

@@ -17,6 +17,7 @@ from recorder.world.gaze import EYES
 from recorder.world.gestures import GESTURES
 from recorder.world.plan import RATE_HZ
 from recorder.world.relations import RELATIONS
+from recorder.world.render import Renderer
 from recorder.world.scene import KIT, SPEAKER, THIRD_AT, THIRD_LOOKS_AT, looking
 
 PLAN = WorldPlan(duration_s=20.0, seed=5, activity="make_tea")
@@ -161,6 +162,18 @@ def test_depth_and_classes_put_each_pixel_on_the_thing_it_shows(world: World) ->
         height = (turn[k].apply(np.column_stack([*ray, np.ones(floor.sum())]) * depth[floor][:, None]) + eye[k])[:, 2]
         assert np.abs(height).max() < 0.04
     assert judged > 1000
+
+
+def test_nothing_that_is_in_view_is_left_out_of_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the renderer leaves out to save time changes no picture: doorways and the picture's edge are reckoned."""
+    one = World(WorldPlan(duration_s=60.0, seed=1, width=160, height=90, people=2))
+    t = times(0.4, 57.0, 0.175)
+    chosen = {camera: [picture.copy() for picture in one.render(camera, t)] for camera in ("third", "head")}
+    monkeypatch.setattr(Renderer, "_in_view", lambda self, *_: np.ones(self._model.ngeom, bool))
+    for camera, pictures in chosen.items():
+        for picture, whole in zip(pictures, one.render(camera, t), strict=True):
+            assert (np.abs(picture.astype(int) - whole).max(axis=2) > 8).sum() < 5
+    one.close()
 
 
 def test_no_drawn_thing_lacks_a_box(world: World) -> None:
