@@ -14,17 +14,17 @@ say syncctl record demo/sessions/first --simulate --duration 60 --seed 1 --parti
 say syncctl inspect demo/sessions/first
 say syncctl align demo/sessions/first
 
-# Twelve short sessions of four people for training, on the simulated clock, as many at a time as there are cores.
-one_session() {
-  seed=$1 who="p0$(( ($1 - 1) % 4 + 1 ))" name="train-$(printf %02d "$1")"
-  syncctl record "demo/sessions/$name" --simulate --fast --duration 20 --seed "1$seed" --participant "$who" \
-    --size 320x180 && syncctl align "demo/sessions/$name"
+# Twelve short sessions of four people for training, as many at a time as there are cores.
+say syncctl simulate docs/plans/demo.toml --out demo/sessions/train
+one_alignment() {
+  syncctl align "demo/sessions/train/$1" > "demo/logs/train-$1.log" 2>&1 && echo "  $1 aligned" ||
+    { tail -3 "demo/logs/train-$1.log"; exit 255; }
 }
-export -f one_session
-printf '\n\033[1m$ syncctl record demo/sessions/train-NN --simulate --fast ... && syncctl align ...   (12 sessions)\033[0m\n'
-seq 12 | xargs -P "$(nproc)" -I{} bash -c 'one_session {} > demo/logs/train-{}.log 2>&1 && echo "  train-{} done" || { tail -3 demo/logs/train-{}.log; exit 255; }'
+export -f one_alignment
+printf '\n\033[1m$ syncctl align demo/sessions/train/NNNN   (12 sessions)\033[0m\n'
+seq -f %04g 0 11 | xargs -P "$(nproc)" -I{} bash -c 'one_alignment {}'
 
-say syncctl build demo/sessions --out demo/dataset
+say syncctl build demo/sessions/first demo/sessions/train --out demo/dataset
 say syncctl train muscles --data demo/dataset --out demo/run --preset tiny --steps 300
 say syncctl evaluate demo/run
 

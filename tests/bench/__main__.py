@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import abuse, acquisition, flaws, fusion, gaze, motion, offset, recording, tones
+from tests.bench import abuse, acquisition, cheats, flaws, fusion, gaze, motion, offset, recording, tones
 
 BENCHES = {
     "abuse": abuse.main,
     "acquisition": acquisition.main,
+    "cheats": cheats.main,
     "flaws": flaws.main,
     "fusion": fusion.main,
     "gaze": gaze.main,
