@@ -10,7 +10,7 @@ say() { printf '\n\033[1m$ %s\033[0m\n' "$*"; "$@"; }
 rm -rf demo
 mkdir -p demo/sessions demo/logs
 
-say syncctl record demo/sessions/first --simulate --duration 60 --seed 1 --participant p01
+say syncctl record demo/sessions/first --simulate --duration 40 --seed 1 --participant p01
 say syncctl inspect demo/sessions/first
 say syncctl align demo/sessions/first
 
