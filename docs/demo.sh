@@ -25,7 +25,7 @@ printf '\n\033[1m$ syncctl align demo/sessions/train/NNNN   (12 sessions)\033[0m
 seq -f %04g 0 11 | xargs -P "$(nproc)" -I{} bash -c 'one_alignment {}'
 
 say syncctl build demo/sessions/first demo/sessions/train --out demo/dataset
-say syncctl train muscles --data demo/dataset --out demo/run --preset tiny --steps 300
+say syncctl train muscles --data demo/dataset --out demo/run --preset tiny --steps 250
 say syncctl evaluate demo/run
 
 printf '\nDone in %d s. Look at:\n' $(( $(date +%s) - begun ))
