@@ -20,7 +20,9 @@ from recorder.mend import mend, mending
 CLUSTER_MS = 250
 """A cluster is written when its blocks span this long: what a power cut takes of what was given."""
 MOST_MS = 1000
-"""A cluster never spans longer, whether or not anyone asks for it to be written."""
+"""A cluster never reaches further ahead, whether or not anyone asks for it to be written."""
+LATEST_MS = 30_000
+"""Nor back: a block's time is 16 bits from its cluster's."""
 
 
 class Block(NamedTuple):
@@ -62,7 +64,7 @@ class ClusterFile:
     def add(self, block: Block) -> None:
         """Take a block; a keyframe of the video begins a cluster."""
         leads = block.track == self._video and block.keyframe
-        if self._blocks and (leads or block.t_ms - self._blocks[0].t_ms >= MOST_MS):
+        if self._blocks and (leads or not -LATEST_MS <= block.t_ms - self._blocks[0].t_ms < MOST_MS):
             self.write()
         self._blocks.append(block)
         self._duration_ms = max(self._duration_ms, block.t_ms + block.lasts_ms)
@@ -79,8 +81,9 @@ class ClusterFile:
         if not self._blocks:
             return
         blocks, self._blocks = sorted(self._blocks, key=lambda b: b.t_ms), []
-        # Tracks come with different delays; a late block has a time before its cluster's, which go forward.
-        self._time_ms = max(self._time_ms, blocks[0].t_ms)
+        # Tracks come with different delays; a late block has a time before its cluster's, which go forward if they can.
+        if not 0 <= self._time_ms - blocks[0].t_ms <= LATEST_MS:
+            self._time_ms = blocks[0].t_ms
         told = written(TIME, uint(self._time_ms)) + b"".join(_simple_block(b, self._time_ms) for b in blocks)
         body = checksum(bytes(6) + told) + told
         at = self._at

@@ -148,6 +148,19 @@ def test_tracks_that_come_late_keep_their_times(tmp_path: Path):
     assert times == sorted(times)
 
 
+def test_a_track_that_comes_minutes_late_keeps_its_times(tmp_path: Path):
+    """A kit that waited for its camera hands over each track's first minutes at once, one track after the other."""
+    writer = begun(tmp_path / "k.mkv")
+    ticks = np.arange(60 * 200, dtype=np.int32)[:, None]
+    writer.rows("b", ticks)
+    writer.rows("a", np.repeat(ticks, 2, axis=1))
+    writer.close()
+    got = read_rows(tmp_path / "k.mkv", ["a", "b"])
+    assert np.array_equal(got["b"], ticks)
+    assert np.array_equal(got["a"][:, 0], ticks[:, 0])
+    assert scan(tmp_path / "k.mkv").duration_ms == pytest.approx(200_000, abs=1)
+
+
 def test_numbers_of_variable_length():
     for value in (0, 1, 126, 127, 128, 16382, 16383, 16384, 1 << 40):
         assert number(vint(value), 0) == (value, len(vint(value)))
