@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from firmware_host.errors import SessionError
+from recorder.annexb import nal_units
 from recorder.ebml import Element, id_bytes, size
 from recorder.matroska import (
     CLUSTER,
@@ -134,12 +135,8 @@ def _pictures(hit: list[Block], track: Track, black: BlackGop) -> Iterator[bytes
 
 def _length_prefixed(annex_b: bytes, width: int) -> bytes:
     """An access unit as Matroska holds it: lengths instead of start codes; what no decoder needs is left out."""
-    parts = []
-    for piece in annex_b.replace(b"\0\0\0\1", b"\0\0\1").split(b"\0\0\1")[1:]:
-        unit = piece.rstrip(b"\0")  # zeros between two units belong to neither
-        if unit and unit[0] & 0x1F not in (_SEI, _DELIMITER):
-            parts.append(len(unit).to_bytes(width, "big") + unit)
-    return b"".join(parts)
+    kept = (unit for unit in nal_units(annex_b) if unit[0] & 0x1F not in (_SEI, _DELIMITER))
+    return b"".join(len(unit).to_bytes(width, "big") + unit for unit in kept)
 
 
 def _silence(file: BinaryIO, block: Block) -> bytes:

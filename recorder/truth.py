@@ -20,12 +20,12 @@ from recorder import durable
 from recorder.simulate import HomePlan
 from recorder.world import VIEW_OF, World, smpl
 from recorder.world.scene import SPEAKER
+from recorder.world.sound import SPEED_M_S
 
 POSE_HZ = 10
 BOX_HZ = 5
 GRAPH_HZ = 5
 VIDEO_HZ = 5
-SOUND_M_S = 343.0
 WORN_CAMERAS = ("head", "eye")
 
 
@@ -85,7 +85,7 @@ def arrays(plan: HomePlan, world: World) -> dict[str, np.ndarray]:
             found |= {f"{name}.at": at.astype(np.float32), f"{name}.turn": turn.astype(np.float32)}
     for name in (*plan.room_kits, "kit-02", *WORN_CAMERAS):
         away = np.linalg.norm(world.microphone_at(name, t_ns / SECOND_NS) - SPEAKER, axis=1)
-        found[f"{name}.delay_s"] = away / SOUND_M_S
+        found[f"{name}.delay_s"] = away / SPEED_M_S
     return found
 
 
