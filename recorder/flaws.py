@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from firmware_host.clock import SECOND_NS
 from firmware_host.clockmap import FOREVER_NS, ClockMap, Piece
-from recorder.tomlfile import Place, Wrong, read, refusal, table
+from recorder.tomlfile import Place, Wrong, read_table
 from recorder.world.plan import ImuTruth
 
 KNOT_S = 10.0
@@ -108,17 +108,10 @@ def read_flaws(path: Path) -> Flaws:
     Raises:
         ConfigError: missing, not TOML, or one line for each thing that is wrong.
     """
-    text, document = read(path, "docs/flaws.toml is an example to start from")
-    wrong: list[Wrong] = []
-    flaws = table(Flaws, document, (), wrong)
-    if flaws is not None:
-        wrong += judge(flaws, ())
-    if flaws is None or wrong:
-        raise refusal(path, text, document, wrong)
-    return flaws
+    return read_table(Flaws, path, "docs/flaws.toml is an example to start from", judge)
 
 
-def judge(flaws: Flaws, place: Place) -> Iterator[Wrong]:
+def judge(flaws: Flaws, place: Place = ()) -> Iterator[Wrong]:
     """What no device can be."""
     for group in fields(flaws):
         values = getattr(flaws, group.name)

@@ -21,7 +21,7 @@ from firmware_host.errors import ConfigError, SessionError, SyncctlError, unknow
 from recorder import durable
 from recorder.flaws import Flaws, judge
 from recorder.session import MANIFEST, open_session
-from recorder.tomlfile import Wrong, read, refusal, table
+from recorder.tomlfile import Wrong, read_table
 from recorder.workers import done_by
 from recorder.world import ACTIVITIES
 from recorder.world.plan import MOST_PEOPLE, SHORTEST_S
@@ -94,14 +94,7 @@ def read_plan(path: Path) -> SimulationPlan:
     Raises:
         ConfigError: missing, not TOML, or one line for each thing that is wrong.
     """
-    text, document = read(path, "docs/plans/small.toml is an example to start from")
-    wrong: list[Wrong] = []
-    plan = table(SimulationPlan, document, (), wrong)
-    if plan is not None and not wrong:
-        wrong += _judge(plan)
-    if plan is None or wrong:
-        raise refusal(path, text, document, wrong)
-    return plan
+    return read_table(SimulationPlan, path, "docs/plans/small.toml is an example to start from", _judge)
 
 
 def _judge(plan: SimulationPlan) -> Iterator[Wrong]:

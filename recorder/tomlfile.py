@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tomllib
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -43,6 +43,26 @@ def read(path: Path, remedy: str) -> tuple[str, dict[str, Any]]:
         raise ConfigError(f"{path} does not exist; {remedy}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
+
+
+def read_table(kind: type[Table], path: Path, remedy: str, judge: Callable[[Table], Iterable[Wrong]]) -> Table:
+    """The dataclass that a whole file describes.
+
+    Args:
+        remedy: what to do where there is no such file.
+        judge: what is wrong with values that are of the right kinds.
+
+    Raises:
+        ConfigError: missing, not TOML, or one line for each thing that is wrong.
+    """
+    text, document = read(path, remedy)
+    wrong: list[Wrong] = []
+    made = table(kind, document, (), wrong)
+    if made is not None:
+        wrong += judge(made)
+    if made is None or wrong:
+        raise refusal(path, text, document, wrong)
+    return made
 
 
 def refusal(path: Path, text: str, document: Mapping[str, Any], wrong: Sequence[Wrong]) -> ConfigError:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from firmware_host.clock import SECOND_NS
 from firmware_host.errors import EvidenceError, SessionError
 from recorder import demux
 from sync.gaze.carry import carry
@@ -19,7 +20,6 @@ from sync.gaze.pairs import Frame, Sight, sights
 from sync.gaze.rig import Rig, fit_rig
 from sync.gaze.table import Gaze, Row
 
-SECOND_NS = 1_000_000_000
 FEWEST, MOST, EVERY_S = 10, 40, 8.0
 """Moments that are looked at for the rigid pair: one in so many seconds, within these bounds."""
 SURVEYED = 600

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from firmware_host.clock import SECOND_NS
 from firmware_host.clockmap import ClockMap
 from firmware_host.errors import EvidenceError
 from sync.alignment import Match, Pairing
 from sync.motion.mounting import Prediction
 from sync.motion.search import Found, Grid, gridded, search
 from sync.motion.shutter import Shutter, shutter
-from sync.motion.turning import SECOND_NS, Late, Movement, Turning, coarseness, mean_over
+from sync.motion.turning import Late, Movement, Turning, coarseness, mean_over
 from sync.motion.windows import MIN_SIGMA_NS, REACH_NS, Windows, line_through, windows
 
 SHORTEST_S, WINDOW_S, MAX_WINDOWS = 8.0, (2.0, 8.0), 120

@@ -13,7 +13,6 @@ from typing import Protocol
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-SECOND_NS = 1_000_000_000
 LONGEST_GAP = 5.0
 """Samples further apart than this many usual intervals have a hole between them, which is not interpolated."""
 
