@@ -1,8 +1,8 @@
 """The fifth room: five published systems, one training loop.
 
 `MODELS` names the systems; each is one module with the same few names (see `tests/models/test_contract.py`):
-``Config``, ``Model``, ``PRESETS``, ``open_split``, ``truth`` and ``GROUPS``. Modules are imported when one is
-asked for, so that ``syncctl --help`` never loads torch.
+``Config``, ``Model`` (with ``loss``, ``predict`` and ``after_step``), ``PRESETS``, ``open_split`` and ``truth``
+(`models.metrics.Labels`). Modules are imported when one is asked for, so that ``syncctl --help`` never loads torch.
 """
 
 from __future__ import annotations

@@ -11,15 +11,57 @@ and were found, that are still; for gaze: distances added up, and frames.
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
+
+from ingest.targets import GROUPS
+from models.report import Example, evenly
 
 DRAWS = 2000
 LOWER_IS_BETTER = ("gaze_error",)
 GRID = 32
+
+Measure = Callable[[np.ndarray], Mapping[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Measures of a model beside the trivial predictor's.
+
+    Attributes:
+        sessions: S, over which the bootstrap draws.
+        own, trivial: from how often each session counts, (D, S) float64, to name -> (D,) values; NaN where there
+            are no labels.
+        chance: what blind guessing reaches, of the names that have such a value.
+    """
+
+    sessions: int
+    own: Measure
+    trivial: Measure
+    chance: Mapping[str, float]
+
+
+class Labels(Protocol):
+    """What `syncctl evaluate` asks of a model's ``truth``: it knows the right answers of a split."""
+
+    session: np.ndarray
+
+    def counts(self) -> dict[str, int]:
+        """How many labels there are of each kind."""
+
+    def trivial(self) -> dict[str, Any]:
+        """The predictor that does not look, fitted to these labels, as a JSON document."""
+
+    def comparisons(self, predicted: Mapping[str, np.ndarray], trivial: Mapping[str, Any]) -> list[Comparison]:
+        """The model's outputs beside the trivial predictor of the training split."""
+
+    def examples(self, dataset: Any, predicted: Mapping[str, np.ndarray]) -> list[Example]:
+        """Clips worth showing."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +81,42 @@ class Truth:
     gaze: np.ndarray
     gaze_valid: np.ndarray
     session: np.ndarray
+
+    def counts(self) -> dict[str, int]:
+        """How many frames have a label: of every group together, and of gaze."""
+        return {"move": int(self.move_valid.sum()), "gaze": int(self.gaze_valid.sum())}
+
+    def trivial(self) -> dict[str, Any]:
+        """`Trivial` as a JSON document."""
+        return dataclasses.asdict(Trivial.fit(self))
+
+    def comparisons(self, predicted: Mapping[str, np.ndarray], trivial: Mapping[str, Any]) -> list[Comparison]:
+        """Movement, then gaze, as far as they were predicted."""
+        found = []
+        if "move" in predicted:
+            own = movement_sums(predicted["move"] > 0, self)
+            other = movement_sums(np.array(trivial["move"]) > 0.5, self)
+            values = movement_measures(own.sum(0), GROUPS)
+            chance = {name: 0.5 for name, value in values.items() if np.isfinite(value)}
+            found.append(of_sums(own, other, lambda sums: movement_measures(sums, GROUPS), chance))
+        if "gaze" in predicted:
+            own = gaze_sums(gaze_distance(predicted["gaze"], self), self)
+            other = gaze_sums(gaze_distance(np.array(trivial["gaze"]), self), self)
+            blind = gaze_measures(gaze_sums(chance_distance(self), self).sum(0))
+            found.append(of_sums(own, other, gaze_measures, {name: float(v) for name, v in blind.items()}))
+        return found
+
+    def examples(self, dataset: Any, predicted: Mapping[str, np.ndarray]) -> list[Example]:
+        """Clips spread evenly over the split, their last frame with the gaze."""
+        return [
+            Example(
+                frame=dataset[i]["frames"][-1].permute(1, 2, 0).numpy(),
+                caption=str(self.session[i]),
+                gaze=tuple(self.gaze[i, -1]) if self.gaze_valid[i, -1] else None,
+                predicted=tuple(predicted["gaze"][i, -1]) if "gaze" in predicted else None,
+            )
+            for i in evenly(len(dataset))
+        ]
 
 
 @dataclass(frozen=True)
@@ -133,26 +211,36 @@ def gaze_measures(sums: np.ndarray) -> dict[str, np.ndarray]:
         return {"gaze_error": sums[..., 0] / sums[..., 1]}
 
 
-def interval(
-    sums: np.ndarray, measure: Callable[[np.ndarray], Mapping[str, np.ndarray]], seed: int = 0
-) -> dict[str, tuple[float, float] | None]:
+def of_sums(own: np.ndarray, trivial: np.ndarray, measure: Measure, chance: Mapping[str, float]) -> Comparison:
+    """A comparison of measures that are functions of sums: (S, ...) each, a row for each session."""
+    return Comparison(
+        len(own),
+        lambda counts: measure(np.tensordot(counts, own, axes=1)),
+        lambda counts: measure(np.tensordot(counts, trivial, axes=1)),
+        chance,
+    )
+
+
+def interval(sums: np.ndarray, measure: Measure, seed: int = 0) -> dict[str, tuple[float, float] | None]:
+    """95 % percentile bootstrap interval of each measure of sums (S, ...), over sessions; see `drawn_interval`."""
+    return drawn_interval(len(sums), lambda counts: measure(np.tensordot(counts, sums, axes=1)), seed)
+
+
+def drawn_interval(sessions: int, measure: Measure, seed: int = 0) -> dict[str, tuple[float, float] | None]:
     """95 % percentile bootstrap interval of each measure, over sessions.
 
     Args:
-        sums: (S, ...).
-        measure: from sums (..., K) to values (...).
+        sessions: S, how many there are.
+        measure: from how often each session counts, (D, S), to values (D,).
         seed: of the draws.
 
     Returns:
         name -> (low, high), or None with fewer than two sessions or where half the draws have no value.
     """
-    sessions = len(sums)
-    names = list(measure(sums.sum(0)))
     if sessions < 2:
-        return dict.fromkeys(names)
+        return dict.fromkeys(measure(np.ones((1, sessions))))
     drawn = np.random.default_rng(seed).multinomial(sessions, np.full(sessions, 1 / sessions), size=DRAWS)
-    values = measure(np.tensordot(drawn, sums, axes=1))
-    return {name: _middle(values[name]) for name in names}
+    return {name: _middle(values) for name, values in measure(drawn.astype(np.float64)).items()}
 
 
 def verdict(name: str, model: tuple[float, float] | None, trivial: tuple[float, float] | None) -> str:

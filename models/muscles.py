@@ -211,6 +211,10 @@ class Model(nn.Module):
             outputs["move"] = self.imu_unembed(states)
         return outputs
 
+    def predict(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """`forward` of the batch's ``frames``."""
+        return self(batch["frames"])
+
     def loss(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum of the objectives' losses, and each of them.
 

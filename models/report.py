@@ -16,6 +16,7 @@ from models.journal import read_log
 from recorder import durable
 
 WIDTH, HEIGHT, SIDE = 640, 200, 160
+EXAMPLES = 6
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
@@ -33,14 +34,19 @@ class Example:
 
     Attributes:
         frame: (S, S, 3) uint8, RGB.
-        session: where it is from.
+        caption: what is below it: where it is from, what it shows.
         gaze, predicted: (x, y) as fractions of the frame, None where there is none.
     """
 
     frame: np.ndarray
-    session: str
-    gaze: tuple[float, float] | None
-    predicted: tuple[float, float] | None
+    caption: str
+    gaze: tuple[float, float] | None = None
+    predicted: tuple[float, float] | None = None
+
+
+def evenly(clips: int) -> list[int]:
+    """Indices of a few clips spread over a split."""
+    return np.unique(np.linspace(0, clips - 1, EXAMPLES).astype(int)).tolist()
 
 
 def write_report(folder: Path, document: dict[str, Any], examples: list[Example]) -> None:
@@ -132,5 +138,5 @@ def _figure(example: Example) -> str:
     return (
         f'<figure><svg viewBox="0 0 {SIDE} {SIDE}" width="{SIDE}">'
         f'<image href="data:image/png;base64,{picture}" width="{SIDE}" height="{SIDE}"/>{marks}</svg>'
-        f"<figcaption>{html.escape(example.session)}</figcaption></figure>"
+        f"<figcaption>{html.escape(example.caption)}</figcaption></figure>"
     )

@@ -19,7 +19,6 @@ Started by ``torchrun`` the loop reads RANK and WORLD_SIZE and runs data paralle
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import math
 import time
 from collections.abc import Iterator, Mapping, Sized
@@ -38,7 +37,6 @@ from models import config as configuration
 from models import module_of
 from models.config import RunConfig, TrainConfig
 from models.journal import Journal
-from models.metrics import Trivial
 from models.process import Place, Stop
 from recorder import durable
 
@@ -228,8 +226,7 @@ def train(config: RunConfig, folder: Path, dataset: Clips, resume: bool = False)
         run = Run(config, dataset, place)
         if place.first:
             open_folder(config, folder, resume)
-            trivial = Trivial.fit(module_of(config.model).truth(dataset))
-            durable.write_json(folder / TRIVIAL, dataclasses.asdict(trivial))
+            durable.write_json(folder / TRIVIAL, module_of(config.model).truth(dataset).trivial())
         if resume:
             run.restore(folder)
         journal = Journal(folder, run.step, quiet=not place.first)

@@ -50,7 +50,7 @@ def measure(run: Path, data: str | None = None, split: str = "test") -> dict[str
         config = dataclasses.replace(config, data=_located(data))
     module = module_of(config.model)
     dataset = module.open_split(config.data, split, config.net)
-    return evaluate.evaluate(run, config, dataset, split, module.GROUPS, module.truth(dataset))
+    return evaluate.evaluate(run, config, dataset, split, module.truth(dataset))
 
 
 def _resumed(

@@ -52,7 +52,7 @@ def test_every_field_of_the_configuration_is_explained(module):
 
 def test_outputs_have_a_row_for_each_clip_and_are_finite(module, config):
     model = module.Model(config).eval()
-    outputs = model(batch_of(config)["frames"])
+    outputs = model.predict(batch_of(config))
     assert outputs
     for value in outputs.values():
         assert len(value) == 8
@@ -61,8 +61,8 @@ def test_outputs_have_a_row_for_each_clip_and_are_finite(module, config):
 
 def test_eight_clips_together_equal_each_alone(module, config):
     model = module.Model(config).eval()
-    frames = batch_of(config)["frames"]
-    together, alone = model(frames), model(frames[5:6])
+    batch = batch_of(config)
+    together, alone = model.predict(batch), model.predict({name: value[5:6] for name, value in batch.items()})
     for name in together:
         torch.testing.assert_close(together[name][5:6], alone[name], atol=1e-5, rtol=1e-4)
 
@@ -87,10 +87,10 @@ def test_it_can_learn_eight_clips_by_heart(module, config):
 def test_weights_round_trip(module, config):
     torch.manual_seed(1)
     one, other = module.Model(config).eval(), module.Model(config).eval()
-    frames = batch_of(config)["frames"]
+    batch = batch_of(config)
     other.load_state_dict(one.state_dict())
-    for name, value in one(frames).items():
-        torch.testing.assert_close(other(frames)[name], value)
+    for name, value in one.predict(batch).items():
+        torch.testing.assert_close(other.predict(batch)[name], value)
 
 
 def test_building_prints_nothing_and_seeds_nothing(module, config, capsys):

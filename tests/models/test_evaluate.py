@@ -15,7 +15,6 @@ from made_clips import MadeClips
 from test_train import small
 
 from firmware_host.errors import SessionError
-from ingest.targets import GROUPS
 from models import evaluate, report
 from models.muscles import truth
 from models.train import train
@@ -32,7 +31,7 @@ def trained(tmp_path_factory):
 
 def measured(trained, clips):
     folder, config = trained
-    return evaluate.evaluate(folder, config, clips, "test", GROUPS, truth(clips))
+    return evaluate.evaluate(folder, config, clips, "test", truth(clips))
 
 
 def test_a_model_that_learned_beats_the_trivial_predictor(trained):
@@ -67,7 +66,7 @@ def test_missing_labels_are_null_and_one_session_has_no_interval(trained):
     clips.gaze_valid[:] = False
     folder, config = trained
     one_session = replace(truth(clips), session=np.array(["only"] * 8))
-    document = evaluate.evaluate(folder, config, clips, "test", GROUPS, one_session)
+    document = evaluate.evaluate(folder, config, clips, "test", one_session)
     assert document["metrics"]["move_accuracy_neck"] is None
     assert document["metrics"]["gaze_error"] is None
     assert document["ci95"]["move_accuracy"] is None
@@ -103,7 +102,7 @@ def test_the_report_needs_nothing_beside_it_and_shows_the_frames(trained):
     page = (trained[0] / "report.html").read_text()
     assert not re.search(r'(src|href)="(?!data:)', page)
     assert f"{document['metrics']['move_accuracy']:.3f}" in page
-    assert page.count("<circle") >= evaluate.EXAMPLES
+    assert page.count("<circle") >= report.EXAMPLES
     picture = base64.b64decode(re.search(r"base64,([^\"]+)", page).group(1))
     shown = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
     assert (shown == clips.frames[0, -1].permute(1, 2, 0).numpy()).all()
