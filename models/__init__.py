@@ -15,7 +15,7 @@ from typing import Any
 from firmware_host.errors import ConfigError, unknown_name
 
 MODELS = {"muscles": "models.muscles"}
-REFERENCES = {"muscles": "models.muscles", "resnet18": "models.resnet"}
+REFERENCES = {"i3d": "models.i3d", "muscles": "models.muscles", "resnet18": "models.resnet"}
 
 
 def module_of(model: str) -> ModuleType:
