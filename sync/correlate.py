@@ -136,8 +136,9 @@ def _fine(result: Pairing, search: Comparison, fit: Fit, shared: Shared) -> Pair
         # A window across a step speaks for the side that it heard more of, whatever its centre.
         for k in np.flatnonzero(fit.used & (where == fit.piece))
     )
-    steps = ", ".join(f"{step * 1e-6:+.1f} ms" for step in np.diff(fit.steps_ns))
-    notes = [f"samples were lost: the offset steps by {steps}"] if steps else []
+    names = (result.source, result.target)  # what the source lost makes it early, so the offset grows
+    lost = ", ".join(f"{abs(step) * 1e-6:.1f} ms by {names[int(step < 0)]}" for step in np.diff(fit.steps_ns))
+    notes = [f"samples were lost: {lost}"] if lost else []
     lost_ns = 0.0 if notes else _lost_at_an_end(search, fit.line)
     if lost_ns:
         raise _lost(result, lost_ns)

@@ -62,6 +62,14 @@ def test_lost_samples_are_found_placed_and_not_averaged_in(lost_s):
     assert step_ns == pytest.approx(30e9, abs=4e9)
 
 
+def test_who_lost_samples_is_told_whichever_way_they_are_compared():
+    made = pair(seconds=30, offset_s=2.0, snr_db=10, seed=51)
+    x, at = made.target.x, 15 * RATE
+    cut = replace(made.target, x=np.concatenate([x[:at], x[at + RATE // 5 :]]))
+    reasons = {compare(made.source, cut).reason, compare(cut, made.source).reason}
+    assert reasons == {"samples were lost: 200.0 ms by target"}
+
+
 def test_a_talker_who_walks_is_no_lost_sample():
     """A path that changes by metres and back widens the error bar, and is not called a step."""
     made = pair(seconds=60, offset_s=1.0, skew_ppm=20, seed=9)

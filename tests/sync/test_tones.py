@@ -78,6 +78,18 @@ def heard_at(times: dict[str, float], name: str, distance_m: float | None) -> Re
     return Recording(name, sound(x, name=name), tone_distance_m=distance_m)
 
 
+def test_a_part_of_a_tone_is_none():
+    """A household now and then sounds like the last quarter of one."""
+    x = np.random.default_rng(6).standard_normal(20 * RATE).astype(np.float32) * 0.01
+    whole = tone("end", RATE)
+    x[5 * RATE : 6 * RATE] += whole
+    with_whole = find(sound(x))
+    assert [t.kind for t in with_whole] == ["end"]
+    x[5 * RATE : 6 * RATE - RATE // 4] -= whole[: -RATE // 4]
+    with pytest.raises(EvidenceError):
+        find(sound(x))
+
+
 def test_the_way_to_the_speaker_is_taken_off():
     near = heard_at({"start": 3.0 + 1 / 343, "end": 20.0 + 1 / 343}, "near", 1.0)
     far = heard_at({"start": 5.0 + 4 / 343, "end": 22.0 + 4 / 343}, "far", 4.0)
