@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,16 @@ import pyarrow.parquet as pq
 
 from firmware_host.errors import SessionError, SyncctlError
 from ingest import splits, tables
-from ingest.cache import Recipe
-from ingest.clips import CLIP_STEPS, clip_starts, degrees
+from ingest.cache import Recipe, write_manifest
+from ingest.clips import CLIP_STEPS, clip_starts
 from ingest.ego import open_aligned
 from ingest.labels import vocabulary
 from ingest.part import PART_TABLES, build_part, part_folder
-from ingest.targets import GROUPS, STEP_NS, fit_thirds
+from ingest.quantiles import quantiles
+from ingest.rows import Rows, fixed
+from ingest.statistics import joined
+from ingest.store import Store
+from ingest.targets import GROUPS, STEP_NS, Thirds
 from recorder import durable
 from recorder.session import MANIFEST
 
@@ -114,7 +119,7 @@ def build(
     )
 
 
-_OWN = frozenset({".parts", "cache", "series", *(f"{name}.parquet" for name in tables.SCHEMAS)})
+_OWN = frozenset({".parts", "cache", "series", tables.STATS, *(f"{name}.parquet" for name in tables.SCHEMAS)})
 
 
 def _usable(sessions: Sequence[Path], skip: bool) -> tuple[dict[str, Path], dict[str, str]]:
@@ -189,22 +194,44 @@ def _merge(
     thirds, clips = _targets(out, of_session)
     cache = {name: size for f in facts.values() for name, size in f["cache"].items()}
     (out / "cache" / recipe.name).mkdir(parents=True, exist_ok=True)  # nothing made it where no head camera is left
-    durable.write_json(out / "cache" / recipe.name / "manifest.json", {**asdict(recipe), "size": cache})
+    write_manifest(out / "cache" / recipe.name, recipe, cache)
+    training = [s for s, name in of_session.items() if name == "train"]
+    durable.write_json(out / tables.STATS, _statistics(out, [facts[s] for s in training], training))
     counts = {**rows, "samples": sum(f["samples"] for f in facts.values()), "clips": clips}
-    labels = tables.read(out, "labels", wanted=["tier", "value"])
-    streams = tables.read(out, "streams", wanted=["role", "name", "kind"])
     info = {
         "groups": list(GROUPS),
         "step_ns": STEP_NS,
         "clip_steps": CLIP_STEPS,
         "thirds_deg": {g: t and [t.low, t.high] for g, t in zip(GROUPS, thirds, strict=True)},
-        "vocabulary": vocabulary(zip(*(labels[c].to_pylist() for c in ("tier", "value")), strict=True)),
-        "streams": sorted({"/".join(r.values()) for r in streams.to_pylist()}),
+        "vocabulary": vocabulary((t, v) for f in facts.values() for t, vs in f["vocabulary"].items() for v in vs),
+        "objects": sorted({o for f in facts.values() for o in f["objects"]}),
+        "relations": sorted({r for f in facts.values() for r in f["relations"]}),
+        "streams": sorted({s for f in facts.values() for s in f["streams"]}),
         "cache": recipe.name,
         "counts": counts,
     }
+    _sweep(out)
     tables.write_info(out, info)
     return counts
+
+
+def _sweep(out: Path) -> None:
+    """Remove what killed workers left half written; nobody is at work any more."""
+    for left in [p for p in out.rglob(".*.part*") if p.is_file()]:
+        left.unlink()
+
+
+def _statistics(out: Path, facts: Sequence[Mapping[str, Any]], training: Sequence[str]) -> dict[str, Any]:
+    """The document of `stats.json`, of the training sessions alone."""
+    channels = {name: s.to_json() for name, s in joined(f["spreads"] for f in facts).items()}
+    rows = Rows(Store.at(out))
+    n, total, square = 0, np.zeros(tables.VECTOR), np.zeros(tables.VECTOR)
+    for session in training:
+        vectors = fixed(rows.of("tracks", session, ["vector"])["vector"]).astype(np.float64)
+        n, total, square = n + len(vectors), total + vectors.sum(axis=0), square + (vectors**2).sum(axis=0)
+    mean = total / max(n, 1)
+    deviation = np.sqrt(np.maximum(square / max(n, 1) - mean**2, 0))
+    return {"channels": channels, "tracks": {"n": n, "mean": mean.tolist(), "std": deviation.tolist()}}
 
 
 def _parts(out: Path, name: str, facts: Iterable[str]) -> Iterator[pa.Table]:
@@ -212,13 +239,16 @@ def _parts(out: Path, name: str, facts: Iterable[str]) -> Iterator[pa.Table]:
         yield pq.read_table(part_folder(out, session) / f"{name}.parquet", partitioning=None)
 
 
-def _targets(out: Path, of_session: Mapping[str, str]) -> tuple[tuple[Any, ...], dict[str, int]]:
+def _targets(out: Path, of_session: Mapping[str, str]) -> tuple[tuple[Thirds | None, ...], dict[str, int]]:
     """Thirds of the training people's movement, and clips in each split; one session in memory at a time."""
-    training: list[np.ndarray] = []
+    rows = Rows(Store.at(out))
     clips = dict.fromkeys(splits.SPLITS, 0)
     for session, split in of_session.items():
-        rows = tables.read(out, "targets", sessions=[session])
-        clips[split] += len(clip_starts(rows, CLIP_STEPS))
-        if split == "train":
-            training.append(degrees(rows))
-    return fit_thirds(np.concatenate(training)), clips
+        clips[split] += len(clip_starts(rows.of("targets", session), CLIP_STEPS))
+    training = [s for s, split in of_session.items() if split == "train"]
+
+    def column(group: str) -> Iterator[np.ndarray]:
+        return (rows.of("targets", s, [group])[group].to_numpy() for s in training)
+
+    found = [quantiles(partial(column, f"deg_{group}"), (1 / 3, 2 / 3), (0.0, 180.0)) for group in GROUPS]
+    return tuple(None if q is None else Thirds(float(q[0]), float(q[1])) for q in found), clips

@@ -13,7 +13,7 @@ import io
 import json
 import os
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from recorder import durable
 
 OPEN_FILES = 8
 """Files a reader keeps open: opening costs as much as a clip, and PyAV's containers hold tens of megabytes."""
+MANIFEST = "manifest.json"
 MP4 = VideoIndex("mp4", 0, ())
 """Of an MP4 a reader needs to know nothing beforehand."""
 
@@ -192,6 +193,14 @@ def _matroska(video: Video, frames: Sequence[int]) -> Iterator[av.VideoFrame]:
             for picture in stream.decode(packet):
                 if number[picture.pts or 0] in chosen:
                     yield picture
+
+
+def write_manifest(folder: Path, recipe: Recipe, size: Mapping[str, Sequence[int]]) -> None:
+    """Write `manifest.json` of a cache: its parameters, and (width, height) of each file.
+
+    Pictures are scaled as a whole and never cropped, so a box in fractions of the frame is the same in the copy.
+    """
+    durable.write_json(folder / MANIFEST, {**asdict(recipe), "size": {name: list(size[name]) for name in sorted(size)}})
 
 
 def write_video_cache(source: Path, target: Path, recipe: Recipe) -> tuple[int, int]:

@@ -19,11 +19,11 @@ import numpy as np
 import pyarrow as pa
 
 from firmware_host.clockmap import ClockMap
-from ingest import tables
+from ingest import statistics, tables, truth
 from ingest.cache import Recipe, write_video_cache
 from ingest.ego import Aligned, frame_size, measured, open_aligned
 from ingest.index import VideoIndex, video_index
-from ingest.labels import read_labels
+from ingest.labels import read_labels, vocabulary
 from recorder import durable
 from recorder.demux import frame_times_ns
 from recorder.samples import native_series
@@ -33,9 +33,9 @@ from sync import alignment
 
 FOLDER = ".parts"
 DONE = "done.json"
-FACTS = 2
+FACTS = 3
 """Counts up when the facts in it mean something else."""
-PART_TABLES = ("sessions", "streams", "gops", "frames", "targets", "labels")
+PART_TABLES = ("sessions", "streams", "gops", "frames", "targets", "labels", "boxes", "tracks", "relations")
 
 
 @dataclass
@@ -62,7 +62,8 @@ def build_part(folder: Path, out: Path, recipe: Recipe | None) -> dict[str, Any]
         recipe: of the cache of ego video; None for none.
 
     Returns:
-        facts for people: ``session, left_out`` (device -> why), ``frames, samples, steps, cache`` (file -> its size).
+        facts for people: ``session, left_out`` (device -> why), ``frames, samples, steps, cache`` (file -> its size);
+        and for the merge ``vocabulary`` (tier -> values), ``objects``, ``relations``, ``streams``, ``spreads``.
 
     Raises:
         SessionError: the session cannot be read or is not aligned.
@@ -98,6 +99,7 @@ def _key(session: Session, out: Path) -> str:
     digest = hashlib.sha256(f"{tables.VERSION}.{FACTS} {_relative(session.root, out)}".encode())
     media = {session.path(d.file) for d in session.devices}
     small = {session.root / "session.json", session.root / alignment.FILE}
+    small |= {session.root / name for name in truth.FILES}
     small |= {*session.root.glob("*.csv"), *session.root.glob("labels/*.csv")}
     for path in sorted(small | media):
         stat = path.stat() if path.is_file() else None
@@ -114,7 +116,10 @@ def _write_tables(aligned: Aligned, out: Path, part: Path) -> dict[str, Any]:
         if device.role == "ego":
             found.rows["targets"] += measured(aligned, device, found.video, found.series)
     session = aligned.session
-    found.rows["labels"].append(tables.table("labels", read_labels(session.root / "labels", session.id)))
+    labels = read_labels(session.root / "labels", session.id)
+    found.rows["labels"].append(tables.table("labels", labels))
+    for name, rows in truth.truth_tables(session, aligned.alignment).items():
+        found.rows[name].append(rows)
     found.rows["sessions"].append(tables.table("sessions", [_session_row(aligned, out, found)]))
     for name in PART_TABLES:
         whole = tables.concatenated(name, found.rows[name]).combine_chunks()
@@ -125,7 +130,26 @@ def _write_tables(aligned: Aligned, out: Path, part: Path) -> dict[str, Any]:
         "frames": sum(t.num_rows for t in found.rows["frames"]),
         "samples": sum(len(s.t_ns) for s in found.series.values()),
         "steps": sum(t.num_rows for t in found.rows["targets"]),
+        "vocabulary": vocabulary((row["tier"], row["value"]) for row in labels),
+        "objects": _distinct(found.rows["relations"], "object"),
+        "relations": _distinct(found.rows["relations"], "relation"),
+        "streams": sorted({"/".join(r[c] for c in ("role", "name", "kind")) for r in _dicts(found.rows["streams"])}),
+        "spreads": statistics.spreads(
+            (device.stream(name), series)
+            for device, _ in aligned.devices
+            for (owner, name), series in found.series.items()
+            if owner == device.name
+        ),
     }
+
+
+def _distinct(parts: list[pa.Table], column: str) -> list[str]:
+    return sorted({value for part in parts for value in part[column].unique().to_pylist()})
+
+
+def _dicts(parts: list[pa.Table]) -> Iterator[dict[str, Any]]:
+    for part in parts:
+        yield from part.to_pylist()
 
 
 def _read_device(session: Session, device: Device, to_reference: ClockMap, found: _Found, out: Path) -> None:
@@ -143,7 +167,8 @@ def _read_device(session: Session, device: Device, to_reference: ClockMap, found
         if stream.kind == "video":
             row |= _read_video(session, device, stream, to_reference, found)
         elif (device.name, stream.name) in found.series:
-            row["count"] = len(found.series[device.name, stream.name].t_ns)
+            times = found.series[device.name, stream.name].t_ns
+            row |= {"count": len(times), "t1_ns": int(times[-1]) if len(times) else None}
         streams.append(row)
     found.rows["streams"].append(tables.table("streams", streams))
 
@@ -177,7 +202,8 @@ def _read_video(
     found.rows["gops"].append(tables.table("gops", gops))
     if n:
         found.spans.append((int(t_ns[0]), int(t_ns[-1]) + period_ns))
-    return {"count": n, "container": index.container, "header_stop": index.header_stop}
+    t1_ns = int(t_ns[-1]) + period_ns if n else None
+    return {"count": n, "t1_ns": t1_ns, "container": index.container, "header_stop": index.header_stop}
 
 
 def _stream_row(session: Session, device: Device, stream: Stream, to_reference: ClockMap, out: Path) -> dict[str, Any]:

@@ -12,7 +12,11 @@ column with `device` in its name is on the device's own. Equal input gives equal
     frames.parquet      when each video frame was taken, on both clocks
     targets.parquet     what the sensors say at every sixth of a second of each ego video
     labels.parquet      intervals and boxes on the reference clock
+    boxes.parquet       who is where in which camera's picture
+    tracks.parquet      each person's body, moment by moment
+    relations.parquet   scene graph: subject, relation, object, from when to when
     splits.parquet      which session and person is train, val or test
+    stats.json          mean, spread and bounds of what the training sessions measured
     series/SESSION/DEVICE.STREAM.parquet    sensor samples at their native rate, SI units
 """
 
@@ -28,13 +32,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from firmware_host.errors import SessionError
+from ingest.store import Store
 from ingest.targets import GROUPS
 from recorder import durable
 from recorder.series import Series
 
-VERSION = 1
+VERSION = 2
 KIND = "syncctl dataset"
 INFO = "info.json"
+STATS = "stats.json"
+VECTOR, JOINTS = 229, 24
+"""Numbers of a person (see `ingest.people`) and joints of a body."""
 SERIES_GROUP_NS = 60_000_000_000
 """A row group of a series holds one minute: a window is then read in under a millisecond."""
 
@@ -77,6 +85,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         header_stop=_COUNT,
         t0_device_ns=_TIME,
         t0_ns=_TIME,
+        t1_ns=_TIME,
         count=_COUNT,
     ),
     "gops": _schema(
@@ -115,6 +124,29 @@ SCHEMAS: dict[str, pa.Schema] = {
         y2=pa.float32(),
         source=_TEXT,
         confidence=pa.float32(),
+    ),
+    "boxes": _schema(
+        session=_TEXT,
+        device=_TEXT,
+        t_ns=_TIME,
+        actor=_TEXT,
+        x1=pa.float32(),
+        y1=pa.float32(),
+        x2=pa.float32(),
+        y2=pa.float32(),
+        score=pa.float32(),
+        source=_TEXT,
+    ),
+    "tracks": _schema(
+        session=_TEXT,
+        actor=_TEXT,
+        t_ns=_TIME,
+        vector=pa.list_(pa.float32(), VECTOR),
+        measured=pa.list_(pa.bool_(), JOINTS),
+        source=_TEXT,
+    ),
+    "relations": _schema(
+        session=_TEXT, subject=_TEXT, relation=_TEXT, object=_TEXT, t0_ns=_TIME, t1_ns=_TIME, source=_TEXT
     ),
     "splits": _schema(session=_TEXT, participant=_TEXT, split=_TEXT),
 }
@@ -180,7 +212,7 @@ def read(
 
 def series_path(root: Path, session: str, device: str, stream: str) -> Path:
     """Where the samples of one sensor stream are."""
-    return root / "series" / session / f"{device}.{stream}.parquet"
+    return root / series_name(session, device, stream)
 
 
 def write_series(path: Path, series: Series, t_device_ns: Any) -> None:
@@ -193,6 +225,11 @@ def write_series(path: Path, series: Series, t_device_ns: Any) -> None:
     starts = [sum(counts[:i]) for i in range(len(counts))]
     parts = (whole.slice(start, count) for start, count in zip(starts, counts, strict=True))
     write(path, parts, whole.schema)
+
+
+def series_name(session: str, device: str, stream: str) -> str:
+    """The same, from the root."""
+    return f"series/{session}/{device}.{stream}.parquet"
 
 
 def read_series(path: Path, t0_ns: int, t1_ns: int) -> pa.Table:
@@ -209,26 +246,27 @@ def write_info(root: Path, info: Mapping[str, Any]) -> None:
     durable.write_json(root / INFO, {"kind": KIND, "version": VERSION, **info})
 
 
-def read_info(root: Path) -> dict[str, Any]:
+def read_info(root: Path | Store) -> dict[str, Any]:
     """Read and check `info.json`.
 
     Raises:
         SessionError: no dataset there, or one of another version.
     """
-    path = root / INFO
-    if not path.is_file():
+    store = root if isinstance(root, Store) else Store.at(root)
+    path = store.path(INFO)
+    if not store.exists(INFO):
         raise SessionError(
-            f"{root} has no {INFO}, so it is not a dataset (or its build did not end); run `syncctl build`"
+            f"{store.root} has no {INFO}, so it is not a dataset (or its build did not end); run `syncctl build`"
         )
     try:
-        info = json.loads(path.read_text())
+        info = json.loads(store.read(INFO))
     except ValueError as error:
         raise SessionError(f"{path} is not valid JSON ({error}); build the dataset again") from error
     if not isinstance(info, dict) or info.get("kind") != KIND:
         raise SessionError(f"{path} does not describe a {KIND}; give the folder that `syncctl build` made")
     if info.get("version") != VERSION:
         raise SessionError(
-            f"{root} is a dataset of version {info.get('version')}; this syncctl reads version {VERSION}: "
+            f"{store.root} is a dataset of version {info.get('version')}; this syncctl reads version {VERSION}: "
             "build it again, the sessions are untouched"
         )
     return info

@@ -145,6 +145,6 @@ def test_an_interval_of_any_stream_can_be_had(built, sessions):
 
 def test_a_dataset_of_another_version_is_refused(built, tmp_path):
     shutil.copy(built.out / "info.json", tmp_path)
-    change_json(tmp_path / "info.json", version=2)
-    with pytest.raises(SessionError, match="version 2; this syncctl reads version 1"):
+    change_json(tmp_path / "info.json", version=3)
+    with pytest.raises(SessionError, match="version 3; this syncctl reads version 2"):
         open_dataset(tmp_path)

@@ -58,7 +58,7 @@ def test_unknown_gaze_is_null_for_other_tools_and_nan_for_us(built):
         (None, "is not a dataset"),
         ("{", "not valid JSON"),
         ('{"kind": "something"}', "does not describe"),
-        ('{"kind": "syncctl dataset", "version": 99}', "version 99; this syncctl reads version 1"),
+        ('{"kind": "syncctl dataset", "version": 99}', "version 99; this syncctl reads version 2"),
     ],
 )
 def test_what_is_no_dataset_of_this_version_is_refused(tmp_path, text, said):
