@@ -32,6 +32,7 @@ COMMANDS = {
     "build": ("ingest.cli:build", "Build a dataset from aligned sessions."),
     "train": ("models.cli:train", "Train a model on a dataset."),
     "evaluate": ("models.cli:evaluate", "Evaluate a trained run on held-out participants."),
+    "ava": ("models.ava.cli:ava", "Frame mAP of two csv files, as the AVA challenge measures it."),
 }
 
 
