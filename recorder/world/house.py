@@ -115,6 +115,14 @@ class House:
         first = self.way(start, goal)[0]
         return next(d for d in self.doorways if start in (d.near, d.far) and np.allclose(d.step(start), first))
 
+    def doorways_to(self, start: str, goal: str) -> list[Doorway]:
+        """Every doorway on the way from one room to another, in order."""
+        passed: list[Doorway] = []
+        while start != goal:
+            passed.append(self.doorway_to(start, goal))
+            start = passed[-1].far if start == passed[-1].near else passed[-1].near
+        return passed
+
 
 def layout_of(place: str) -> int:
     """Which of `LAYOUTS` a place has."""

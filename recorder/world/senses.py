@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
 from recorder.world.body import SEGMENTS
+from recorder.world.house import House
 from recorder.world.person import GRID_HZ, Person
 from recorder.world.plan import ImuTruth, WorldPlan
 from recorder.world.scene import ROOM_KITS
-from recorder.world.script import Script
+from recorder.world.script import Noise
+from recorder.world.walls import detour, seen
 
 FIRST = "kit-01"
 GRAVITY = 9.81
@@ -31,6 +33,8 @@ QUADRANTS = ((18.0, 0.0), (0.0, 18.0), (-18.0, 0.0), (0.0, -18.0))
 QUADRANT_WIDTH_DEG, PA_PER_KELVIN_STERADIAN = 22.0, 1500.0
 EARTH_UT = np.array([0.0, 20.0, -44.0])
 """The Earth's field in the world's axes, as the simulated BNO055 has it."""
+NEAR_M, STEAM_M = 1.2, 3.0
+"""How far somebody's warmth, breath and shade reach, and steam."""
 POCKET_UT_M3 = 0.25
 """Keys and a telephone, as a dipole: a quarter of a microtesla at a metre."""
 
@@ -64,9 +68,15 @@ def imu(position: Callable[[np.ndarray], np.ndarray], turn: Rotation, gyro: np.n
 
 
 def thermal(
-    plan: WorldPlan, person: Person, eye: np.ndarray, turn: Rotation, t: np.ndarray, kit: str = FIRST
+    plan: WorldPlan,
+    house: House,
+    people: Sequence[Person],
+    eye: np.ndarray,
+    turn: Rotation,
+    t: np.ndarray,
+    kit: str = FIRST,
 ) -> np.ndarray:
-    """(N, 64) degC, row-major from the top left: an AMG8833 beside a third-person camera.
+    """(N, 64) degC, row-major from the top left: an AMG8833 beside a third-person camera; walls are in its way.
 
     Args:
         eye: (3,) where it is. turn: world <- camera (x right, y down, z forward).
@@ -78,33 +88,44 @@ def thermal(
     rays /= np.linalg.norm(rays, axis=1, keepdims=True)
     half_pixel = np.radians(THERMAL_FIELD_DEG / 16)
     warm = np.zeros((len(t), 64))
-    for segment in SEGMENTS:
-        kind = segment if segment in WARMTH else segment[1:]
-        way = turn.inv().apply(person.point(segment, mounted(person, segment), t) - eye)
+    for kind, points in _warm_parts(people, t):
+        way = turn.inv().apply(points - eye)
         far = np.linalg.norm(way, axis=1, keepdims=True)
         angle = np.arccos(np.clip(way / far @ rays.T, -1, 1))
         radius = np.arctan(GIRTH[kind] / far)
         share = np.clip((radius + half_pixel - angle) / (2 * half_pixel), 0, 1) * np.minimum(
             1, (radius / half_pixel) ** 2
         )
-        warm = np.maximum(warm, WARMTH[kind] * share)
+        warm = np.maximum(warm, WARMTH[kind] * share * seen(house, eye, points)[:, None])
     walls = 21.5 + random.normal(0, 0.25, 64) + random.uniform(-1, 1)
     return walls + warm
 
 
-def air(plan: WorldPlan, person: Person, script: Script, t: np.ndarray, kit: str = FIRST) -> np.ndarray:
+def _warm_parts(people: Sequence[Person], t: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Every segment of everybody: its key in `WARMTH`, and where its middle is, (N, 3)."""
+    for person in people:
+        for segment in SEGMENTS:
+            kind = segment if segment in WARMTH else segment[1:]
+            yield kind, person.point(segment, mounted(person, segment), t)
+
+
+def air(
+    plan: WorldPlan, house: House, people: Sequence[Person], noises: Sequence[Noise], t: np.ndarray, kit: str = FIRST
+) -> np.ndarray:
     """(N, 4) temperature degC, pressure Pa, relative humidity %, gas resistance ohm at a kit.
 
-    A person nearby warms and dampens the air and lowers the gas resistance with a lag of some seconds; pouring
-    (steam) does the same for the humidity.
+    People nearby warm and dampen the air and lower the gas resistance with a lag of some seconds; what is poured
+    (steam) does the same for the humidity, the less the farther it is.
     """
     random = _own(plan, "air", kit)
-    grid = person.grid
-    near = _nearness(person, kit)
+    grid = people[0].grid
     steam = np.zeros(len(grid))
-    for event in script.noises:
+    for event in noises:
         if event.kind == "pour":
-            steam += (grid >= event.t) * np.exp(-np.maximum(grid - event.t, 0) / 12.0)
+            at = np.array(event.at)[None]
+            near = float(np.exp(-_way_m(house, at, kit) / STEAM_M)[0])
+            steam += near * (grid >= event.t) * np.exp(-np.maximum(grid - event.t, 0) / 12.0)
+    near = np.sum([_nearness(house, person, kit) for person in people], axis=0)
     breath = np.interp(t, grid, gaussian_filter1d(near, 4 * GRID_HZ))
     damp = np.interp(t, grid, gaussian_filter1d(steam, 2 * GRID_HZ))
     slow = np.sin(2 * np.pi * t[:, None] / random.uniform(60, 300, 4) + random.uniform(0, 6.28, 4))
@@ -113,15 +134,18 @@ def air(plan: WorldPlan, person: Person, script: Script, t: np.ndarray, kit: str
     return base + slow * [0.1, 6.0, 0.4, 1500.0] + effect
 
 
-def light(plan: WorldPlan, person: Person, lamp: np.ndarray, t: np.ndarray, kit: str = FIRST) -> np.ndarray:
+def light(
+    plan: WorldPlan, house: House, people: Sequence[Person], lamp: np.ndarray, t: np.ndarray, kit: str = FIRST
+) -> np.ndarray:
     """(N, 5) at a kit: illuminance lux, share of infrared, and green, red, blue lux of what it looks at.
 
-    A lamp at `lamp` (3,), whose direct light the person can stand in; what walls and ceiling give back of it; and a
+    A lamp at `lamp` (3,), whose direct light people can stand in; what walls and ceiling give back of it; and a
     sky behind passing clouds. Whoever is near takes away some of all that is not direct.
     """
     random = _own(plan, "light", kit)
-    grid = person.grid
-    near, direct = _nearness(person, kit), _direct(person, lamp, kit)
+    grid = people[0].grid
+    near = np.minimum(np.sum([_nearness(house, person, kit) for person in people], axis=0), 1.0)
+    direct = _direct(people, lamp, kit)
     indirect, sky = random.uniform(80, 160), random.uniform(40, 300)
     clouds = np.sin(2 * np.pi * grid / random.uniform(20, 90) + random.uniform(0, 6.28))
     lamps = direct + indirect * (1 - 0.3 * near)
@@ -130,26 +154,33 @@ def light(plan: WorldPlan, person: Person, lamp: np.ndarray, t: np.ndarray, kit:
     infrared = (LAMP_INFRARED * lamps + SKY_INFRARED * skies) / lux
     walls, clothes = random.uniform(0.85, 1.1, 3), random.uniform(0.4, 1.2, 3)
     given_back = 0.25 * (lamps[:, None] * LAMP_GRB + skies[:, None] * SKY_GRB)
-    seen = given_back * (walls + near[:, None] * (clothes - walls))
-    return _on(t, grid, np.column_stack([lux, infrared, seen]))
+    colours = given_back * (walls + near[:, None] * (clothes - walls))
+    return _on(t, grid, np.column_stack([lux, infrared, colours]))
 
 
-def _direct(person: Person, lamp: np.ndarray, kit: str = FIRST) -> np.ndarray:
-    """(G,) lux straight from the lamp, on the person's grid: less while head or trunk are in its way."""
+def _direct(people: Sequence[Person], lamp: np.ndarray, kit: str = FIRST) -> np.ndarray:
+    """(G,) lux straight from the lamp, on the people's grid: less while a head or a trunk is in its way."""
     way = lamp - ROOM_KITS[kit]
     far = float(np.linalg.norm(way))
     lux = 300.0 * way[2] / far**3
-    left = np.ones(len(person.grid))
-    for segment in ("neck", "body"):
-        at = person.point(segment, mounted(person, segment), person.grid) - ROOM_KITS[kit]
-        along = np.clip(at @ way / far**2, 0, 1)
-        beside = np.linalg.norm(at - along[:, None] * way, axis=1)
-        left *= 1 - 0.9 * np.exp(-((beside / (1.5 * GIRTH[segment])) ** 2))
+    left = np.ones(len(people[0].grid))
+    for person in people:
+        for segment in ("neck", "body"):
+            at = person.point(segment, mounted(person, segment), person.grid) - ROOM_KITS[kit]
+            along = np.clip(at @ way / far**2, 0, 1)
+            beside = np.linalg.norm(at - along[:, None] * way, axis=1)
+            left *= 1 - 0.9 * np.exp(-((beside / (1.5 * GIRTH[segment])) ** 2))
     return lux * left
 
 
 def infrared(
-    plan: WorldPlan, person: Person, eye: np.ndarray, turn: Rotation, t: np.ndarray, kit: str = FIRST
+    plan: WorldPlan,
+    house: House,
+    people: Sequence[Person],
+    eye: np.ndarray,
+    turn: Rotation,
+    t: np.ndarray,
+    kit: str = FIRST,
 ) -> np.ndarray:
     """(N, 4) pA: the four sensors of an AK9753 beside a third-person camera; right, below, left, above.
 
@@ -157,33 +188,37 @@ def infrared(
         eye: (3,) where it is. turn: world <- camera (x right, y down, z forward).
     """
     random = _own(plan, "infrared", kit)
-    grid = person.grid[::2]
+    grid = people[0].grid[::2]
     right, down = np.radians(QUADRANTS).T
     axes = np.column_stack([np.tan(right), np.tan(down), np.ones(4)])
     axes /= np.linalg.norm(axes, axis=1, keepdims=True)
-    seen = np.zeros((len(grid), 4))
-    for segment in SEGMENTS:
-        kind = segment if segment in WARMTH else segment[1:]
-        way = turn.inv().apply(person.point(segment, mounted(person, segment), grid) - eye)
+    warm = np.zeros((len(grid), 4))
+    for kind, points in _warm_parts(people, grid):
+        way = turn.inv().apply(points - eye)
         far = np.linalg.norm(way, axis=1, keepdims=True)
         angle = np.degrees(np.arccos(np.clip(way / far @ axes.T, -1, 1)))
         steradians = 2 * np.pi * (1 - np.cos(np.arctan(GIRTH[kind] / far)))
-        seen += WARMTH[kind] * steradians * np.exp(-0.5 * (angle / QUADRANT_WIDTH_DEG) ** 2)
+        felt = WARMTH[kind] * steradians * np.exp(-0.5 * (angle / QUADRANT_WIDTH_DEG) ** 2)
+        warm += felt * seen(house, eye, points)[:, None]
     drift = np.sin(2 * np.pi * grid / random.uniform(60, 300) + random.uniform(0, 6.28))
     walls = random.normal(0, 40, 4) + 15 * drift[:, None]
-    return _on(t, grid, walls + PA_PER_KELVIN_STERADIAN * seen)
+    return _on(t, grid, walls + PA_PER_KELVIN_STERADIAN * warm)
 
 
-def magnetic(plan: WorldPlan, person: Person, t: np.ndarray, kit: str = FIRST) -> np.ndarray:
-    """(N, 3) uT at a kit, which stands along the world's axes: the Earth, iron in the kit, and whoever comes near."""
+def magnetic(plan: WorldPlan, people: Sequence[Person], t: np.ndarray, kit: str = FIRST) -> np.ndarray:
+    """(N, 3) uT at a kit, which stands along the world's axes: the Earth, iron in the kit, and whoever comes near.
+
+    Walls are no obstacle to a field.
+    """
     random = _own(plan, "magnetic", kit)
-    grid = person.grid
-    way = person.point("body", np.zeros(3), grid) - ROOM_KITS[kit]
-    far = np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 0.4)
-    moment = random.normal(0, 1, 3)
-    moment *= POCKET_UT_M3 / np.linalg.norm(moment)
-    along = way / far
-    pockets = (3 * along * (along @ moment)[:, None] - moment) / far**3
+    grid, pockets = people[0].grid, 0.0
+    for person in people:
+        way = person.point("body", np.zeros(3), grid) - ROOM_KITS[kit]
+        far = np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 0.4)
+        moment = random.normal(0, 1, 3)
+        moment *= POCKET_UT_M3 / np.linalg.norm(moment)
+        along = way / far
+        pockets = pockets + (3 * along * (along @ moment)[:, None] - moment) / far**3
     drift = np.sin(2 * np.pi * grid[:, None] / random.uniform(60, 300, 3) + random.uniform(0, 6.28, 3))
     return _on(t, grid, EARTH_UT + random.normal(0, 3, 3) + 0.1 * drift + pockets)
 
@@ -193,9 +228,17 @@ def _own(plan: WorldPlan, what: str, kit: str) -> np.random.Generator:
     return plan.rng(what if kit == FIRST else f"{what} of {kit}")
 
 
-def _nearness(person: Person, kit: str) -> np.ndarray:
-    """(G,) 1 at a kit, falling with the person's distance from it, on the person's grid."""
-    return np.exp(-np.hypot(*(person.ground(person.grid) - ROOM_KITS[kit][:2]).T) / 1.2)
+def _nearness(house: House, person: Person, kit: str) -> np.ndarray:
+    """(G,) 1 at a kit, falling with the person's way to it through the doorways, on the person's grid."""
+    ground = person.ground(person.grid)
+    return np.asarray(np.exp(-_way_m(house, np.column_stack([ground, 0 * ground[:, 0]]), kit) / NEAR_M))
+
+
+def _way_m(house: House, points: np.ndarray, kit: str) -> np.ndarray:
+    """(N,) how far air has from points (N, 3) on the floor plan to a kit: around the walls."""
+    level = np.column_stack([points[:, :2], 0 * points[:, 0]])
+    at = np.array([*ROOM_KITS[kit][:2], 0.0])
+    return np.linalg.norm(level - at, axis=1) + detour(house, at, level)
 
 
 def _on(t: np.ndarray, grid: np.ndarray, columns: np.ndarray) -> np.ndarray:

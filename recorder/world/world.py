@@ -320,23 +320,23 @@ class World:
 
     def thermal(self, t_ns: Sequence[int] | np.ndarray, kit: str = "kit-01") -> np.ndarray:
         """(N, 64) degC: an AMG8833 (60 degrees, 8x8, row-major from the top left) beside a room kit's camera."""
-        return senses.thermal(self.plan, self._person, *_looks(kit), _seconds(t_ns), kit)
+        return senses.thermal(self.plan, self.home.house, self.people, *_looks(kit), _seconds(t_ns), kit)
 
     def air(self, t_ns: Sequence[int] | np.ndarray, kit: str = "kit-01") -> np.ndarray:
         """(N, 4): temperature degC, pressure Pa, relative humidity %, gas resistance ohm at a room kit."""
-        return senses.air(self.plan, self._person, self._script, _seconds(t_ns), kit)
+        return senses.air(self.plan, self.home.house, self.people, self.noises, _seconds(t_ns), kit)
 
     def light(self, t_ns: Sequence[int] | np.ndarray, kit: str = "kit-01") -> np.ndarray:
         """(N, 5) at a room kit: illuminance lux, share of infrared (0 to 1), and green, red, blue lux before it."""
-        return senses.light(self.plan, self._person, self.home.lamp, _seconds(t_ns), kit)
+        return senses.light(self.plan, self.home.house, self.people, self.home.lamp, _seconds(t_ns), kit)
 
     def infrared(self, t_ns: Sequence[int] | np.ndarray, kit: str = "kit-01") -> np.ndarray:
         """(N, 4) pA: an AK9753 beside a room kit's camera, whose sensors look right, down, left and up."""
-        return senses.infrared(self.plan, self._person, *_looks(kit), _seconds(t_ns), kit)
+        return senses.infrared(self.plan, self.home.house, self.people, *_looks(kit), _seconds(t_ns), kit)
 
     def magnetic(self, t_ns: Sequence[int] | np.ndarray, kit: str = "kit-01") -> np.ndarray:
         """(N, 3) uT at a room kit, in the world's axes."""
-        return senses.magnetic(self.plan, self._person, _seconds(t_ns), kit)
+        return senses.magnetic(self.plan, self.people, _seconds(t_ns), kit)
 
 
 def _looks(kit: str) -> tuple[np.ndarray, Rotation]:

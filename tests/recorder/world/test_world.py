@@ -12,35 +12,14 @@ from scipy.spatial.transform import Rotation
 
 from firmware_host.errors import ConfigError
 from recorder.tone import tone
-from recorder.world import ACTIVITIES, MICROPHONES, World, WorldPlan, senses
+from recorder.world import MICROPHONES, World, WorldPlan
 from recorder.world.gaze import EYES
 from recorder.world.gestures import GESTURES
 from recorder.world.plan import RATE_HZ
 from recorder.world.relations import RELATIONS
 from recorder.world.render import Renderer
-from recorder.world.scene import KIT, SPEAKER, THIRD_AT, THIRD_LOOKS_AT, looking
-
-PLAN = WorldPlan(duration_s=20.0, seed=5, activity="make_tea")
-
-
-@pytest.fixture(scope="module")
-def world() -> World:
-    return World(PLAN)
-
-
-@pytest.fixture(scope="module")
-def heard(world: World) -> dict[str, np.ndarray]:
-    return {name: world.sound(name) for name in MICROPHONES}
-
-
-@pytest.fixture(scope="module")
-def long() -> World:
-    """Enough actions for statistics; never rendered."""
-    return World(WorldPlan(duration_s=60.0, seed=2))
-
-
-def times(start_s: float, stop_s: float, rate_hz: float) -> np.ndarray:
-    return np.arange(round(start_s * 1e9), round(stop_s * 1e9), round(1e9 / rate_hz))
+from recorder.world.scene import SPEAKER
+from tests.recorder.world.conftest import PLAN, times
 
 
 def grey(world: World, camera: str, t_ns: np.ndarray) -> list[np.ndarray]:
@@ -320,15 +299,6 @@ def test_eyes_jump_a_few_times_a_second_and_stay_within_the_head(long: World) ->
 # --- labels, relations ---
 
 
-@pytest.fixture(scope="module")
-def days() -> list[World]:
-    """A minute of every activity, in different houses and by different people; every second time with a guest."""
-    return [
-        World(WorldPlan(60.0, seed, activity, f"p{seed % 7}", f"r{seed % 5}", people=1 + seed % 2))
-        for seed, activity in enumerate(ACTIVITIES)
-    ]
-
-
 def test_twenty_activities_are_made_of_sixty_actions_that_they_share(days: list[World]) -> None:
     assert len(days) >= 20
     doers: dict[str, set[str]] = {}
@@ -390,101 +360,6 @@ def test_the_scene_graph_follows_the_hands(long: World) -> None:
             assert len(held) <= 2
             assert not {(thing, "on") for thing in held} & {(a, b) for a, b, _ in relations}
     assert not [r for r in world.scene_graph(world.duration_ns - 1) if r[1] == "holding"]
-
-
-# --- room sensors ---
-
-
-def test_the_warm_blob_is_where_the_person_is(world: World) -> None:
-    t = times(4.0, 16.0, 2.0)
-    pixels = world.thermal(t)
-    assert pixels.shape == (len(t), 64)
-    assert pixels.min() > 15
-    assert pixels.max() < 36
-    chest = world.microphone_at("kit-02", t / 1e9) - THIRD_AT
-    way = looking(THIRD_AT, THIRD_LOOKS_AT).inv().apply(chest)
-    angle = np.degrees(np.arctan2(way[:, 0], way[:, 2]))
-    nobody = Standing(world._person.grid, THIRD_AT + [0.0, 0.0, 1000.0])
-    walls = senses.thermal(PLAN, nobody, THIRD_AT, looking(THIRD_AT, THIRD_LOOKS_AT), np.array([5.0]))
-    images = (pixels - walls).reshape(-1, 8, 8)
-    column = images.max(axis=1).argmax(axis=1)
-    shown = np.abs(angle) < 26
-    assert shown.sum() >= 5
-    error = np.abs(np.degrees(np.arctan((column - 3.5) / (4 / np.tan(np.radians(30))))) - angle)[shown]
-    assert np.median(error) < 8
-
-
-def test_air_is_plausible_and_slow(world: World) -> None:
-    air = world.air(times(0.0, 20.0, 5.0))
-    low, high = np.array([12, 97_000, 10, 20_000]), np.array([32, 105_000, 90, 300_000])
-    assert ((air > low) & (air < high)).all()
-    assert np.abs(np.diff(air, axis=0)).max(axis=0)[0] < 0.05
-    assert np.ptp(air[:, 3]) > 1000  # the person came and went
-
-
-def test_light_is_that_of_a_room_and_the_person_stands_in_the_lamp_s_way(long: World) -> None:
-    t = times(1.0, 59.0, 10.0)
-    lux, share, *seen = long.light(t).T
-    assert 50 < lux.min() <= lux.max() < 2000
-    assert 0.05 < share.min() <= share.max() < 0.4
-    assert ((np.array(seen) > 2) & (np.array(seen) < lux)).all()
-    person, lamp = long._person, long.home.lamp
-    way = lamp - KIT
-    lamp_alone = 300 * way[2] / np.linalg.norm(way) ** 3
-    direct = senses._direct(person, lamp)
-    assert direct.max() == pytest.approx(lamp_alone, rel=0.02)
-    # As soon as the chest is on the line from kit to lamp, little of the direct light is left.
-    standing = Standing(person.grid[:1], KIT + 0.4 * way)
-    assert senses._direct(standing, lamp) < 0.2 * lamp_alone
-
-
-class Standing:
-    """A person who is all at one point."""
-
-    def __init__(self, grid: np.ndarray, at: np.ndarray) -> None:
-        self.grid, self._at = grid, at
-        self.one = World(PLAN)._person.one
-
-    def point(self, segment: str, local: np.ndarray, t: np.ndarray) -> np.ndarray:  # noqa: ARG002
-        return np.tile(self._at, (len(t), 1))
-
-
-@pytest.mark.parametrize("way", [(1, 0), (0, 1), (-1, 0), (0, -1)])
-def test_the_infrared_sensor_on_the_person_s_side_feels_the_most(world: World, way: tuple[int, int]) -> None:
-    turn = looking(THIRD_AT, THIRD_LOOKS_AT)
-    ahead = THIRD_AT + turn.apply([*(np.array(way) * np.tan(np.radians(18)) * 2), 2.0])
-    someone, away = (Standing(world._person.grid, at) for at in (ahead, THIRD_AT + turn.apply([0, 0, 1000.0])))
-    with_someone, without = (senses.infrared(PLAN, p, THIRD_AT, turn, np.array([5.0]))[0] for p in (someone, away))
-    felt = with_someone - without
-    assert (felt > 30).all()
-    assert felt.argmax() == [(1, 0), (0, 1), (-1, 0), (0, -1)].index(way)
-    assert felt[(felt.argmax() + 2) % 4] == felt.min()
-    assert felt.max() < 14_000  # the chip's range
-
-
-def test_infrared_follows_the_person_from_side_to_side(long: World) -> None:
-    t = times(1.0, 59.0, 5.0)
-    right, _, left, _ = long.infrared(t).T
-    chest = long.microphone_at("kit-02", t / 1e9) - THIRD_AT
-    x, _, z = looking(THIRD_AT, THIRD_LOOKS_AT).inv().apply(chest).T
-    nearer_is_warmer = np.sum(chest**2, axis=1)
-    assert np.corrcoef((right - left) * nearer_is_warmer, np.arctan2(x, z))[0, 1] > 0.8
-
-
-def test_the_field_is_the_earth_s_with_small_disturbances(long: World) -> None:
-    field = long.magnetic(times(1.0, 59.0, 10.0))
-    assert np.abs(field - senses.EARTH_UT).max() < 15
-    assert np.linalg.norm(field, axis=1) == pytest.approx(np.linalg.norm(senses.EARTH_UT), rel=0.2)
-    assert 0.02 < np.ptp(field, axis=0).max() < 5
-
-
-def test_room_senses_do_not_depend_on_who_asks_for_what(world: World) -> None:
-    t = times(3.0, 9.0, 7.0)
-    twin = World(PLAN)
-    for sense in ("magnetic", "infrared", "light", "air"):
-        assert np.array_equal(getattr(twin, sense)(t)[5:6], getattr(world, sense)(t[5:6])), sense
-        other = World(WorldPlan(duration_s=20.0, seed=6, activity="make_tea"))
-        assert not np.array_equal(getattr(other, sense)(t), getattr(world, sense)(t)), sense
 
 
 # --- words for users ---
