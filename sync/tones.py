@@ -46,9 +46,10 @@ FIRST_SHARE, FIRST_OVER_NOISE = 0.5, 8.0
 """The direct sound has at least this share of the highest peak; the side lobes of the tone have a quarter."""
 SIGMA_FLOOR_NS = 40e3
 """What early reflections, and a clock 50 ppm off the speaker's, move the peak even without noise."""
-STRETCHES_PPM = tuple(range(-500, 501, 100))
+STRETCHES_PPM, STRETCH_SHARE = tuple(range(-700, 701, 100)), 0.8
 """A clock that runs fast stretches the tone, and from 100 ppm on its own filter's peak is a plateau with many tops; so
-each tone that was heard is timed by the filter that is stretched as it is."""
+each tone that was heard is timed by the filter that is stretched as it is. What scores less than the share of the
+highest says nothing of it."""
 EFFECTIVE_HZ = 4_190.0
 """Root mean square frequency of the whitened tone: sqrt((500^2 + 500 * 7000 + 7000^2) / 3)."""
 
@@ -88,16 +89,16 @@ def find(sound: Sound | Wave) -> tuple[Tone, ...]:
         EvidenceError: the sound is silent, or holds no tone.
     """
     work = working(sound)
-    heard = sorted(_candidates(work), key=lambda c: -c.score)
-    kept: list[Tone] = []
-    for candidate in heard:
-        if all(abs(candidate.t_ns - k.t_ns) > 0.5e9 * TONE_S for k in kept):
-            kept.append(candidate)
+    kept: list[_Place] = []
+    for found in sorted(_places(work), key=lambda p: -p.score):
+        if all(abs(found.sample - k.sample) > 0.5 * TONE_S * work.rate_hz for k in kept):
+            kept.append(found)
     if not kept:
         raise EvidenceError(
             f"no start or end tone in the sound of {sound.clock}; play `syncctl tone start` near every microphone"
         )
-    return tuple(sorted(kept, key=lambda k: k.t_ns))
+    ppm = _stretch(work, kept)
+    return tuple(sorted((_timed(work, k, ppm) for k in kept), key=lambda t: t.t_ns))
 
 
 def match(source: Recording, target: Recording) -> Pairing:
@@ -195,7 +196,7 @@ def _band() -> np.ndarray:
     return np.asarray(low * np.clip(1 - (hz - HIGH_HZ) / 200, 0, 1), np.float32)
 
 
-def _heard(kind: str, ppm: float) -> np.ndarray:
+def _heard(kind: str, ppm: int) -> np.ndarray:
     """(BLOCK,) a tone in its band, on a clock that is `ppm` fast, with norm 1; its first sample stays where it is."""
     wave = tone(kind)
     at = np.arange(round(len(wave) * (1 + ppm * 1e-6))) / (1 + ppm * 1e-6)
@@ -205,8 +206,8 @@ def _heard(kind: str, ppm: float) -> np.ndarray:
     return np.asarray(heard / np.linalg.norm(heard))
 
 
-@lru_cache(maxsize=2 * len(STRETCHES_PPM))
-def _filter(kind: str, ppm: float) -> np.ndarray:
+@lru_cache(maxsize=4 * len(STRETCHES_PPM))
+def _filter(kind: str, ppm: int) -> np.ndarray:
     return np.asarray(np.conj(fft.rfft(_heard(kind, ppm))), np.complex64)
 
 
@@ -217,38 +218,84 @@ def _quarters(kind: str) -> np.ndarray:
     return np.asarray(parts / np.linalg.norm(parts, axis=1, keepdims=True), np.float32)
 
 
-def _candidates(work: Wave) -> Iterator[Tone]:
+@dataclass(frozen=True)
+class _Place:
+    """Where a tone was heard: in the block that begins at sample `begin`, at its sample `at`."""
+
+    kind: str
+    begin: int
+    at: int
+    score: float
+
+    @property
+    def sample(self) -> int:
+        return self.begin + self.at
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Eight seconds, whitened; `seen` is the norm of the second that follows each sample."""
+
+    white: np.ndarray
+    spectrum: np.ndarray
+    seen: np.ndarray
+
+    def score(self, kind: str, ppm: int) -> np.ndarray:
+        """Signed correlation coefficient with a tone that begins at each sample."""
+        return np.asarray(fft.irfft(self.spectrum * _filter(kind, ppm), BLOCK)[: len(self.seen)] / self.seen)
+
+
+def _block(work: Wave, begin: int) -> _Block:
     length = round(TONE_S * work.rate_hz)
-    step = BLOCK - 2 * length
-    for start in range(0, max(len(work) - length, 0) + 1, step):
-        white = _whitened(work.cut(start, BLOCK))
-        spectrum = fft.rfft(white)
-        energy = np.concatenate([[0.0], np.cumsum(np.square(white), dtype=np.float64)])
-        seen = np.sqrt(np.maximum(energy[length:] - energy[:-length], 1e-6 * energy[-1] + 1e-30))
+    white = _whitened(work.cut(begin, BLOCK))
+    energy = np.concatenate([[0.0], np.cumsum(np.square(white), dtype=np.float64)])
+    seen = np.sqrt(np.maximum(energy[length:] - energy[:-length], 1e-6 * energy[-1] + 1e-30))
+    return _Block(white, fft.rfft(white), seen)
+
+
+def _places(work: Wave) -> Iterator[_Place]:
+    length = round(TONE_S * work.rate_hz)
+    for begin in range(0, max(len(work) - length, 0) + 1, BLOCK - 2 * length):
+        block = _block(work, begin)
         for kind in KINDS:
-            score = fft.irfft(spectrum * _filter(kind, 0), BLOCK)[: len(seen)] / seen
-            for place in _peaks(score, work.rate_hz):
-                if not _throughout(white, kind, place, abs(float(score[place]))):
-                    continue
-                yield _timed(spectrum, seen, kind, place, work, start)
+            score = block.score(kind, 0)
+            for at in _peaks(score, work.rate_hz):
+                height = abs(float(score[at]))
+                if _throughout(block.white, kind, at, height):
+                    yield _Place(kind, begin, at, height)
 
 
-def _timed(spectrum: np.ndarray, seen: np.ndarray, kind: str, place: int, work: Wave, start: int) -> Tone:
-    """The tone near sample `place` of a block, by that of the stretched filters which it fits best."""
+def _stretch(work: Wave, places: list[_Place]) -> int:
+    """By how many ppm the recording's clock runs faster than the speaker's, as all its tones together say.
+
+    Up to 150 ppm off, a filter scores nearly as high as the right one, and which is highest depends on the reflections.
+    But the scores fall alike on either side, so the middle of what is high is right.
+    """
     reach = round(STRETCHED_S * work.rate_hz)
-    low = max(place - reach, 0)
-    heard = [fft.irfft(spectrum * _filter(kind, ppm), BLOCK)[: len(seen)] / seen for ppm in STRETCHES_PPM]
-    # Between two samples a peak has two thirds of its height, which is more than a wrong stretch costs.
-    score = max(heard, key=lambda s: float(np.abs(signal.resample_poly(s[low : place + reach], 8, 1)).max()))
+    heights = np.zeros(len(STRETCHES_PPM))
+    for place in places:
+        block, near = _block(work, place.begin), slice(max(place.at - reach, 0), place.at + reach)
+        for k, ppm in enumerate(STRETCHES_PPM):
+            # Between two samples a peak has two thirds of its height, which is more than a wrong stretch costs.
+            heights[k] += np.abs(signal.resample_poly(block.score(place.kind, ppm)[near], 8, 1)).max()
+    high = np.maximum(heights - STRETCH_SHARE * heights.max(), 0.0)
+    return round(float(high @ STRETCHES_PPM / high.sum()))
+
+
+def _timed(work: Wave, place: _Place, ppm: int) -> Tone:
+    """The tone at a place, by the filter that is stretched as its recording is."""
+    score = _block(work, place.begin).score(place.kind, ppm)
+    reach = round(STRETCHED_S * work.rate_hz)
+    low = max(place.at - reach, 0)
     noise, height = noise_level(score), np.abs(score)
-    top = low + int(np.argmax(height[low : place + reach]))
+    top = low + int(np.argmax(height[low : place.at + reach]))
     needed = max(FIRST_SHARE * height[top], FIRST_OVER_NOISE * noise)
     first = _first_arrival(height, top, needed, round(ECHO_S * work.rate_hz))
     at = peak(score * np.sign(score[first]), first)
     value = float(min(height[first], 1.0))
     random_ns = 1e9 * noise / (2 * np.pi * EFFECTIVE_HZ * value)
-    t_ns = int(work.times_ns(np.array([start + at]))[0])
-    return Tone(kind, t_ns, float(np.hypot(SIGMA_FLOOR_NS, random_ns)), value)
+    t_ns = int(work.times_ns(np.array([place.begin + at]))[0])
+    return Tone(place.kind, t_ns, float(np.hypot(SIGMA_FLOOR_NS, random_ns)), value)
 
 
 def _throughout(white: np.ndarray, kind: str, place: int, score: float) -> bool:
