@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from fractions import Fraction
 from io import RawIOBase
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from zipfile import BadZipFile
 
 import av
@@ -175,39 +176,46 @@ def _unbroken(
     """The time of the first sample in ns, then mono blocks without gaps."""
     frames = (f for f, _ in _decoded(container, [stream]) if f.sample_rate == rate)
     held: list[av.AudioFrame] = []
-    t0_ns: int | None = None
-    filled = waiting = 0
-    for frame, after in pairwise(chain(frames, [None])):
-        if t0_ns is None:
-            t0_ns = pts_ns(frame) or 0
-            yield t0_ns
-        gap = _skipped(frame, t0_ns, rate, filled)
-        if gap and after is not None and abs(_skipped(after, t0_ns, rate, filled + frame.samples) - gap) <= rate // 50:
-            if held:
-                yield _mono(held)
-                held, waiting = [], 0
-            filled += gap
-            while gap > 0:
-                yield np.zeros(min(gap, BLOCK), np.float32)
-                gap -= BLOCK
-        if held and (frame.format.name, frame.layout.name) != (held[0].format.name, held[0].layout.name):
+    begun = False
+    waiting = 0
+    for frame, gap in _with_gaps(frames, stream, rate):
+        if not begun:
+            yield pts_ns(frame) or 0
+            begun = True
+        if held and (gap or waiting >= BLOCK or _format(frame) != _format(held[0])):
             yield _mono(held)
             held, waiting = [], 0
+        for first in range(0, gap, BLOCK):
+            yield np.zeros(min(gap - first, BLOCK), np.float32)
         held.append(frame)
-        filled += frame.samples
         waiting += frame.samples
-        if waiting >= BLOCK:
-            yield _mono(held)
-            held, waiting = [], 0
     if held:
         yield _mono(held)
 
 
-def _skipped(frame: av.AudioFrame, t0_ns: int, rate: int, filled: int) -> int:
-    """Samples that the container skipped before this frame, by its time; 0 for what is no plausible skip."""
-    at_ns = pts_ns(frame)
-    gap = 0 if at_ns is None else round((at_ns - t0_ns) * rate / SECOND_NS) - filled
-    return gap if rate // 50 < gap < LONGEST_SKIP_S * rate else 0
+def _with_gaps(frames: Iterator[Any], stream: av.stream.Stream, rate: int) -> Iterator[tuple[av.AudioFrame, int]]:
+    """Each frame, and how many samples the container skipped before it."""
+    unit = (stream.time_base or Fraction(1, rate)) * rate  # asked once: an hour of sound has 200,000 frames
+    start: int | None = None
+    filled = 0
+
+    def skipped(frame: av.AudioFrame) -> int:
+        if frame.pts is None or start is None:
+            return 0
+        gap = (frame.pts - start) * unit.numerator // unit.denominator - filled
+        return gap if rate // 50 < gap < LONGEST_SKIP_S * rate else 0
+
+    for frame, after in pairwise(chain(frames, [None])):
+        start = (frame.pts or 0) if start is None else start
+        gap = skipped(frame)
+        if gap and (after is None or abs(skipped(after) - frame.samples - gap) > rate // 50):
+            gap = 0  # its time alone says so, and the next one's does not
+        filled += gap + frame.samples
+        yield frame, gap
+
+
+def _format(frame: av.AudioFrame) -> tuple[str, str]:
+    return frame.format.name, frame.layout.name
 
 
 def read_sound(session: Session, device: Device) -> Sound:
