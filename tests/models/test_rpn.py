@@ -58,6 +58,16 @@ def test_every_box_has_an_anchor_where_the_best_are_taken():
         assert set(index[k][label[k] == rpn.PERSON].tolist()) == {0, 1, 2}
 
 
+def test_a_candidate_keeps_the_box_it_fits_though_it_is_another_ones_best():
+    boxes = torch.tensor([[[0.0, 0.0, 0.2, 0.2], [0.1, 0.0, 0.9, 0.9]]])
+    candidates = torch.tensor([[[0.1, 0.0, 0.9, 0.9], [0.8, 0.8, 1.0, 1.0]]])
+    label, index = rpn.assigned(candidates, boxes, torch.ones(1, 2, dtype=torch.bool), 0.7, 0.7, best=True)
+    assert (label[0, 0], index[0, 0]) == (rpn.PERSON, 1)
+    exactly = boxing.overlap(candidates, boxes)[0, 1, 1].item()  # neither below its own overlap nor left out
+    label, _ = rpn.assigned(candidates[:, 1:], boxes, torch.ones(1, 2, dtype=torch.bool), 0.7, exactly, best=False)
+    assert label.item() == rpn.LEFT_OUT
+
+
 def test_padding_strange_boxes_and_nobody():
     candidates, boxes = made(1, 1, 20), made(2, 1, 3)
     valid = torch.tensor([[True, True, False]])
