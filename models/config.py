@@ -34,7 +34,9 @@ class TrainConfig:
         optimizer: ``adam`` (decay added to the gradient, as the papers' code) or ``adamw`` (decoupled).
         lr: highest learning rate.
         weight_decay: see `optimizer`.
-        schedule: ``cosine`` (down to 0) or ``quarters`` (a tenth after each quarter of the steps).
+        beta2: decay of the optimiser's squared gradients.
+        layer_decay: learning rate of a layer over that of the layer after it, for models that name their layers.
+        schedule: ``cosine`` (down to 0), ``constant`` or ``quarters`` (a tenth after each quarter of the steps).
         warmup: steps of linear rise to `lr`.
         clip_norm: largest norm of the gradient; 0 leaves it alone.
         bf16: compute in bfloat16 where autocast allows; losses stay in float32.
@@ -55,6 +57,8 @@ class TrainConfig:
     optimizer: str = "adam"
     lr: float = 5e-4
     weight_decay: float = 0.0
+    beta2: float = 0.999
+    layer_decay: float = 1.0
     schedule: str = "cosine"
     warmup: int = 0
     clip_norm: float = 0.0
@@ -74,10 +78,12 @@ class TrainConfig:
             require(getattr(self, name) >= 0, f"train.{name}", "must not be negative", getattr(self, name))
         require(not (self.workers and self.keep_mb), "train.keep_mb", "needs train.workers=0", self.keep_mb)
         require(self.lr > 0, "train.lr", "must be positive", self.lr)
+        require(0 < self.layer_decay <= 1, "train.layer_decay", "must be in (0, 1]", self.layer_decay)
+        require(0 <= self.beta2 < 1, "train.beta2", "must be in [0, 1)", self.beta2)
         require(0 <= self.ema < 1, "train.ema", "must be in [0, 1)", self.ema)
         for name, known in (
             ("optimizer", ("adam", "adamw")),
-            ("schedule", ("cosine", "quarters")),
+            ("schedule", ("constant", "cosine", "quarters")),
             ("device", ("auto", "cpu", "cuda")),
         ):
             if getattr(self, name) not in known:

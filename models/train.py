@@ -145,7 +145,7 @@ class Run:
         torch.manual_seed(int(seed))
         lr = learning_rate(train, self.step)
         for group in self.optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr * group.get("share", 1.0)
         self.optimizer.zero_grad(set_to_none=True)
         sums: dict[str, float] = {}
         waited = 0.0
@@ -276,9 +276,11 @@ def learning_rate(train: TrainConfig, step: int) -> float:
     """Learning rate of a step (counted from 0).
 
     A linear rise over `warmup` steps, times half a cosine from `lr` to 0, or a tenth after each quarter of the
-    steps (the muscles code's 50 of 200 epochs).
+    steps (the muscles code's 50 of 200 epochs), or nothing more.
     """
     rise = min(1.0, (step + 1) / (train.warmup + 1))
+    if train.schedule == "constant":
+        return train.lr * rise
     if train.schedule == "quarters":
         return train.lr * rise * 0.1 ** min(3, 4 * step // train.steps)
     return train.lr * rise * 0.5 * (1 + math.cos(math.pi * step / train.steps))
@@ -306,9 +308,13 @@ def open_folder(config: RunConfig, folder: Path, resume: bool) -> None:
 
 
 def _optimizer(model: nn.Module, train: TrainConfig) -> torch.optim.Optimizer:
+    """All that learns; of a model with ``parameter_groups`` each group has its own ``share`` of the rate."""
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[train.optimizer]
-    learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return kind(learned, lr=train.lr, weight_decay=train.weight_decay)
+    if hasattr(model, "parameter_groups"):
+        learned = model.parameter_groups(train)
+    else:
+        learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return kind(learned, lr=train.lr, betas=(0.9, train.beta2), weight_decay=train.weight_decay)
 
 
 def _diverged(step: int, sums: Mapping[str, float], clips: list[str]) -> str:
