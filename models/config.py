@@ -31,15 +31,18 @@ class TrainConfig:
         batch: clips a process reads at a time.
         accumulate: batches whose gradients are summed into one step.
         seed: of the weights, the order of the clips, the augmentation and dropout.
-        optimizer: ``adam`` (decay added to the gradient, as the papers' code) or ``adamw`` (decoupled).
+        optimizer: ``adam`` (decay added to the gradient, as the papers' code), ``adamw`` (decoupled) or ``sgd``
+            (momentum 0.9, decay added to the gradient).
         lr: highest learning rate.
         weight_decay: see `optimizer`.
         beta2: decay of the optimiser's squared gradients.
         layer_decay: learning rate of a layer over that of the layer after it, for models that name their layers.
-        schedule: ``cosine`` (down to 0), ``constant`` or ``quarters`` (a tenth after each quarter of the steps).
+        schedule: ``cosine`` (down to 0), ``constant``, ``quarters`` (a tenth after each quarter of the steps) or
+            ``fifths`` (a tenth after three fifths and again after four).
         warmup: steps of linear rise to `lr`.
         clip_norm: largest norm of the gradient; 0 leaves it alone.
         bf16: compute in bfloat16 where autocast allows; losses stay in float32.
+        compile: let `torch.compile` fuse the model first; worth its minute in long runs of clips of one shape.
         ema: decay of the averaged weights that are written for use; 0 writes the weights themselves.
         workers: processes that read clips; 0 reads in the loop.
         keep_mb: megabytes of decoded frames that stay in memory; needs `workers` 0, whose memory lasts.
@@ -63,6 +66,7 @@ class TrainConfig:
     warmup: int = 0
     clip_norm: float = 0.0
     bf16: bool = False
+    compile: bool = False
     ema: float = 0.0
     workers: int = 0
     keep_mb: int = 0
@@ -82,8 +86,8 @@ class TrainConfig:
         require(0 <= self.beta2 < 1, "train.beta2", "must be in [0, 1)", self.beta2)
         require(0 <= self.ema < 1, "train.ema", "must be in [0, 1)", self.ema)
         for name, known in (
-            ("optimizer", ("adam", "adamw")),
-            ("schedule", ("constant", "cosine", "quarters")),
+            ("optimizer", ("adam", "adamw", "sgd")),
+            ("schedule", ("constant", "cosine", "quarters", "fifths")),
             ("device", ("auto", "cpu", "cuda")),
         ):
             if getattr(self, name) not in known:

@@ -309,11 +309,13 @@ def open_folder(config: RunConfig, folder: Path, resume: bool) -> None:
 
 def _optimizer(model: nn.Module, train: TrainConfig) -> torch.optim.Optimizer:
     """All that learns; of a model with ``parameter_groups`` each group has its own ``share`` of the rate."""
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[train.optimizer]
     if hasattr(model, "parameter_groups"):
         learned = model.parameter_groups(train)
     else:
         learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if train.optimizer == "sgd":
+        return torch.optim.SGD(learned, lr=train.lr, momentum=0.9, weight_decay=train.weight_decay)
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[train.optimizer]
     return kind(learned, lr=train.lr, betas=(0.9, train.beta2), weight_decay=train.weight_decay)
 
 
