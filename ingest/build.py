@@ -45,6 +45,7 @@ class Built:
         counts: rows and clips.
         splits: split -> participants.
         left_out: session -> device -> why it is not in it.
+        notes: session -> sentences about what was left out of its labels.
     """
 
     out: Path
@@ -53,6 +54,7 @@ class Built:
     counts: dict[str, Any]
     splits: dict[str, list[str]]
     left_out: dict[str, dict[str, str]]
+    notes: dict[str, list[str]]
 
 
 def find_sessions(folders: Iterable[Path]) -> list[Path]:
@@ -116,10 +118,11 @@ def build(
         counts=counts,
         splits={name: [p for p, s in split.items() if s == name] for name in splits.SPLITS},
         left_out={s: f["left_out"] for s, f in facts.items() if f["left_out"]},
+        notes={s: f["notes"] for s, f in facts.items() if f["notes"]},
     )
 
 
-_OWN = frozenset({".parts", "cache", "series", tables.STATS, *(f"{name}.parquet" for name in tables.SCHEMAS)})
+_OWN = frozenset({".parts", "cache", "series", "sound", tables.STATS, *(f"{name}.parquet" for name in tables.SCHEMAS)})
 
 
 def _usable(sessions: Sequence[Path], skip: bool) -> tuple[dict[str, Path], dict[str, str]]:

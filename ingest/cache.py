@@ -13,9 +13,10 @@ import io
 import json
 import os
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar, cast
 
 import av
 import av.error
@@ -24,14 +25,19 @@ from av.video.reformatter import VideoReformatter
 
 from firmware_host.errors import SessionError
 from ingest.index import Gop, VideoIndex, video_index
-from ingest.mp4 import mp4_samples
+from ingest.mp4 import Packets, mp4_packets, mp4_samples
+from ingest.store import Store
 from recorder import durable
 
-OPEN_FILES = 8
-"""Files a reader keeps open: opening costs as much as a clip, and PyAV's containers hold tens of megabytes."""
+OPEN_FILES, KNOWN_HEADS = 8, 256
+"""Files a reader keeps open: opening costs as much as a clip, and PyAV's containers hold tens of megabytes. Headers are
+small."""
 MANIFEST = "manifest.json"
 MP4 = VideoIndex("mp4", 0, ())
 """Of an MP4 a reader needs to know nothing beforehand."""
+
+
+Head = TypeVar("Head", bytes, Packets)
 
 
 @dataclass(frozen=True)
@@ -62,10 +68,24 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Video:
-    """A file and where its GOPs are."""
+    """A file and where its GOPs are.
+
+    Attributes:
+        path: of the file; from the root where it is in a store.
+        store: where the file is, None for a file of this machine.
+    """
 
     path: Path
     index: VideoIndex
+    store: Store | None = None
+
+    def bytes(self, start: int, stop: int) -> bytes:
+        """One range of the file."""
+        if self.store is not None:
+            return self.store.read(self.path.as_posix(), start, stop)
+        with self.path.open("rb") as file:
+            file.seek(start)
+            return file.read(stop - start)
 
 
 class FrameReader:
@@ -95,14 +115,17 @@ class FrameReader:
             # with is kept: closing it would wait for threads of FFmpeg that only the parent has.
             self._inherited = (self._open, self._scaler)
             self._start()
+        out = np.empty((len(frames), size[1], size[0], 3), np.uint8)
+        done = 0
         try:
-            pictures = list(self._pictures(video, frames))
+            for picture in self._pictures(video, frames):
+                out[done] = self._scaler.reformat(picture, *size, "rgb24", interpolation="AREA").to_ndarray()
+                done += 1
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise SessionError(f"{video.path}: frames {frames[0]} to {frames[-1]} cannot be read ({error})") from error
-        if len(pictures) < len(frames):
+        if done < len(frames):
             raise SessionError(f"{video.path}: some of the frames {frames[0]} to {frames[-1]} cannot be decoded")
-        scaled = (self._scaler.reformat(p, *size, "rgb24", interpolation="AREA") for p in pictures)
-        return np.stack([p.to_ndarray() for p in scaled])
+        return out
 
     def close(self) -> None:
         """Close every file."""
@@ -111,14 +134,27 @@ class FrameReader:
 
     def _start(self) -> None:
         self._open: OrderedDict[Path, _Mp4] = OrderedDict()
+        self._heads: OrderedDict[Path, bytes | Packets] = OrderedDict()
         self._scaler = VideoReformatter()  # one for all: setting up a scaler costs ten times as much as using it
         self._owner = os.getpid()
 
     def _pictures(self, video: Video, frames: Sequence[int]) -> Iterator[av.VideoFrame]:
         if video.index.container == "matroska":
-            return _matroska(video, frames)
+            header = self._head(video, lambda: video.bytes(0, video.index.header_stop))
+            return _matroska(video, header, frames)
+        if video.store is not None:
+            return _packets(video, self._head(video, lambda: _remote_packets(video)), frames)
         file = self._mp4(video.path)
         return (file.frame(number) for number in frames)
+
+    def _head(self, video: Video, read: Callable[[], Head]) -> Head:
+        """What must be known of a file before any of its clips, read once."""
+        head = self._heads.get(video.path)
+        if head is None:
+            if len(self._heads) >= KNOWN_HEADS:
+                self._heads.popitem(last=False)
+            head = self._heads[video.path] = read()
+        return cast("Head", head)
 
     def _mp4(self, path: Path) -> _Mp4:
         if path not in self._open:
@@ -169,7 +205,34 @@ class _Mp4:
         self._container.close()
 
 
-def _matroska(video: Video, frames: Sequence[int]) -> Iterator[av.VideoFrame]:
+def _remote_packets(video: Video) -> Packets:
+    if video.store is None:
+        raise ValueError("only for a file in a store")
+    with video.store.open(video.path.as_posix()) as file:
+        return mp4_packets(file)
+
+
+def _packets(video: Video, table: Packets, frames: Sequence[int]) -> Iterator[av.VideoFrame]:
+    """Frames of an MP4 by one range of bytes: from the first frame's keyframe to the last frame, without a demuxer."""
+    first, last = table.reach(frames[0], frames[-1])
+    start = int(table.offset[first : last + 1].min())
+    data = video.bytes(start, int((table.offset + table.size)[first : last + 1].max()))
+    codec = cast("av.VideoCodecContext", av.CodecContext.create(table.codec, "r"))
+    codec.extradata, codec.thread_type = table.extradata, "NONE"
+    number = {int(pts): n for n, pts in enumerate(table.shown)}
+    chosen = set(frames)
+    for k in [*range(first, last + 1), None]:
+        packet = None
+        if k is not None:
+            at = int(table.offset[k]) - start
+            packet = av.Packet(data[at : at + int(table.size[k])])
+            packet.pts, packet.dts = int(table.pts[k]), k
+        for picture in codec.decode(packet):
+            if number.get(picture.pts or 0) in chosen:
+                yield picture
+
+
+def _matroska(video: Video, header: bytes, frames: Sequence[int]) -> Iterator[av.VideoFrame]:
     """Frames by one range of bytes: the header, and the clusters from the first frame's GOP to the last's."""
     gops = video.index.gops
     wanted = [g for g in gops if g.first_frame <= frames[-1] and g.first_frame + g.frames > frames[0]]
@@ -177,10 +240,7 @@ def _matroska(video: Video, frames: Sequence[int]) -> Iterator[av.VideoFrame]:
         raise ValueError(f"there are {video.index.end_frame} frames")
     start, stop = wanted[0].start, wanted[-1].stop
     base = next(g.first_frame for g in gops if g.start == start)  # the first keyframe of that cluster
-    with video.path.open("rb") as file:
-        header = file.read(video.index.header_stop)
-        file.seek(start)
-        data = header + file.read(stop - start)
+    data = header + video.bytes(start, stop)
     chosen = set(frames)
     with av.open(io.BytesIO(data), "r", format="matroska") as container:
         stream = container.streams.video[0]

@@ -73,11 +73,15 @@ def build(
     for session, devices in built.left_out.items():
         for device, reason in devices.items():
             note(f"{session}: {device} is left out: {reason}")
+    for session, notes in built.notes.items():
+        for sentence in notes:
+            note(f"{session}: {sentence}")
     document = {
         "dataset": str(built.out),
         "sessions": list(built.sessions),
         "skipped": [{"folder": f, "reason": r} for f, r in built.skipped.items()],
         "left_out": {session: list(devices) for session, devices in built.left_out.items()},
+        "notes": built.notes,
         "splits": built.splits,
         "counts": built.counts,
     }

@@ -1,132 +1,115 @@
 """Clips of a dataset as tensors, in an order that is a pure function of (seed, epoch).
 
-A `Dataset` opens a root that `syncctl build` made and hands out its tables, samples and frames. `MuscleClips` is a
-map-style dataset over it: item `i` is always the same clip, whoever asks. `ClipSampler` decides the order; a run that
-was stopped in mid-epoch goes on with exactly the clips that were left.
+`Clips` gives any model what it asks for (`ingest.ask`); `MuscleClips` gives the muscles model its own layout. Both are
+map-style: item `i` is always the same clip, whoever asks. `ClipSampler` decides the order; a run that was stopped in
+mid-epoch goes on with exactly the clips that were left.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import Sampler
 
-from firmware_host.errors import ConfigError, SessionError, unknown_name
-from ingest import tables
-from ingest.cache import MP4, FrameReader, Video
+from ingest.anchors import anchors
+from ingest.ask import Ask
+from ingest.cache import FrameReader, Video
 from ingest.clips import CLIP_STEPS, clip_starts, degrees
-from ingest.index import Gop, VideoIndex
-from ingest.splits import SPLITS
-from ingest.targets import GREY, GROUPS, Thirds
-from ingest.transforms import augment, clip_seed
+from ingest.opened import Dataset, open_dataset
+from ingest.targets import GREY, GROUPS
+from ingest.transforms import augment, clip_seed, mirrored
+from ingest.view import SessionView, movement_labels
 
-__all__ = ["GROUPS", "ClipSampler", "Dataset", "MuscleClips", "open_dataset"]
+__all__ = ["GROUPS", "Ask", "ClipSampler", "Clips", "Dataset", "MuscleClips", "open_dataset"]
+
+KEPT_SESSIONS = 16
+"""Sessions whose tables stay in memory: a few megabytes for each hour."""
+FLIP = 0.5
 
 
-@dataclass(frozen=True)
-class Dataset:
-    """A dataset root.
+class Clips(TorchDataset[dict[str, Any]]):
+    """The clips of a split, with what a model asks for.
 
-    Attributes:
-        root: its folder.
-        info: the document of `info.json`.
+    An item is a dict with the keys of `ingest.ask.shapes` as tensors, and `clip` int64, `t_ns` int64 (its start, on the
+    session's reference clock), `session` and `participant` str (whom it is about, empty where nobody is known).
+    docs/reference/batch.md is the contract.
     """
 
-    root: Path
-    info: dict[str, Any]
-
-    def table(self, name: str, *sessions: str) -> pa.Table:
-        """Rows of a table, of the named sessions or of all."""
-        return tables.read(self.root, name, sessions=sessions or None)
-
-    def sessions(self, split: str) -> list[str]:
-        """Names of the sessions in a split, in alphabetical order.
-
-        Raises:
-            ConfigError: there is no split of that name.
-        """
-        if split not in SPLITS:
-            raise ConfigError(unknown_name("split", split, SPLITS))
-        rows = tables.read(self.root, "splits").to_pylist()
-        return sorted({r["session"] for r in rows if r["split"] == split})
-
-    def video(self, session: str, device: str, *, original: bool = False) -> Video:
-        """The video of a device: its small copy in the cache where there is one, or the original.
-
-        Raises:
-            SessionError: that device recorded no video.
-        """
-        cached = self.root / "cache" / str(self.info["cache"]) / f"{session}.{device}.mp4"
-        if cached.is_file() and not original:
-            return Video(cached, MP4)
-        streams = self.table("streams", session).to_pylist()
-        row = next((r for r in streams if r["device"] == device and r["kind"] == "video"), None)
-        if row is None:
-            raise SessionError(f"{self.root}: session '{session}' has no video of '{device}'")
-        gops = tuple(
-            Gop(r["start"], r["stop"], r["first_frame"], r["frames"])
-            for r in self.table("gops", session).to_pylist()
-            if r["device"] == device and r["stream"] == row["name"]
-        )
-        return Video(self.root / row["file"], VideoIndex(row["container"], row["header_stop"], gops))
-
-    def get(
-        self, session: str, device: str, stream: str, t0_ns: int, t1_ns: int, size: tuple[int, int] | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """What one stream recorded in an interval of its session's reference clock.
+    def __init__(self, root: Path | str, split: str, ask: Ask, *, seed: int | None = None, epoch: int = 0) -> None:
+        """Open the clips of one split.
 
         Args:
-            t0_ns, t1_ns: half open, ns.
-            size: (width, height) of frames; None for the original's.
-
-        Returns:
-            (N,) int64 ns on the reference clock, with (N, C) float32 in SI units for a sensor, or
-            (N, height, width, 3) uint8 RGB of the original for a video.
+            root: the dataset, a folder or an address.
+            split: ``train``, ``val`` or ``test``.
+            ask: what to give, and where clips are.
+            seed: mirror every other clip, at random; None gives clips as they were recorded.
+            epoch: which epoch's chance; see `set_epoch`.
 
         Raises:
-            SessionError: there is no such stream, or its file is gone.
+            SessionError: no dataset there, or one of another version.
+            ConfigError: no such split.
         """
-        rows = self.table("streams", session).to_pylist()
-        row = next((r for r in rows if (r["device"], r["name"]) == (device, stream)), None)
-        if row is None:
-            known = [f"{r['device']}/{r['name']}" for r in rows]
-            raise SessionError(f"{self.root}: {unknown_name('stream', f'{device}/{stream}', known)}")
-        if row["kind"] == "video":
-            return self._frames(session, device, stream, (t0_ns, t1_ns), size or (row["width"], row["height"]))
-        found = tables.read_series(tables.series_path(self.root, session, device, stream), t0_ns, t1_ns)
-        values = [found[c].to_numpy() for c in found.column_names if c not in ("t_ns", "t_device_ns")]
-        return found["t_ns"].to_numpy(), np.stack(values, axis=1)
+        self.dataset, self.ask, self.seed, self.epoch = open_dataset(root), ask, seed, epoch
+        self.names = self.dataset.sessions(split)
+        found = [anchors(self.dataset.rows, name, ask) for name in self.names]
+        self._session = np.repeat(np.arange(len(found), dtype=np.int32), [len(starts) for starts, _ in found])
+        self._t_ns = np.concatenate([starts for starts, _ in found] or [np.empty(0, np.int64)])
+        self._who = np.concatenate([who for _, who in found] or [np.empty(0, np.int16)])
+        self._begin()
 
-    def _frames(
-        self, session: str, device: str, stream: str, span_ns: tuple[int, int], size: tuple[int, int]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        rows = self.table("frames", session)
-        mine = pc.and_(pc.equal(rows["device"], device), pc.equal(rows["stream"], stream))
-        t_ns = rows.filter(mine)["t_ns"].to_numpy()
-        chosen = np.flatnonzero((t_ns >= span_ns[0]) & (t_ns < span_ns[1]))
-        reader = FrameReader()
-        try:
-            return t_ns[chosen], reader.read(self.video(session, device, original=True), chosen.tolist(), size)
-        finally:
-            reader.close()
+    def __len__(self) -> int:
+        return len(self._t_ns)
 
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        view, t0_ns, who = self._place(index)
+        item = self._item(index, view.clip(self._reader, t0_ns, who))
+        if self.seed is not None:
+            random = torch.Generator().manual_seed(clip_seed(self.seed, self.epoch, index))
+            if float(torch.rand((), generator=random)) < FLIP:
+                return mirrored(item, self.dataset.info["relations"])
+        return item
 
-def open_dataset(root: Path | str) -> Dataset:
-    """Open what `syncctl build` made.
+    def labels(self, index: int) -> dict[str, Any]:
+        """The item without pictures, sound and features, which costs no decoding; never mirrored."""
+        view, t0_ns, who = self._place(index)
+        return self._item(index, view.labels(t0_ns, who))
 
-    Raises:
-        SessionError: no dataset there, or one of another version.
-    """
-    root = Path(root)
-    return Dataset(root, tables.read_info(root))
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the augmentation's epoch; before the epoch's loader is iterated, as its workers are copies."""
+        self.epoch = epoch
+
+    def _place(self, index: int) -> tuple[SessionView, int, int]:
+        name = self.names[int(self._session[index])]
+        if name not in self._views:
+            if len(self._views) >= KEPT_SESSIONS:
+                self._views.popitem(last=False)
+            self._views[name] = SessionView(self.dataset, name, self.ask)
+        self._views.move_to_end(name)
+        return self._views[name], int(self._t_ns[index]), int(self._who[index])
+
+    def _item(self, index: int, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+        view, t0_ns, who = self._place(index)
+        actor = view.focus if who < 0 else view.actors[who]
+        tensors = {key: torch.from_numpy(value) for key, value in arrays.items()}
+        place = {"clip": torch.tensor(index), "t_ns": torch.tensor(t0_ns)}
+        return {**tensors, **place, "session": view.session, "participant": actor or ""}
+
+    def _begin(self) -> None:
+        self._reader = FrameReader()
+        self._views: OrderedDict[str, SessionView] = OrderedDict()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k not in ("_reader", "_views")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._begin()
 
 
 class MuscleClips(TorchDataset[dict[str, Any]]):
@@ -166,29 +149,21 @@ class MuscleClips(TorchDataset[dict[str, Any]]):
             ConfigError: no such split.
         """
         self.dataset = open_dataset(root)
-        self.size, self.seed, self.epoch = size, seed, epoch
-        sessions = self.dataset.sessions(split)
-        rows = tables.read(self.dataset.root, "targets", sessions=sessions)
-        self._session = rows["session"].to_pylist()
-        self._device = rows["device"].to_pylist()
-        self._participant = rows["participant"].to_pylist()
-        self._frame = rows["frame"].to_numpy()
-        self._gaze = np.stack([rows["gaze_x"].to_numpy(), rows["gaze_y"].to_numpy()], axis=1).astype(np.float32)
-        self._degrees = degrees(rows)
-        self._label = _labels(self._degrees, self.dataset.info["thirds_deg"])
-        self._starts = clip_starts(rows, CLIP_STEPS, stride)
-        used = sorted({(self._session[i], self._device[i]) for i in self._starts})
-        self._video = {key: self.dataset.video(*key, original=original) for key in used}
-        self._reader = FrameReader()
+        self.size, self.seed, self.epoch, self._original = size, seed, epoch, original
+        self.names = self.dataset.sessions(split)
+        found = [clip_starts(self.dataset.rows.of("targets", name), CLIP_STEPS, stride) for name in self.names]
+        self._session = np.repeat(np.arange(len(found), dtype=np.int32), [len(starts) for starts in found])
+        self._start = np.concatenate(found) if found else np.empty(0, np.int64)
+        self._begin()
 
     def __len__(self) -> int:
-        return len(self._starts)
+        return len(self._start)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         item = self.labels(index)
-        start = int(self._starts[index])
-        video = self._video[self._session[start], self._device[start]]
-        images = self._reader.read(video, self._frame[start : start + CLIP_STEPS].tolist(), (self.size, self.size))
+        steps, rows = self._place(index)
+        video, numbers = steps.video(rows.start), steps.frame[rows].tolist()
+        images = self._reader.read(video, numbers, (self.size, self.size))
         item["frames"] = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
         if self.seed is None:
             return item
@@ -196,26 +171,62 @@ class MuscleClips(TorchDataset[dict[str, Any]]):
 
     def labels(self, index: int) -> dict[str, Any]:
         """The item without its frames, which costs no decoding and is never augmented."""
-        start = int(self._starts[index])
-        rows = slice(start, start + CLIP_STEPS)
-        label, gaze = self._label[rows], self._gaze[rows]
+        steps, rows = self._place(index)
+        label, gaze = steps.label[rows], steps.gaze[rows]
         return {
             "gaze": torch.from_numpy(np.nan_to_num(gaze)),
             "gaze_valid": torch.from_numpy(np.isfinite(gaze).all(axis=1)),
             "move": torch.from_numpy((label == 1).astype(np.float32)),
             "move_valid": torch.from_numpy(label != GREY),
-            "move_deg": torch.from_numpy(np.nan_to_num(self._degrees[rows])),
+            "move_deg": torch.from_numpy(np.nan_to_num(steps.degrees[rows])),
             "clip": torch.tensor(index),
-            "session": self._session[start],
-            "participant": self._participant[start],
+            "session": steps.session,
+            "participant": steps.participant[rows.start],
         }
+
+    def _place(self, index: int) -> tuple[_Steps, slice]:
+        name, start = self.names[int(self._session[index])], int(self._start[index])
+        if name not in self._steps:
+            if len(self._steps) >= KEPT_SESSIONS:
+                self._steps.popitem(last=False)
+            self._steps[name] = _Steps(self.dataset, name, self.size, self._original)
+        self._steps.move_to_end(name)
+        return self._steps[name], slice(start, start + CLIP_STEPS)
+
+    def _begin(self) -> None:
+        self._reader = FrameReader()
+        self._steps: OrderedDict[str, _Steps] = OrderedDict()
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the augmentation's epoch; before the epoch's loader is iterated, as its workers are copies."""
         self.epoch = epoch
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_reader": FrameReader()}  # open files do not travel to a worker
+        return {k: v for k, v in self.__dict__.items() if k not in ("_reader", "_steps")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._begin()
+
+
+class _Steps:
+    """The rows of `targets` of one session, as arrays."""
+
+    def __init__(self, dataset: Dataset, session: str, size: int, original: bool) -> None:
+        rows = dataset.rows.of("targets", session)
+        self.session = session
+        self.participant = rows["participant"].to_pylist()
+        self.frame = rows["frame"].to_numpy()
+        self.gaze = np.stack([rows["gaze_x"].to_numpy(), rows["gaze_y"].to_numpy()], axis=1).astype(np.float32)
+        self.degrees = degrees(rows)
+        self.label = movement_labels(self.degrees, dataset.info["thirds_deg"])
+        self._device = rows["device"].to_pylist()
+        used = sorted(set(self._device))
+        self._video = {device: dataset.video(session, device, original=original, size=size) for device in used}
+
+    def video(self, row: int) -> Video:
+        """The video that a row is of."""
+        return self._video[self._device[row]]
 
 
 class ClipSampler(Sampler[int]):
@@ -245,13 +256,3 @@ class ClipSampler(Sampler[int]):
         random = torch.Generator().manual_seed(clip_seed(self._seed, self._epoch, -1))
         order = torch.randperm(self._n, generator=random)[self._start :]
         return iter(order[self._rank :: self._world][: len(self)].tolist())
-
-
-def _labels(measured: np.ndarray, thirds: dict[str, list[float] | None]) -> np.ndarray:
-    """(N, 6) degrees to (N, 6) int8 labels by the thirds of `info.json`."""
-    label = np.full(measured.shape, GREY, np.int8)
-    for column, group in enumerate(GROUPS):
-        limits = thirds[group]
-        if limits is not None:
-            label[:, column] = Thirds(*limits).label(measured[:, column])
-    return label

@@ -54,23 +54,87 @@ class Samples:
         )
 
 
+@dataclass(frozen=True)
+class Packets:
+    """All frames of a video track in the order they are decoded, and what a decoder is told first.
+
+    Attributes:
+        pts: (M,) int64 as in `Samples`; below 0 for what is never shown.
+        offset, size: (M,) int64 bytes.
+        key: (M,) bool.
+        shown: (N,) int64 the pts that are shown, ascending: frame n has shown[n].
+        codec: as FFmpeg calls it.
+        extradata: the body of `avcC` or `hvcC`.
+    """
+
+    pts: np.ndarray
+    offset: np.ndarray
+    size: np.ndarray
+    key: np.ndarray
+    shown: np.ndarray
+    codec: str
+    extradata: bytes
+
+    def reach(self, first: int, last: int) -> tuple[int, int]:
+        """The packets that must be decoded for frames `first` to `last`: from this one to that one.
+
+        Raises:
+            ValueError: there is no such frame.
+        """
+        if not 0 <= first <= last < len(self.shown):
+            raise ValueError(f"there are {len(self.shown)} frames")
+        wanted = np.flatnonzero((self.pts >= self.shown[first]) & (self.pts <= self.shown[last]))
+        # Frames shown before a keyframe may be decoded after it, so the keyframe is the last not shown later.
+        keys = np.flatnonzero(self.key & (self.pts <= self.shown[first]))
+        return int(keys[-1]) if len(keys) else 0, int(wanted[-1])
+
+
 def mp4_samples(file: BinaryIO) -> Samples:
     """Read the sample table of the first video track.
 
     Raises:
         ValueError: no such track, or the file is fragmented or cut before its table.
     """
+    samples, _, _ = _samples(*_video_track(file))
+    return samples
+
+
+def mp4_packets(file: BinaryIO) -> Packets:
+    """Read the same for a decoder without a demuxer.
+
+    Raises:
+        ValueError: as `mp4_samples`; or the codec is neither H.264 nor H.265.
+    """
+    stbl, timescale, shift = _video_track(file)
+    samples, pts, (offset, size, key) = _samples(stbl, timescale, shift)
+    for kind, entry in _boxes(_find(stbl, b"stsd")[8:]):
+        for inner, body in _boxes(entry[_VISUAL_ENTRY:]):
+            if inner in _CODECS:
+                return Packets(pts, offset, size, key, samples.pts, _CODECS[inner], body)
+        raise ValueError(f"its codec '{kind.decode('latin1')}' cannot be read from a store; copy the file here")
+    raise ValueError("its sample table names no codec")
+
+
+_CODECS = {b"avcC": "h264", b"hvcC": "hevc"}
+_VISUAL_ENTRY = 78
+"""Bytes of a picture track's sample entry before the boxes in it."""
+
+
+def _video_track(file: BinaryIO) -> tuple[bytes, int, tuple[int, float]]:
     moov = _moov(file)
     for kind, trak in _boxes(moov):
         if kind != b"trak":
             continue
         mdia = _find(trak, b"mdia")
         if _find(mdia, b"hdlr")[8:12] == b"vide":
-            return _samples(_find(mdia, b"minf", b"stbl"), _timescale(_find(mdia, b"mdhd")), _shift(trak, moov))
+            return _find(mdia, b"minf", b"stbl"), _timescale(_find(mdia, b"mdhd")), _shift(trak, moov)
     raise ValueError("no video track")
 
 
-def _samples(stbl: bytes, timescale: int, shift: tuple[int, float]) -> Samples:
+def _samples(
+    stbl: bytes, timescale: int, shift: tuple[int, float]
+) -> tuple[Samples, np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """The shown samples; and all of them as stored: their pts, and (offset, size, key)."""
     size = _sizes(_find(stbl, b"stsz"))
     if not len(size):
         raise ValueError("its sample table is empty, as in a fragmented MP4; remux it")
@@ -84,7 +148,8 @@ def _samples(stbl: bytes, timescale: int, shift: tuple[int, float]) -> Samples:
         key[_table(_find(stbl, b"stss"), 1)[:, 0] - 1] = True
     order = np.argsort(pts, kind="stable")
     order = order[pts[order] >= 0]  # what is decoded but lies before the edit list's start is never shown
-    return Samples(pts[order], _offsets(stbl, size)[order], size[order], key[order], timescale)
+    offset = _offsets(stbl, size)
+    return Samples(pts[order], offset[order], size[order], key[order], timescale), pts, (offset, size, key)
 
 
 def _composition(stbl: bytes, n: int) -> np.ndarray:

@@ -20,10 +20,12 @@ import pyarrow as pa
 
 from firmware_host.clockmap import ClockMap
 from ingest import statistics, tables, truth
+from ingest.boxes import labelled_boxes
 from ingest.cache import Recipe, write_video_cache
 from ingest.ego import Aligned, frame_size, measured, open_aligned
 from ingest.index import VideoIndex, video_index
 from ingest.labels import read_labels, vocabulary
+from ingest.sounds import sound_name, write_mels
 from recorder import durable
 from recorder.demux import frame_times_ns
 from recorder.samples import native_series
@@ -35,6 +37,8 @@ FOLDER = ".parts"
 DONE = "done.json"
 FACTS = 3
 """Counts up when the facts in it mean something else."""
+HEARD = ("third", "ego")
+"""Roles of devices whose sound becomes a log-mel picture."""
 PART_TABLES = ("sessions", "streams", "gops", "frames", "targets", "labels", "boxes", "tracks", "relations")
 
 
@@ -62,8 +66,8 @@ def build_part(folder: Path, out: Path, recipe: Recipe | None) -> dict[str, Any]
         recipe: of the cache of ego video; None for none.
 
     Returns:
-        facts for people: ``session, left_out`` (device -> why), ``frames, samples, steps, cache`` (file -> its size);
-        and for the merge ``vocabulary`` (tier -> values), ``objects``, ``relations``, ``streams``, ``spreads``.
+        facts for people: ``session, left_out`` (device -> why), ``notes, frames, samples, steps``, ``cache`` (file ->
+        its size); and for the merge ``vocabulary`` (tier -> values), ``objects, relations, streams, spreads``.
 
     Raises:
         SessionError: the session cannot be read or is not aligned.
@@ -117,7 +121,9 @@ def _write_tables(aligned: Aligned, out: Path, part: Path) -> dict[str, Any]:
             found.rows["targets"] += measured(aligned, device, found.video, found.series)
     session = aligned.session
     labels = read_labels(session.root / "labels", session.id)
+    labels, notes = _inside(labels, found.spans)
     found.rows["labels"].append(tables.table("labels", labels))
+    found.rows["boxes"].append(labelled_boxes(session, labels))
     for name, rows in truth.truth_tables(session, aligned.alignment).items():
         found.rows[name].append(rows)
     found.rows["sessions"].append(tables.table("sessions", [_session_row(aligned, out, found)]))
@@ -127,6 +133,7 @@ def _write_tables(aligned: Aligned, out: Path, part: Path) -> dict[str, Any]:
     return {
         "session": session.id,
         "left_out": aligned.left_out,
+        "notes": notes,
         "frames": sum(t.num_rows for t in found.rows["frames"]),
         "samples": sum(len(s.t_ns) for s in found.series.values()),
         "steps": sum(t.num_rows for t in found.rows["targets"]),
@@ -141,6 +148,21 @@ def _write_tables(aligned: Aligned, out: Path, part: Path) -> dict[str, Any]:
             if owner == device.name
         ),
     }
+
+
+def _inside(labels: list[dict[str, Any]], spans: list[tuple[int, int]]) -> tuple[list[dict[str, Any]], list[str]]:
+    """The labels that meet the recording, and a sentence about the others."""
+    first, last = (min(a for a, _ in spans), max(b for _, b in spans)) if spans else (0, 0)
+    kept = [r for r in labels if r["t1_ns"] >= first and r["t0_ns"] < last]
+    lost = [r for r in labels if not (r["t1_ns"] >= first and r["t0_ns"] < last)]
+    if not lost:
+        return kept, []
+    one = lost[0]
+    aside = f"{max(one['t0_ns'] - last, first - one['t1_ns']) / 1e9:.1f} s"
+    return kept, [
+        f"{len(lost)} labels lie outside the recording and are left out; the first, {one['tier']} '{one['value']}' of "
+        f"{one['source']}, by {aside}: are its times on the reference clock?"
+    ]
 
 
 def _distinct(parts: list[pa.Table], column: str) -> list[str]:
@@ -166,6 +188,9 @@ def _read_device(session: Session, device: Device, to_reference: ClockMap, found
         row = _stream_row(session, device, stream, to_reference, out)
         if stream.kind == "video":
             row |= _read_video(session, device, stream, to_reference, found)
+        elif stream.kind == "audio" and device.role in HEARD:
+            rows, t0_ns, t1_ns = write_mels(session, device, out / sound_name(session.id, device.name))
+            row |= {"count": rows, "t0_ns": to_reference.forward(t0_ns), "t1_ns": to_reference.forward(t1_ns)}
         elif (device.name, stream.name) in found.series:
             times = found.series[device.name, stream.name].t_ns
             row |= {"count": len(times), "t1_ns": int(times[-1]) if len(times) else None}

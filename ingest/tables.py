@@ -124,6 +124,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         y2=pa.float32(),
         source=_TEXT,
         confidence=pa.float32(),
+        device=_TEXT,
     ),
     "boxes": _schema(
         session=_TEXT,

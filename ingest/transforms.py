@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ingest import people
+from ingest.ask import IMU
 from ingest.targets import MIRRORED
 
 FLIP = 0.3
@@ -23,6 +26,9 @@ GREY = 0.2
 MOCO_JITTER = 0.8
 CROP_AREA = (0.2, 1.0)
 CROP_RATIO = (0.7, 1.4)
+
+MIRRORED_IMU = tuple(list(IMU).index({"l": "r", "r": "l"}.get(n[0], n[0]) + n[1:]) for n in IMU)
+"""Each row of `imu`'s other side."""
 
 _LUMA = torch.tensor([0.299, 0.587, 0.114])
 _TO_YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
@@ -63,6 +69,49 @@ def flip(item: dict[str, Any]) -> dict[str, Any]:
         "gaze": torch.where(item["gaze_valid"][..., None], mirrored, item["gaze"]),
         **{name: item[name][..., sides] for name in ("move", "move_valid", "move_deg")},
     }
+
+
+def mirrored(item: dict[str, Any], relations: Sequence[str]) -> dict[str, Any]:
+    """A clip of the batch contract in a mirror: everything that has a left and a right changes sides.
+
+    Sensor and body axes are x forward, y left, z up, so that a turn R becomes S R S with S = diag(1, -1, 1), and a rate
+    of turning, which is no arrow but a twist, keeps its y and changes the sign of x and z.
+
+    Args:
+        item: keys as in `ingest.ask.shapes`.
+        relations: names of the last axis of `graph`.
+    """
+    out = dict(item)
+    for name in ("ego", "third", "thermal"):
+        if name in item:
+            out[name] = item[name].flip(-1)
+    if "gaze" in item:
+        other = torch.stack([1 - item["gaze"][..., 0], item["gaze"][..., 1]], dim=-1)
+        out["gaze"] = torch.where(item["gaze_valid"][..., None], other, item["gaze"])
+    for name in {"move", "move_valid"} & set(item):
+        out[name] = item[name][..., torch.tensor(MIRRORED)]
+    if "imu" in item:
+        sides, sign = torch.tensor(MIRRORED_IMU), torch.tensor([1.0, -1, 1, -1, 1, -1, -1, 1, -1])
+        out["imu"], out["imu_valid"] = (item["imu"] * sign)[:, sides], item["imu_valid"][:, sides]
+    if "boxes" in item:
+        out["boxes"] = _mirrored_boxes(item["boxes"]) * item["box_valid"][..., None]
+    if "tracks" in item:
+        whole = torch.from_numpy(people.mirrored(item["tracks"].numpy()))
+        out["tracks"] = whole * item["tracks_valid"][..., None]
+        out["tracks_joints"] = item["tracks_joints"][..., torch.tensor(people.MIRRORED_JOINTS)]
+        seen = (item["track_boxes"] != 0).any(dim=-1, keepdim=True)
+        out["track_boxes"] = _mirrored_boxes(item["track_boxes"]) * seen
+    if "graph" in item:
+        swapped = {"left_of": "right_of", "right_of": "left_of"}
+        order = [
+            relations.index(swapped.get(r, r)) if swapped.get(r, r) in relations else i for i, r in enumerate(relations)
+        ]
+        out["graph"] = item["graph"][..., torch.tensor(order, dtype=torch.int64)]
+    return out
+
+
+def _mirrored_boxes(boxes: Tensor) -> Tensor:
+    return torch.stack([1 - boxes[..., 2], boxes[..., 1], 1 - boxes[..., 0], boxes[..., 3]], dim=-1)
 
 
 def moco_view(frame: Tensor, random: torch.Generator) -> Tensor:
