@@ -22,6 +22,8 @@ CODE_SCALES = (10.0, 10.0, 5.0, 5.0)
 """How much larger than the plain coding of Faster R-CNN the numbers are that a network predicts."""
 LARGEST_GROWTH = math.log(1000 / 16)
 """The most that a decoded box may be wider than its anchor, as a logarithm; a wild prediction stays finite."""
+TOGETHER = 32
+"""Boxes of a clip that are cut out at a time, so that the larger grid of few of them is in memory."""
 
 
 def area(boxes: Tensor) -> Tensor:
@@ -156,8 +158,11 @@ def crop(maps: Tensor, boxes: Tensor, cells: int) -> Tensor:
 
 def pooled(maps: Tensor, boxes: Tensor, cells: int = 7) -> Tensor:
     """`crop` at twice `cells`, then the maximum of each 2 x 2: (B, C, H, W), (B, R, 4) -> (B, R, C, cells, cells)."""
-    inside = crop(maps, boxes, 2 * cells)
-    return F.max_pool2d(inside.flatten(0, 1), 2).unflatten(0, inside.shape[:2])
+    parts = []
+    for some in boxes.split(TOGETHER, dim=1):
+        inside = crop(maps, some, 2 * cells)
+        parts.append(F.max_pool2d(inside.flatten(0, 1), 2).unflatten(0, inside.shape[:2]))
+    return torch.cat(parts, dim=1)
 
 
 def _centred(boxes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -131,26 +131,28 @@ def rpn_losses(
     drawn_count = chosen.sum().clamp(min=1)
     each = F.cross_entropy(logits.float().transpose(1, 2), label.clamp(min=0), reduction="none")
     objectness = torch.where(chosen, each, 0).sum() / drawn_count
-    return objectness, code_loss(codes, anchors, boxes, index, chosen & (label == PERSON)) / drawn_count
+    person = chosen & (label == PERSON)
+    each = F.smooth_l1_loss(codes.float(), codes_to(boxes, index, anchors, person), reduction="none").sum(-1)
+    return objectness, torch.where(person, each, 0).sum() / drawn_count
 
 
-def code_loss(codes: Tensor, candidates: Tensor, boxes: Tensor, index: Tensor, person: Tensor) -> Tensor:
-    """Smooth L1 between the predicted codes and those of the boxes to be found, summed over numbers and persons.
+def codes_to(boxes: Tensor, index: Tensor, candidates: Tensor, person: Tensor) -> Tensor:
+    """The codes that move candidates onto the boxes they are to find.
 
     Args:
-        codes, candidates: (B, N, 4).
         boxes: (B, P, 4); `index` (B, N) says which.
-        person: (B, N) bool, whom to count.
+        candidates: (B, N, 4).
+        person: (B, N) bool, who has a box to find.
+
+    Returns:
+        (B, N, 4) float32, 0 where there is nothing to find.
     """
     if boxes.shape[1] == 0:
-        return codes.float().sum() * 0
+        return torch.zeros_like(candidates, dtype=torch.float32)
     goal = boxes.gather(1, index[..., None].expand(-1, -1, 4))
     whole = boxes.new_tensor([0.0, 0.0, 1.0, 1.0])  # in place of what is not counted, so that no NaN arises
-    target = boxing.encode(
-        torch.where(person[..., None], goal, whole), torch.where(person[..., None], candidates, whole)
-    )
-    each = F.smooth_l1_loss(codes.float(), target.float(), reduction="none").sum(-1)
-    return torch.where(person, each, 0).sum()
+    goal, start = (torch.where(person[..., None], each, whole) for each in (goal, candidates))
+    return boxing.encode(goal, start).float()
 
 
 @torch.no_grad()
