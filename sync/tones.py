@@ -34,8 +34,8 @@ MIN_SCORE = 0.09
 MIN_OVER_BACKGROUND = 9.0
 QUARTERS, QUARTER_SHARE = 4, 0.75
 """Parts of a tone, and which share of the whole's score all but the worst of them must have: a cheap speaker may lack
-one. Weak tones in echo had 0.9 and more, all but three of the 43 pieces of five hours of speech and household that score
-0.08 and more had less than 0.8, and those three do not reach `MIN_SCORE`."""
+one. Weak tones in echo had 0.9 and more. Of the 43 places in five hours of speech and household that score 0.08 and
+more all but three had less than 0.8, and those three do not reach `MIN_SCORE`."""
 QUARTER_REACH_S = 0.001
 """A room delays high and low differently, and a clock that drifts the begin and the end."""
 MIN_OVER_RUNNER_UP = 1.5
