@@ -6,6 +6,6 @@ between. What a format cannot hold its `write` returns, so that nobody loses it 
 
 from ingest.labels.label import Label, in_order
 from ingest.labels.table import read_labels
-from ingest.labels.vocabulary import vocabulary
+from ingest.labels.words import vocabulary
 
 __all__ = ["Label", "in_order", "read_labels", "vocabulary"]

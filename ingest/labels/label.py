@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 MILLISECOND_NS = 1_000_000
 SECOND_NS = 1_000_000_000
@@ -59,6 +60,23 @@ class Label:
         """The label in a sentence."""
         who = f" of {self.actor}" if self.actor else ""
         return f"{self.tier} '{self.value}'{who}"
+
+
+@dataclass(frozen=True)
+class Linked:
+    """A film that a file of labels links.
+
+    Attributes:
+        path: its file.
+        began_ns: when it began, in the time of the labels: 0 for the film they are timed on.
+        length_ns: how long it lasts.
+        rate_hz: pictures a second.
+    """
+
+    path: Path
+    began_ns: int = 0
+    length_ns: int = 0
+    rate_hz: float = 30.0
 
 
 def in_order(labels: Iterable[Label]) -> list[Label]:

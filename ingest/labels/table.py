@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from firmware_host.errors import SessionError
-from ingest.labels import vocabulary
+from ingest.labels import words
 from ingest.labels.label import Label, in_order
 from recorder import durable
 
@@ -44,7 +44,7 @@ def read_labels(folder: Path, session: str) -> list[dict[str, Any]]:
             in the folder's ``vocabulary.json``.
     """
     rows = []
-    known = vocabulary.of_folder(folder)
+    known = words.of_folder(folder)
     for path in sorted(folder.glob("*.csv")):
         found = read(path)
         if known:
