@@ -259,3 +259,5 @@ def alarms(count: int) -> None:
     print(f"\npairs that must be refused: {tried}; accepted: {len(accepted)}")
     for line in accepted:
         print(f"  {line}")
+    if accepted:
+        sys.exit("a pair that shares nothing was accepted")
