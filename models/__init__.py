@@ -15,7 +15,18 @@ from typing import Any
 from firmware_host.errors import ConfigError, unknown_name
 
 MODELS = {"muscles": "models.muscles"}
-REFERENCES = {"i3d": "models.i3d", "muscles": "models.muscles", "resnet18": "models.resnet"}
+REFERENCES = {
+    "convgru": "models.convgru",
+    "i3d": "models.i3d",
+    "lart": "models.lart",
+    "muscles": "models.muscles",
+    "resnet18": "models.resnet",
+    "resnet18_2d3d": "models.resnet3d:resnet18",
+    "resnet34_2d3d": "models.resnet3d:resnet34",
+    "resnet50_2d3d": "models.resnet3d:resnet50",
+    "vgg_audio": "models.vgg_audio",
+}
+"""Part -> its module, whose ``from_reference`` makes it, or ``module:function``."""
 
 
 def module_of(model: str) -> ModuleType:
@@ -41,4 +52,5 @@ def load_reference(name: str, state_dict: Mapping[str, Any], **config: Any) -> A
     """
     if name not in REFERENCES:
         raise ConfigError(unknown_name("reference", name, REFERENCES))
-    return importlib.import_module(REFERENCES[name]).from_reference(state_dict, **config)
+    module, _, function = REFERENCES[name].partition(":")
+    return getattr(importlib.import_module(module), function or "from_reference")(state_dict, **config)
