@@ -29,6 +29,7 @@ COMMANDS = {
     "view": ("sync.cli:view", "Play a session in a browser, everything in step."),
     "gaze": ("sync.cli:gaze", "Carry gaze from an eye tracker's film to another camera's."),
     "calibrate": ("sync.cli:calibrate", "Measure a camera's lens from a film of a chessboard."),
+    "labels": ("ingest.labels.cli:labels", "Labels out to annotation tools, and back."),
     "build": ("ingest.cli:build", "Build a dataset from aligned sessions."),
     "train": ("models.cli:train", "Train a model on a dataset."),
     "evaluate": ("models.cli:evaluate", "Evaluate a trained run on held-out participants."),

@@ -110,16 +110,18 @@ def span_ns(aligned: Aligned) -> tuple[int, int] | None:
 
 
 def _recorded_ns(aligned: Aligned, device: Device) -> tuple[int, int] | None:
+    """From the first picture or tick of a device to the end of its last, on its own clock."""
+    edges = []
     if device.of_kind("video"):
         times = frame_times_ns(aligned.session, device)
         period_ns = round(SECOND_NS / (device.of_kind("video")[0].rate_hz or 30))
-        return (int(times.min()), int(times.max()) + period_ns) if len(times) else None
-    counted = aligned.session.receipt.get("devices", {})
-    ticks = counted.get(device.name, {}).get("ticks") if isinstance(counted, dict) else None
-    if isinstance(ticks, int) and device.streams:
-        first = min(s.t0_ns for s in device.streams)
-        return first, first + ticks * SECOND_NS // TICK_HZ
-    return None
+        edges += [int(times.min()), int(times.max()) + period_ns] if len(times) else []
+    if device.kind == "kit" and device.streams:
+        edges.append(min(s.t0_ns for s in device.streams))
+        counted = aligned.session.receipt.get("devices", {})
+        ticks = counted.get(device.name, {}).get("ticks") if isinstance(counted, dict) else None
+        edges += [edges[-1] + ticks * SECOND_NS // TICK_HZ] if isinstance(ticks, int) else []
+    return (min(edges), max(edges)) if edges else None
 
 
 def outside(labels: list[Label], span: tuple[int, int]) -> list[Label]:
