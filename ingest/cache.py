@@ -132,6 +132,9 @@ class FrameReader:
         while self._open:
             self._open.popitem()[1].close()
 
+    def __reduce__(self) -> tuple[type[FrameReader], tuple[()]]:
+        return FrameReader, ()  # open files do not travel to another process
+
     def _start(self) -> None:
         self._open: OrderedDict[Path, _Mp4] = OrderedDict()
         self._heads: OrderedDict[Path, bytes | Packets] = OrderedDict()

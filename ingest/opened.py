@@ -233,12 +233,6 @@ class Dataset:
             self._known[key] = make()
         return self._known[key]
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_reader": FrameReader()}  # open files do not travel to a worker
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-
 
 def open_dataset(root: Path | str) -> Dataset:
     """Open what `syncctl build` made.

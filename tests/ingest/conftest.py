@@ -27,10 +27,10 @@ class Inline(Executor):
 
 @pytest.fixture(scope="session")
 def sessions(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four sessions of 4 s, of anna, ben, carl and dora. Shared: do not write into it."""
+    """Four sessions of 4 s, of anna, ben, carl and dora; what is true of dora's nobody knows. Shared: do not write."""
     root = tmp_path_factory.mktemp("planted") / "sessions"
     for seed, person in enumerate(("anna", "ben", "carl", "dora")):
-        make_session(root / f"s-{person}", participant=person, seed=seed)
+        make_session(root / f"s-{person}", participant=person, seed=seed, truth=person != "dora")
     return root
 
 

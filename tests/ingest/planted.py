@@ -35,6 +35,8 @@ FPS = 30
 SENSORS = sorted({name for members in MEMBERS.values() for name in members})
 QUATERNION = tuple(Channel(axis, "1", 1 / 16384) for axis in "wxyz")
 MIDPOINT_US = 1_700
+LOUD_S = 1.5
+GUEST = "guest00"
 
 
 @dataclass(frozen=True)
@@ -166,15 +168,23 @@ def gaze_px(frame: np.ndarray) -> np.ndarray:
 
 
 def make_session(
-    folder: Path, *, participant: str, seconds: int = 4, seed: int = 0, aligned: bool = True, silent: str | None = None
+    folder: Path,
+    *,
+    participant: str,
+    seconds: int = 4,
+    seed: int = 0,
+    aligned: bool = True,
+    silent: str | None = None,
+    truth: bool = False,
 ) -> Path:
-    """Write a session as `record --simulate` and `align` leave it."""
+    """Write a session as `record --simulate` and `align` leave it; with `truth`, a guest is there as well."""
     folder.mkdir(parents=True)
     (folder / "labels").mkdir()
     room = write_camera_kit(folder / "kit-01.mkv", seconds)
     body = write_body_kit(folder / "kit-02.mkv", seconds, Turning.of(seed), silent)
-    write_mp4(folder / "head.mp4", (painted(n) for n in range(seconds * FPS - 20)), fps=FPS, size=SIZE)
-    head = (Stream("camera", "video", 0, FPS, size=SIZE),)
+    frames = (painted(n) for n in range(seconds * FPS - 20))
+    write_mp4(folder / "head.mp4", frames, fps=FPS, size=SIZE, sound=loud_from(LOUD_S, seconds))
+    head = (Stream("camera", "video", 0, FPS, size=SIZE), Stream("microphone", "audio", 0, 48_000))
     devices = (
         Device("kit-01", "kit", "third", "kit-01", "kit-01.mkv", room),
         Device("kit-02", "kit", "body", "kit-02", "kit-02.mkv", body, wearer=participant),
@@ -186,12 +196,69 @@ def make_session(
         f"activity,{T0},{T0 + SECOND},tea,{participant}",
         f"action,{T0},{T0 + SECOND // 2},pour,{participant}",
     ]
+    if truth:
+        labels += [f"atomic,{T0 + a},{T0 + b},{value},{who}" for value, who, a, b in acts(participant)]
+        _write_truth(folder, participant, seconds)
     (folder / "labels" / "truth.csv").write_text("\n".join(labels) + "\n")
     _write_gaze(folder / "gaze_head.csv", seconds * FPS - 20)
     if aligned:
         gaze = GazeMap("eye", "head", "gaze_head.csv", {})
         Alignment("kit-01", (BODY, HEAD), (), (), gaze=(gaze,)).save(folder)
     return folder
+
+
+def loud_from(start_s: float, seconds: int) -> np.ndarray:
+    """(N,) float32 at 48 kHz: silence, then a tone of 1 kHz."""
+    t = np.arange(seconds * 48_000 - 40_000) / 48_000
+    return np.where(t >= start_s, 0.5 * np.sin(2 * np.pi * 1000 * t), 0).astype(np.float32)
+
+
+def acts(participant: str) -> list[tuple[str, str, int, int]]:
+    """Atomic actions: value, actor, from and to, ns after T0."""
+    return [
+        ("pour", participant, 0, SECOND),
+        ("hold", participant, SECOND // 2, 2 * SECOND),
+        ("sit", GUEST, SECOND, 4 * SECOND),
+    ]
+
+
+def box_px(who: str, k: int) -> tuple[float, float, float, float]:
+    """Where somebody is in the room camera's picture at the k-th moment that has boxes (5 a second), pixels."""
+    left = 9.5 + k if who != GUEST else 99.5 + k
+    return left, 19.5, left + 40, 99.5
+
+
+def smpl(who: str, k: int) -> np.ndarray:
+    """(85,) body at the k-th moment that has one (10 a second)."""
+    body = np.zeros(85)
+    body[:3] = 0, 0.01 * k, 0
+    body[3 * 18 : 3 * 18 + 3] = (0.5, 0.1, -0.2) if who != GUEST else (0, 0, 0)  # the left elbow
+    body[82:] = k / 10, 0.9, 1.0
+    return body
+
+
+def _write_truth(folder: Path, participant: str, seconds: int) -> None:
+    """As the simulated home does, with world time 0 at T0 of kit-01."""
+    people = [participant, GUEST]
+    moments = [k * SECOND // 5 for k in range(5 * seconds)]
+    shown = [
+        [[w, "person", *box_px(w, k)] for w in people if w != GUEST or k % 2] + [["cup", "object", 1, 1, 9, 9]]
+        for k in range(len(moments))
+    ]
+    document = {
+        "clock_maps": [ClockMap.affine("kit-01", "world", origin_ns=T0).to_json()],
+        "people": people,
+        "boxes": {"t_ns": moments, "third": shown, "head": [[] for _ in moments]},
+        "relations": [
+            [participant, "holding", "cup", 0, 2 * SECOND],
+            [participant, "left_of", GUEST, SECOND, 3 * SECOND],
+            ["cup", "on", "table", 0, 4 * SECOND],
+        ],
+    }
+    (folder / "truth.json").write_text(json.dumps(document))
+    t_ns = np.arange(10 * seconds) * (SECOND // 10)
+    bodies = {f"{w}.smpl": np.stack([smpl(w, k) for k in range(len(t_ns))]) for w in people}
+    np.savez_compressed(folder / "truth.npz", t_ns=t_ns, **bodies)
 
 
 def _write_gaze(path: Path, frames: int) -> None:

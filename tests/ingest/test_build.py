@@ -141,9 +141,13 @@ def test_what_changed_is_built_again_and_a_deleted_cache_is_remade(tmp_path, inl
     before = digests(first.out)
     shutil.rmtree(first.out / "cache")
     assert digests(build([folder], first.out, inline).out) == before
-    (folder / "labels" / "mine.csv").write_text("tier,t0_ns,t1_ns,value,actor\naction,1,2,sit,eve\n")
+    rows = f"action,{T0 + 1},{T0 + 2},sit,eve\naction,{T0 + 9 * SECOND},{T0 + 10 * SECOND},rise,eve\n"
+    (folder / "labels" / "mine.csv").write_text("tier,t0_ns,t1_ns,value,actor\n" + rows)
     again = build([folder], first.out, inline)
     assert again.counts["labels"] == first.counts["labels"] + 1
+    (said,) = again.notes["s-eve"]
+    assert "1 labels lie outside the recording" in said
+    assert "'rise' of mine, by 7." in said
 
 
 def test_a_video_that_changed_is_copied_again(tmp_path, inline):
