@@ -171,8 +171,9 @@ class Model(nn.Module):
 
 def true_boxes(batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     """The labels' boxes within the picture, (B, P, 4) float32, 0 where there is none, and which there are, (B, P)."""
-    boxes = boxing.clipped(batch["boxes"].float())
-    there = batch["box_valid"] & boxing.usable(boxes)
+    told = batch["boxes"].float()
+    boxes = boxing.clipped(told)
+    there = batch["box_valid"] & torch.isfinite(told).all(-1) & boxing.usable(boxes)
     return torch.where(there[..., None], boxes, 0), there
 
 

@@ -8,14 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from made_maps import CHANNELS, SMALL, lived_in, made_maps, plain
 from test_boxes import made, plain_crop
 
-from models.vat import PRESETS, Config
+from models.vat import PRESETS
 from models.vat.attention import ActionTransformer, HighRes, Location
 from models.vat.heads import Heads
 
-SMALL = Config(actions=3, narrow=32, layers=3, heads=2, width=5, hidden=7, dropout=0.3, location=4, query="low")
-CHANNELS = 6
 ARMS = [
     {"query": "low"},
     {"query": "high"},
@@ -98,23 +97,6 @@ def transformed(maps, box, state, config):
             outputs.append(norm(q + own(inner, state, f"{name}.outer", head), state, f"{name}.norm2", head))
         query = np.concatenate(outputs)
     return query, np.array(seen)
-
-
-def lived_in(module):
-    """Norms that are not 1 and 0, in float64 and eval mode."""
-    for name, parameter in module.named_parameters():
-        if "norm" in name or ".bn." in name:
-            parameter.data.uniform_(0.5, 1.5)
-    return module.double().eval()
-
-
-def plain(module):
-    return {name: tensor.numpy() for name, tensor in module.state_dict().items()}
-
-
-def made_maps(clips=2, shape=(4, 5, 6), seed=0, channels=CHANNELS):
-    rng = torch.Generator().manual_seed(seed)
-    return torch.randn(clips, channels, *shape, generator=rng, dtype=torch.float64)
 
 
 @pytest.mark.parametrize("arm", ARMS, ids=lambda arm: "-".join(map(str, arm.values())))
