@@ -2,30 +2,35 @@
 
 Nothing is simulated here: every movable body is a "mocap" body whose pose is set for each frame, so that the
 picture at a time depends on that time alone. The scene is compiled once per world; one GL context serves all
-cameras, since they share a picture size.
+cameras, since they share a picture size. What is drawn comes in batches (`batches`), and only those that a camera can
+see (`sight`).
 """
 
 from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from firmware_host.errors import ConfigError
-from recorder.world.house import DOOR_WIDTH_M, LIVING, Doorway
-from recorder.world.plan import WorldPlan, rng
-from recorder.world.scene import FIELD_OF_VIEW, Home, camera_model
+from recorder.world.atlas import Atlas, atlas_of
+from recorder.world.batches import Batch, Finish, balls, batches_of
+from recorder.world.house import LIVING
+from recorder.world.plan import WorldPlan
+from recorder.world.scene import FIELD_OF_VIEW, VIEWS, Home, camera_model
 from recorder.world.shapes import Material, Shape
-from recorder.world.texture import STYLES, Colour
+from recorder.world.sight import ANYWHERE, Cone, Mirror, seen_from
 
 # Must be known before mujoco is imported. OSMesa needs no screen and no graphics card, and gives the same
 # bytes wherever it runs; whoever has a card may set MUJOCO_GL=egl.
 os.environ.setdefault("MUJOCO_GL", "osmesa")
+# One thread draws: a picture is too small to be worth more, and sessions are made side by side.
+os.environ.setdefault("LP_NUM_THREADS", "0")
 
 # Positions (N, 3) and quaternions (N, 4), scalar first, that turn body vectors into world vectors.
 Pose = tuple[np.ndarray, np.ndarray]
@@ -52,75 +57,31 @@ def wxyz(turn: Rotation) -> np.ndarray:
     return np.roll(turn.as_quat(), 1, axis=-1)
 
 
-@lru_cache(maxsize=128)
-def _painted(key: str, name: str, style: str, size: tuple[int, int], base: Colour) -> np.ndarray:
-    """A texture; sessions in one place share it, and painting a house takes longer than drawing a second of it."""
-    return STYLES[style](rng("texture", key, name), size, base)
-
-
-def _add_material(spec: Any, mujoco: Any, key: str, name: str, material: Material) -> None:
-    """Paint one texture; its random numbers depend on the place and its own name."""
-    image = _painted(key, name, material.style, material.size, material.base)
-    kind = mujoco.mjtTexture.mjTEXTURE_CUBE if material.wrap else mujoco.mjtTexture.mjTEXTURE_2D
-    faces = np.concatenate([image] * 6) if material.wrap else image
-    texture = spec.add_texture(name=name, type=kind, width=image.shape[1], height=faces.shape[0], nchannel=3)
-    texture.data = faces.tobytes()
-    entry = spec.add_material(name=name, shininess=material.shine, specular=material.shine)
-    entry.emission, entry.reflectance = material.glow, material.mirror
-    if material.per_m[0]:
-        entry.texuniform, entry.texrepeat = True, material.per_m
-    entry.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
-
-
-def _add_shapes(body: Any, mujoco: Any, prefix: str, shapes: Iterable[Shape]) -> None:
-    kinds = {
-        "box": mujoco.mjtGeom.mjGEOM_BOX,
-        "ellipsoid": mujoco.mjtGeom.mjGEOM_ELLIPSOID,
-        "capsule": mujoco.mjtGeom.mjGEOM_CAPSULE,
-        "cylinder": mujoco.mjtGeom.mjGEOM_CYLINDER,
-    }
-    for number, shape in enumerate(shapes):
-        size = np.zeros(3)
-        size[: len(shape.size)] = shape.size
-        body.add_geom(
-            name=f"{prefix}/{number}",
-            type=kinds[shape.kind],
-            size=size,
-            pos=shape.pos,
-            quat=wxyz(shape.turn),
-            material=shape.material,
-            contype=0,
-            conaffinity=0,
-        )
-
-
-NOWHERE = -1
-"""The room of people's geoms, which may be in two at once. All other geoms are in the room of that number."""
-MIRROR_SEEN_M = 2.5
-"""From how near a mirror shows anything; its picture costs as much as the rest."""
-
-
 HIDDEN_GROUP = 5
-SMALLEST_PX = 0.5
-"""What is smaller in the picture is not drawn; nor is what the view or a doorway leaves out. Each geom costs 60 us."""
+MATTE, SHINY = 0.1, 0.6
 
 
-def _walked_on(shape: Shape) -> bool:
-    return shape.material.endswith(("-floor", "-rug"))
+@dataclass(frozen=True)
+class _Views:
+    """What a camera meets at N times.
 
+    Attributes:
+        pos, turn: (N, M, 3) and (N, M, 4) of the bodies.
+        seen: (N, G) bool the batches that it may see.
+        mirrors: (N,) bool whether a mirror shows something.
+    """
 
-def _opening(door: Doorway, at: np.ndarray) -> tuple[float, float]:
-    """The bearing of a doorway's middle from a point, and how far it reaches to either side, radians."""
-    ends = [door.ahead(depth, side * DOOR_WIDTH_M / 2) - at[:2] for side in (-1, 1) for depth in (0.0, 0.12)]
-    if np.hypot(*(door.at - at[:2])) < DOOR_WIDTH_M:
-        return 0.0, np.pi
-    middle = float(np.arctan2(*(door.at - at[:2])[::-1]))
-    asides = [(np.arctan2(end[1], end[0]) - middle + np.pi) % (2 * np.pi) - np.pi for end in ends]
-    return middle, float(np.abs(asides).max())
+    pos: np.ndarray
+    turn: np.ndarray
+    seen: np.ndarray
+    mirrors: np.ndarray
 
 
 class Renderer:
     """Draws the home with its movable bodies where they are told to be."""
+
+    _current: weakref.ref[Renderer] | None = None
+    """Whose GL context is the current one."""
 
     def __init__(
         self,
@@ -131,51 +92,81 @@ class Renderer:
     ) -> None:
         """`bodies` that are things or doors are drawn with the room they are in, all others always."""
         mujoco = self._mj = _mujoco()
-        self._home = home
-        self._names = list(bodies)
-        self._roomed = [name for name in bodies if name in home.things or name in home.cupboards]
-        self._room_of = np.full(len(self._roomed), NOWHERE)
-        width, height = plan.width, plan.height
-        spec = self._spec(home, plan)
-        for name, material in materials.items():
-            _add_material(spec, mujoco, plan.place, name, material)
-        for room, shapes in home.shell.items():
-            _add_shapes(spec.worldbody, mujoco, room, shapes)
-        for name, shapes in bodies.items():
-            _add_shapes(spec.worldbody.add_body(name=name, mocap=True), mujoco, name, shapes)
-        for name in FIELD_OF_VIEW:
-            half = np.tan(np.radians(FIELD_OF_VIEW[name]) / 2) * height / width
-            body = spec.worldbody.add_body(name=f"camera-{name}", mocap=True)
-            body.add_camera(name=name, fovy=np.degrees(2 * np.arctan(half)), quat=wxyz(FLIP))
-            self._names.append(f"camera-{name}")
-        self._model = spec.compile()
+        self._home, self._plan = home, plan
+        self._names = [*bodies, *(f"camera-{name}" for name in FIELD_OF_VIEW)]
+        atlas = atlas_of(materials, plan.place)
+        self._batches = batches_of(home, bodies, materials, atlas)
+        self._balls = balls(self._batches)
+        self._model = self._compiled(home, atlas, plan)
         self._data = mujoco.MjData(self._model)
-        self._geoms = {name: np.flatnonzero(self._model.geom_bodyid == self._model.body(name).id) for name in bodies}
-        self._body_class = np.zeros(self._model.nbody, int)
-        for number, name in enumerate(bodies):
-            self._body_class[self._model.body(name).id] = number + 2
-        floors = [f"{room}/{k}" for room, shapes in home.shell.items() for k, s in enumerate(shapes) if _walked_on(s)]
-        self._walkable = np.zeros(self._model.ngeom, bool)
-        self._walkable[[self._model.geom(name).id for name in floors]] = True
+        self._slots = [int(self._model.body(name).mocapid[0]) for name in self._names]
+        self._geoms = np.array([self._model.geom(str(k)).id for k in range(len(self._batches))])
+        self._tell_bodies(home)
+        self._mirrors = [
+            Mirror(one.pos, one.turn.apply(np.diag(one.size)[:2]), one.turn.apply([0.0, 0.0, 1.0]))
+            for one in (batch.glass for batch in self._batches)
+            if one is not None
+        ]
         self._option = mujoco.MjvOption()
-        self._room = np.full(self._model.ngeom, NOWHERE)
-        for number, (room, shapes) in enumerate(home.shell.items()):
-            self._room[[self._model.geom(f"{room}/{k}").id for k in range(len(shapes))]] = number
-        self._smallest = {name: SMALLEST_PX / camera_model(plan, name).fx for name in FIELD_OF_VIEW}
-        self._half_angle = {
-            name: float(np.arctan(np.hypot(1, height / width) * np.tan(np.radians(field) / 2)))
-            for name, field in FIELD_OF_VIEW.items()
-        }
-        self._slot = {name: int(self._model.body(name).mocapid[0]) for name in self._names}
         try:
-            self._renderer = mujoco.Renderer(self._model, height, width)
+            self._renderer = mujoco.Renderer(self._model, plan.height, plan.width)
         except Exception as error:  # the GL loaders raise whatever they like
             raise ConfigError(f"MuJoCo could not open a GL context ({error}); {_REMEDY}") from error
+        Renderer._current = weakref.ref(self)
         self._cheapen_textures()
         for flag in (mujoco.mjtRndFlag.mjRND_SKYBOX, mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_HAZE):
             self._renderer.scene.flags[flag] = 0
         # A context that outlives the interpreter's shutdown makes PyOpenGL complain.
         self.close = weakref.finalize(self, self._renderer.close)
+
+    def _compiled(self, home: Home, atlas: Atlas, plan: WorldPlan) -> Any:
+        mujoco, spec = self._mj, self._spec(home, plan)
+        bodies = {name: spec.worldbody.add_body(name=name, mocap=True) for name in self._names}
+        house = spec.worldbody.add_body(name="house")  # last: what is hidden behind people and things is not painted
+        for name in FIELD_OF_VIEW:
+            half = np.tan(np.radians(FIELD_OF_VIEW[name]) / 2) * plan.height / plan.width
+            bodies[f"camera-{name}"].add_camera(name=name, fovy=np.degrees(2 * np.arctan(half)), quat=wxyz(FLIP))
+        for name, picture in atlas.pictures.items():
+            kind, (height, width) = mujoco.mjtTexture.mjTEXTURE_2D, picture.shape[:2]
+            texture = spec.add_texture(name=name, type=kind, width=width, height=height, nchannel=3)
+            texture.data = picture[::-1].tobytes()  # GL's first row is the lowest
+        for finish in sorted({batch.finish for batch in self._batches}):
+            self._add_finish(spec, finish)
+        for number, batch in enumerate(self._batches):
+            self._add_batch(spec, bodies.get(batch.body, house), str(number), batch)
+        return spec.compile()
+
+    def _add_finish(self, spec: Any, finish: Finish) -> None:
+        shine = SHINY if finish.glossy else MATTE
+        material = spec.add_material(name=finish.name, shininess=shine, specular=shine)
+        material.emission, material.reflectance = finish.glow, finish.mirror
+        material.textures[self._mj.mjtTextureRole.mjTEXROLE_RGB] = finish.texture
+
+    def _add_batch(self, spec: Any, body: Any, name: str, batch: Batch) -> None:
+        geom = body.add_geom(name=name, material=batch.finish.name, contype=0, conaffinity=0)
+        if batch.glass is not None:
+            geom.type, geom.size = self._mj.mjtGeom.mjGEOM_BOX, batch.glass.size
+            geom.pos, geom.quat = batch.glass.pos, wxyz(batch.glass.turn)
+            return
+        mesh = spec.add_mesh(name=name, inertia=self._mj.mjtMeshInertia.mjMESH_INERTIA_SHELL)
+        mesh.uservert, mesh.usernormal = batch.mesh.vertices.ravel(), batch.mesh.normals.ravel()
+        mesh.usertexcoord, mesh.userface = batch.mesh.uv.ravel(), batch.mesh.faces.ravel()
+        geom.type, geom.meshname = self._mj.mjtGeom.mjGEOM_MESH, name
+
+    def _tell_bodies(self, home: Home) -> None:
+        """Note which body each geom moves with, which room it stands in, and what its pixels are called."""
+        body_of = np.array([self._names.index(batch.body) if batch.body else -1 for batch in self._batches])
+        rooms = list(home.house.rooms)
+        self._moves = np.flatnonzero(body_of >= 0)
+        self._body_of = body_of
+        self._still_in = np.array([rooms.index(batch.room) if batch.room else ANYWHERE for batch in self._batches])
+        self._roomed = np.array([name in home.things or name in home.cupboards for name in self._names])
+        # One more entry for the pixels that show nothing, whose geom is -1.
+        self._body_at = np.full(self._model.ngeom + 1, -1)
+        self._body_at[self._geoms] = body_of
+        self._class_at = np.zeros(self._model.ngeom + 1, np.uint8)
+        walkable = np.array([batch.walkable for batch in self._batches])
+        self._class_at[self._geoms] = np.where(walkable, 1, np.where(body_of < 0, 0, body_of + 2))
 
     def _spec(self, home: Home, plan: WorldPlan) -> Any:
         mujoco = self._mj
@@ -214,62 +205,97 @@ class Renderer:
         """Sample one mipmap level, not two: a quarter less time for a picture drawn without a graphics card."""
         from OpenGL import GL
 
-        wrapped = self._mj.mjtTexture.mjTEXTURE_CUBE.value
-        for number, kind in enumerate(self._model.tex_type):
-            target = GL.GL_TEXTURE_CUBE_MAP if kind == wrapped else GL.GL_TEXTURE_2D
-            GL.glBindTexture(target, int(self._renderer._mjr_context.texture[number]))
-            GL.glTexParameteri(target, GL.GL_TEXTURE_MIN_FILTER, GL.GL_LINEAR_MIPMAP_NEAREST)
+        for number in range(self._model.ntex):
+            GL.glBindTexture(GL.GL_TEXTURE_2D, int(self._renderer._mjr_context.texture[number]))
+            GL.glTexParameteri(GL.GL_TEXTURE_2D, GL.GL_TEXTURE_MIN_FILTER, GL.GL_LINEAR_MIPMAP_NEAREST)
 
-    def _place(self, poses: Mapping[str, Pose], index: int, camera: str, mirrors: bool = False) -> None:
-        for name in self._names:
-            pos, turn = poses[name]
-            slot = self._slot[name]
-            self._data.mocap_pos[slot] = pos[index]
-            self._data.mocap_quat[slot] = turn[index]
+    def _views(self, poses: Mapping[str, Pose], camera: str, mirrors: bool) -> _Views:
+        """What a camera meets at every moment of the poses."""
+        pos = np.stack([poses[name][0] for name in self._names], axis=1)
+        turn = np.stack([poses[name][1] for name in self._names], axis=1)
+        own = self._names.index(f"camera-{camera}")
+        model = camera_model(self._plan, camera)
+        corner = float(np.arctan(np.hypot(model.width / model.fx, model.height / model.fy) / 2))
+        matrices = Rotation.from_quat(turn.reshape(-1, 4), scalar_first=True).as_matrix().reshape(*turn.shape[:2], 3, 3)
+        cone = Cone(pos[:, own], matrices[:, own, :, 2], corner)
+        middles, radii = self._middles(pos, matrices), self._balls[1]
+        house = self._home.house
+        rooms = np.tile(self._still_in, (len(pos), 1))
+        inside = house.rooms_at(pos[:, self._roomed].reshape(-1, 3)).reshape(len(pos), -1)
+        room_of = np.full(pos.shape[:2], ANYWHERE)
+        room_of[:, self._roomed] = inside
+        rooms[:, self._moves] = room_of[:, self._body_of[self._moves]]
+        seen = seen_from(cone, middles, radii, rooms, house, model.fx)
+        if not mirrors:
+            return _Views(pos, turn, seen, np.zeros(len(pos), bool))
+        reach, shown = np.array([model.width / model.fx, model.height / model.fy]) / 2, np.zeros(len(pos), bool)
+        for mirror in self._mirrors:
+            shows = mirror.shows(cone.at, matrices[:, own], reach)
+            seen |= shows[:, None] & mirror.cone(cone.at).meets(middles, radii)
+            shown |= shows
+        return _Views(pos, turn, seen, shown)
+
+    def _middles(self, pos: np.ndarray, matrices: np.ndarray) -> np.ndarray:
+        """(N, G, 3) where the balls round the batches are."""
+        local = self._balls[0]
+        middles = np.tile(local, (len(pos), 1, 1))
+        of = self._body_of[self._moves]
+        middles[:, self._moves] = pos[:, of] + np.einsum("ngij,gj->ngi", matrices[:, of], local[self._moves])
+        return middles
+
+    def _place(self, views: _Views, index: int, camera: str, chosen: np.ndarray | None = None) -> None:
+        """Set the scene of one moment up, of the batches (G,) that are `chosen`; of all where None."""
+        seen = views.seen[index] if chosen is None else views.seen[index] & chosen
+        self._data.mocap_pos[self._slots] = views.pos[index]
+        self._data.mocap_quat[self._slots] = views.turn[index]
         self._mj.mj_kinematics(self._model, self._data)
         self._mj.mj_camlight(self._model, self._data)
-        self._choose(poses, index, camera, mirrors)
+        self._model.geom_group[self._geoms] = np.where(seen, 0, HIDDEN_GROUP)
+        self._renderer.scene.flags[self._mj.mjtRndFlag.mjRND_REFLECTION] = views.mirrors[index]
         self._renderer.update_scene(self._data, camera, self._option)
 
-    def _choose(self, poses: Mapping[str, Pose], index: int, camera: str, mirrors: bool) -> None:
-        """Draw what can be seen, and a mirror's picture where a mirror is near."""
-        house = self._home.house
-        at, turn = (part[index] for part in poses[f"camera-{camera}"])
-        ahead = Rotation.from_quat(np.roll(turn, -1)).apply([0.0, 0.0, 1.0])
-        rooms = house.rooms_at(np.array([poses[name][0][index] for name in self._roomed]))
-        for number in np.flatnonzero(rooms != self._room_of):
-            self._room[self._geoms[self._roomed[number]]] = rooms[number]
-        self._room_of = rooms
-        ways = [sights["mirror"] - at for sights in self._home.sights.values() if "mirror" in sights]
-        reach = np.cos(self._half_angle[camera] + 0.15)
-        near = any(np.linalg.norm(w) < MIRROR_SEEN_M and w @ ahead > reach * np.linalg.norm(w) for w in ways)
-        self._renderer.scene.flags[self._mj.mjtRndFlag.mjRND_REFLECTION] = mirrors and near
-        seen = np.ones(self._model.ngeom, bool) if mirrors and near else self._in_view(at, ahead, camera)
-        self._model.geom_group[:] = np.where(seen, 0, HIDDEN_GROUP)
+    def _drawn(self, depth: np.ndarray | None = None) -> np.ndarray:
+        """(H, W, 3) uint8 the scene as it was set up, lowest row first; `depth` (H, W) takes GL's, 0 far."""
+        renderer = self._renderer
+        if Renderer._current is None or Renderer._current() is not self:
+            renderer._gl_context.make_current()
+            Renderer._current = weakref.ref(self)
+        picture = np.empty((self._plan.height, self._plan.width, 3), np.uint8)
+        self._mj.mjr_render(renderer._rect, renderer.scene, renderer._mjr_context)
+        self._mj.mjr_readPixels(picture, depth, renderer._rect, renderer._mjr_context)
+        return picture
 
-    def _in_view(self, at: np.ndarray, ahead: np.ndarray, camera: str) -> np.ndarray:
-        """(G,) bool: geoms whose sphere is in the camera's cone, large enough, and not behind a wall."""
-        house, way, size = self._home.house, self._data.geom_xpos - at, self._model.geom_rbound
-        far = np.maximum(np.linalg.norm(way, axis=1), 1e-6)
-        wide = np.arcsin(np.minimum(size / far, 1.0))
-        angle = np.arccos(np.clip(way @ ahead / far, -1, 1))
-        seen = ((angle < self._half_angle[camera] + wide) | (far < size)) & (size / far > self._smallest[camera])
-        bearing, own = np.arctan2(way[:, 1], way[:, 0]), house.room_at(at)
-        for number, room in enumerate(house.rooms):
-            if room != own:
-                middle, half = _opening(house.doorway_to(own, room), at)
-                aside = np.abs((bearing - middle + np.pi) % (2 * np.pi) - np.pi)
-                seen &= (self._room != number) | (aside < half + wide)
-        return np.asarray(seen)
+    def pictures(self, poses: Mapping[str, Pose], camera: str) -> Iterator[np.ndarray]:
+        """The pictures (H, W, 3) uint8 of every moment of the poses."""
+        views = self._views(poses, camera, mirrors=True)
+        if camera in VIEWS and not views.mirrors.any():
+            yield from self._before_backdrop(views, camera)
+            return
+        for index in range(len(views.pos)):
+            self._place(views, index, camera)
+            yield np.ascontiguousarray(self._drawn()[::-1])
 
-    def picture(self, poses: Mapping[str, Pose], index: int, camera: str) -> np.ndarray:
-        """(H, W, 3) uint8 picture of moment `index` of the poses."""
-        self._place(poses, index, camera, mirrors=True)
-        return np.asarray(self._renderer.render())
+    def _before_backdrop(self, views: _Views, camera: str) -> Iterator[np.ndarray]:
+        """The same for a camera that stands still: what rests is drawn once, and again when any of it moves."""
+        backdrop, moving = np.zeros(0), np.ones(len(self._names) + 1, bool)
+        far, near = (np.empty((self._plan.height, self._plan.width), np.float32) for _ in range(2))
+        goes = np.any(views.pos[1:] != views.pos[:-1], axis=2) | np.any(views.turn[1:] != views.turn[:-1], axis=2)
+        goes = np.concatenate([goes, goes[-1:]]) if len(goes) else np.zeros(views.pos.shape[:2], bool)
+        for index in range(len(views.pos)):
+            if not len(backdrop) or (goes[index - 1] & ~moving[:-1]).any():
+                moving[:-1] = goes[index] | ~self._roomed  # the last is the house's, which never does
+                moving[-1] = False
+                self._place(views, index, camera, ~moving[self._body_of])
+                backdrop = self._drawn(far)
+            self._place(views, index, camera, moving[self._body_of])
+            picture = self._drawn(near)
+            np.copyto(picture, backdrop, where=(near <= far)[..., None])
+            yield np.ascontiguousarray(picture[::-1])
 
     def _geom_ids(self, poses: Mapping[str, Pose], index: int, camera: str) -> np.ndarray:
         """(H, W) int the geom that each pixel shows, -1 for none."""
-        self._place(poses, index, camera)
+        self._place(self._views(_moment(poses, index), camera, mirrors=False), 0, camera)
+        Renderer._current = weakref.ref(self)  # MuJoCo's own renderer takes the context
         self._renderer.enable_segmentation_rendering()
         geoms = np.asarray(self._renderer.render())[..., 0]
         self._renderer.disable_segmentation_rendering()
@@ -277,21 +303,16 @@ class Renderer:
 
     def bodies(self, poses: Mapping[str, Pose], index: int, camera: str) -> np.ndarray:
         """(H, W) int index into `names` of the movable body seen at each pixel, -1 for the house itself."""
-        body_of = np.append(self._model.geom_bodyid, 0)[self._geom_ids(poses, index, camera)]
-        table = np.full(self._model.nbody, -1)
-        for index_of, name in enumerate(self._names):
-            table[self._model.body(name).id] = index_of
-        return table[body_of]
+        return self._body_at[self._geom_ids(poses, index, camera)]
 
     def classes(self, poses: Mapping[str, Pose], index: int, camera: str) -> np.ndarray:
         """(H, W) uint8: 0 for what stands still, 1 for a floor, 2 and more for the movable bodies."""
-        geoms = self._geom_ids(poses, index, camera)
-        seen = np.append(self._body_class[self._model.geom_bodyid], 0)[geoms]
-        return np.where(np.append(self._walkable, False)[geoms], 1, seen).astype(np.uint8)
+        return self._class_at[self._geom_ids(poses, index, camera)]
 
     def depth(self, poses: Mapping[str, Pose], index: int, camera: str) -> np.ndarray:
         """(H, W) float32 metres along the camera's axis."""
-        self._place(poses, index, camera)
+        self._place(self._views(_moment(poses, index), camera, mirrors=False), 0, camera)
+        Renderer._current = weakref.ref(self)
         self._renderer.enable_depth_rendering()
         depth = np.array(self._renderer.render())
         self._renderer.disable_depth_rendering()
@@ -301,3 +322,7 @@ class Renderer:
     def names(self) -> list[str]:
         """The movable bodies."""
         return self._names
+
+
+def _moment(poses: Mapping[str, Pose], index: int) -> dict[str, Pose]:
+    return {name: (at[index : index + 1], turn[index : index + 1]) for name, (at, turn) in poses.items()}

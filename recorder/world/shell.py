@@ -27,7 +27,7 @@ def paint_room(name: str, random: np.random.Generator) -> dict[str, Material]:
     style = str(random.choice(["paper", "paper", "stripes", "bricks"])) if name != "kitchen" else "paper"
     floor = str(random.choice(["planks", "tiles"])) if name != "kitchen" else "tiles"
     return {
-        f"{name}-wall": Material(style, _colour(tone), (560, 728), False, per_m=(0.30, 0.385)),
+        f"{name}-wall": Material(style, _colour(tone), (560, 728), False, per_m=(0.15, 0.1925)),
         f"{name}-floor": Material(floor, FLOORS[int(random.integers(4))], (512, 512), False, 0.2),
         f"{name}-ceiling": Material("plain", (0.88, 0.87, 0.84), (256, 256), False),
         f"{name}-rug": Material("rug", _colour(random.uniform(0.2, 0.7, 3)), (192, 288), False),

@@ -109,7 +109,7 @@ def picture(rng: np.random.Generator, size: tuple[int, int], base: Colour) -> np
 
 def paper(rng: np.random.Generator, size: tuple[int, int], base: Colour) -> np.ndarray:
     """Wallpaper: small faint flowers thrown over a pale ground, none twice the same."""
-    image = _layered(rng, size, base, 0.09)
+    image = _layered(rng, size, base, 0.13)
     for _ in range(size[0] * size[1] // 330):
         radius = (0.005 + 0.016 * rng.random() ** 2) * size[0]
         cy, cx = rng.random(2) * size
@@ -118,7 +118,7 @@ def paper(rng: np.random.Generator, size: tuple[int, int], base: Colour) -> np.n
         angle, away = np.arctan2(y - cy, x - cx), np.hypot(y - cy, x - cx) / radius
         petals = 0.65 + 0.35 * np.cos(rng.integers(3, 7) * angle + rng.uniform(0, 6.28))
         window = image[y0 : y0 + y.shape[0], x0 : x0 + y.shape[1]]
-        window[away < petals] += rng.choice([-1, 1]) * rng.uniform(0.08, 0.26) + 0.03 * rng.standard_normal(3)
+        window[away < petals] += rng.choice([-1, 1]) * rng.uniform(0.12, 0.34) + 0.03 * rng.standard_normal(3)
     return paint(image)
 
 

@@ -134,9 +134,7 @@ class World:
         times = np.asarray(t_ns, np.int64)
         for start in range(0, len(times), 256):
             block = times[start : start + 256]
-            poses = self.poses(block)
-            for index in range(len(block)):
-                yield renderer.picture(poses, index, camera)
+            yield from renderer.pictures(self.poses(block), camera)
 
     def close(self) -> None:
         """Free the renderer; the next picture opens another."""
