@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -29,6 +29,14 @@ from models.train import TRIVIAL, Clips
 from recorder import durable
 
 BATCH = 64
+
+
+@runtime_checkable
+class Illustrated(Protocol):
+    """Labels that can be drawn."""
+
+    def figures(self) -> list[str]:
+        """Each a ``<figure>``."""
 
 
 def evaluate(folder: Path, config: RunConfig, dataset: Clips, split: str, truth: Labels) -> dict[str, Any]:
@@ -52,7 +60,8 @@ def evaluate(folder: Path, config: RunConfig, dataset: Clips, split: str, truth:
     for comparison in truth.comparisons(predicted, _read_trivial(folder)):
         _compare(document, comparison)
     durable.write_json(folder / "metrics.json", document)
-    write_report(folder, document, truth.examples(dataset, predicted))
+    figures = truth.figures() if isinstance(truth, Illustrated) else []
+    write_report(folder, document, truth.examples(dataset, predicted), figures)
     return document
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from ingest.dataset import MuscleClips
-from ingest.transforms import augment, clip_seed
+from ingest.transforms import augment, clip_seed, moco_view
 
 
 class KeptClips:
@@ -19,10 +21,11 @@ class KeptClips:
         clips: opened without a seed, so that they come as they were recorded.
         seed: of the augmentation.
         megabytes: of frames that are kept; the clips that no longer fit are decoded each time.
+        two_views: make `query` a view as `key` is, cropped and recoloured by itself, in place of the first frame.
     """
 
-    def __init__(self, clips: MuscleClips, seed: int, megabytes: int) -> None:
-        self.clips, self.seed, self.epoch = clips, seed, 0
+    def __init__(self, clips: MuscleClips, seed: int, megabytes: int, two_views: bool = False) -> None:
+        self.clips, self.seed, self.epoch, self.two_views = clips, seed, 0, two_views
         self._left = megabytes * 1_000_000
         self._kept: dict[int, dict[str, Any]] = {}
 
@@ -44,4 +47,8 @@ class KeptClips:
             if clip["frames"].nbytes <= self._left:
                 self._left -= clip["frames"].nbytes
                 self._kept[index] = clip
-        return augment(clip, clip_seed(self.seed, self.epoch, index))
+        seed = clip_seed(self.seed, self.epoch, index)
+        item = augment(clip, seed)
+        if self.two_views:
+            item["query"] = moco_view(clip["frames"][0], torch.Generator().manual_seed(seed ^ 1))
+        return item

@@ -20,10 +20,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from ingest.targets import GROUPS
+from models.figures import bars, heat_map
 from models.report import Example, evenly
 
 DRAWS = 2000
-LOWER_IS_BETTER = ("gaze_error",)
+LOWER_IS_BETTER = ("gaze_error", "depth_")
 GRID = 32
 
 Measure = Callable[[np.ndarray], Mapping[str, np.ndarray]]
@@ -74,6 +75,8 @@ class Truth:
         gaze: (N, T, 2) float, (x, y) in [0, 1].
         gaze_valid: (N, T) bool.
         session: (N,) text, the session of each clip.
+        degrees: (N, T, G) float, how far each group turned in the sixth of a second before the frame; 0 where it was
+            not measured. None where only labels are known.
     """
 
     move: np.ndarray
@@ -81,6 +84,7 @@ class Truth:
     gaze: np.ndarray
     gaze_valid: np.ndarray
     session: np.ndarray
+    degrees: np.ndarray | None = None
 
     def counts(self) -> dict[str, int]:
         """How many frames have a label: of every group together, and of gaze."""
@@ -105,6 +109,14 @@ class Truth:
             blind = gaze_measures(gaze_sums(chance_distance(self), self).sum(0))
             found.append(of_sums(own, other, gaze_measures, {name: float(v) for name, v in blind.items()}))
         return found
+
+    def figures(self) -> list[str]:
+        """Where people looked, and how far each group of body parts turned (the paper's figure 4), as HTML."""
+        shown = [heat_map(self.gaze[self.gaze_valid])] if self.gaze_valid.any() else []
+        if self.degrees is not None:
+            known = self.move_valid | (self.degrees > 0)  # where a sensor is missing there is no label and no turn
+            shown.append(bars("mean turn in a sixth of a second, degrees", turns(self.degrees, known)))
+        return shown
 
     def examples(self, dataset: Any, predicted: Mapping[str, np.ndarray]) -> list[Example]:
         """Clips spread evenly over the split, their last frame with the gaze."""
@@ -141,6 +153,12 @@ class Trivial:
         return cls(tuple(float(m > n / 2) for m, n in zip(moving, labels, strict=True)), (float(x), float(y)))
 
 
+def turns(degrees: np.ndarray, known: np.ndarray) -> dict[str, float]:
+    """Mean turn of each group over the frames where it is `known`, both (N, T, G); without groups never measured."""
+    counts, total = known.sum((0, 1)), np.where(known, degrees, 0).sum((0, 1), dtype=np.float64)
+    return {group: float(t / n) for group, t, n in zip(GROUPS, total, counts, strict=True) if n}
+
+
 def movement_sums(moving: np.ndarray, truth: Truth) -> np.ndarray:
     """Sums of each session, sessions in sorted order.
 
@@ -154,14 +172,14 @@ def movement_sums(moving: np.ndarray, truth: Truth) -> np.ndarray:
     positive = (truth.move > 0.5) & truth.move_valid
     negative = (truth.move <= 0.5) & truth.move_valid
     parts = (positive & moving, positive, negative & ~moving, negative)
-    return _per_session(np.stack(parts, axis=-1).sum(1, dtype=np.int64), truth.session)
+    return per_session(np.stack(parts, axis=-1).sum(1, dtype=np.int64), truth.session)
 
 
 def gaze_sums(distance: np.ndarray, truth: Truth) -> np.ndarray:
     """(S, 2) float64: distances added up over the valid frames, and how many; `distance` is (N, T)."""
     valid = truth.gaze_valid
     parts = np.stack([np.where(valid, distance, 0.0), valid.astype(np.float64)], axis=-1)
-    return _per_session(parts.sum(1), truth.session)
+    return per_session(parts.sum(1), truth.session)
 
 
 def gaze_distance(predicted: np.ndarray, truth: Truth) -> np.ndarray:
@@ -262,7 +280,8 @@ def _middle(values: np.ndarray) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
-def _per_session(sums: np.ndarray, session: np.ndarray) -> np.ndarray:
+def per_session(sums: np.ndarray, session: np.ndarray) -> np.ndarray:
+    """Rows (N, ...) added up for each session of `session` (N,): (S, ...), sessions in sorted order."""
     names, index = np.unique(session, return_inverse=True)
     out = np.zeros((len(names), *sums.shape[1:]), sums.dtype)
     np.add.at(out, index, sums)

@@ -6,6 +6,7 @@ import base64
 import html
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,8 +50,12 @@ def evenly(clips: int) -> list[int]:
     return np.unique(np.linspace(0, clips - 1, EXAMPLES).astype(int)).tolist()
 
 
-def write_report(folder: Path, document: dict[str, Any], examples: list[Example]) -> None:
-    """Write ``report.html`` from what `evaluate` found and from the run's ``metrics.jsonl``."""
+def write_report(folder: Path, document: dict[str, Any], examples: list[Example], figures: Sequence[str] = ()) -> None:
+    """Write ``report.html`` from what `evaluate` found and from the run's ``metrics.jsonl``.
+
+    Args:
+        figures: of the split's labels, each a ``<figure>``.
+    """
     title = f"{document['model']} ({document['preset']}), step {document['step']}"
     page = f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style></head><body>
@@ -66,6 +71,8 @@ training split. Chance: blind guessing. gaze_error is the mean distance in sides
 <h2>Frames</h2>
 <p class="note">Green: where the wearer looked. Red: where the model thinks.</p>
 {"".join(map(_figure, examples))}
+{"<h2>The split</h2>" if figures else ""}
+{"".join(figures)}
 </body></html>
 """
     durable.write_bytes(folder / "report.html", page.encode())

@@ -22,6 +22,8 @@ from torch import Tensor, nn
 
 from models.reference import load_exactly, without_prefix
 
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's RGB, as public weights expect
+
 
 class BasicBlock(nn.Module):
     """relu(bn(conv3x3(relu(bn(conv3x3(x))))) + shortcut(x)).
@@ -89,14 +91,54 @@ class ResNet18(nn.Module):
         Returns:
             (B, widths[3], H / 32, W / 32) with the default strides, rounded up, >= 0.
         """
+        return self.pyramid(images)[-1]
+
+    def pyramid(self, images: Tensor) -> list[Tensor]:
+        """The maps of all sizes: after the stem and after each layer, halving from H / 2 with the default strides."""
         x = torch.relu(self.bn1(self.conv1(images)))  # (B, widths[0], H/2, W/2)
+        maps = [x]
         x = self.maxpool(x)  # (B, widths[0], H/4, W/4)
-        return self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = layer(x)
+            maps.append(x)
+        return maps
 
     def forward(self, images: Tensor) -> Tensor:
         """Class logits (B, classes), or the mean over cells (B, widths[3]) where there is no ``fc``."""
         pooled = self.maps(images).mean(dim=(2, 3))
         return pooled if self.fc is None else self.fc(pooled)
+
+
+class FrameFeatures(nn.Module):
+    """A ResNet-18 without ``fc`` over the frames of clips.
+
+    Args:
+        widths, strides: of the ResNet.
+        difference: give it each frame's difference to the one before as three more channels; a first frame's is 0.
+    """
+
+    def __init__(self, widths: Sequence[int], strides: Sequence[int], difference: bool = False) -> None:
+        super().__init__()
+        self.resnet = ResNet18(widths, strides, inputs=6 if difference else 3, classes=0)
+        self.difference = difference
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """(B, T, 3, S, S), normalised -> maps (B, T, C, h, w)."""
+        return self.pyramid(clips)[-1].unflatten(0, clips.shape[:2])
+
+    def pyramid(self, clips: Tensor) -> list[Tensor]:
+        """The ResNet's five maps, (B * T, C, h, w) each."""
+        if self.difference:
+            before = torch.cat([clips[:, :1], clips[:, :-1]], dim=1)
+            clips = torch.cat([clips, clips - before], dim=2)  # (B, T, 6, S, S)
+        return self.resnet.pyramid(clips.flatten(0, 1))
+
+
+def normalised(frames: Tensor) -> Tensor:
+    """RGB (..., 3, H, W) as ``uint8``, or as float in [0, 1], less ImageNet's mean and over its deviation."""
+    x = frames.float() / 255 if frames.dtype == torch.uint8 else frames
+    mean, deviation = (torch.tensor(c, device=x.device, dtype=x.dtype).view(3, 1, 1) for c in (MEAN, DEVIATION))
+    return (x - mean) / deviation
 
 
 def from_reference(state_dict: Mapping[str, Tensor], **config: object) -> nn.Module:

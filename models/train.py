@@ -1,14 +1,18 @@
 """The one training loop.
 
 Everything random is a pure function of integers: the order of the clips of (seed, epoch), their augmentation of
-(seed, epoch, clip), dropout of (seed, step, process). A checkpoint therefore holds weights, optimiser and a step
+(seed, epoch, clip), dropout of (seed, batch). A checkpoint therefore holds weights, optimiser and a step
 number and no generator states, and a run that was killed and resumed continues with the same numbers to the bit
 (on a CPU; CUDA's own kernels add in varying order).
+
+Batches are numbered through the whole run; a step takes the next ones, of which each process computes every
+`world`-th. So two processes compute what one does that accumulates two batches.
 
 A run folder holds
 
     config.toml         everything it was made with
     metrics.jsonl       a line per logged step
+    tensorboard/        the same for TensorBoard, where it is installed
     checkpoint.pt       all that resuming needs; loads with ``weights_only=True``
     model.safetensors   the weights to use (the averaged ones with ``train.ema``); metadata has the step
     trivial.json        what predicts without looking, from the training split; `models.evaluate` compares with it
@@ -19,6 +23,7 @@ Started by ``torchrun`` the loop reads RANK and WORLD_SIZE and runs data paralle
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import time
 from collections.abc import Iterator, Mapping, Sized
@@ -93,46 +98,49 @@ class Run:
         config: what to train and how.
         dataset: the training clips, augmented.
         place: where.
+        fresh: whether the run begins, and is not to be restored.
     """
 
-    def __init__(self, config: RunConfig, dataset: Clips, place: Place) -> None:
+    def __init__(self, config: RunConfig, dataset: Clips, place: Place, fresh: bool = True) -> None:
         self.config, self.train, self.place = config, config.train, place
         self.model: nn.Module = module_of(config.model).Model(config.net).to(place.device)
+        if fresh and hasattr(self.model, "begin"):
+            self.model.begin()  # a model on weights of others reads them here; the run then has them
         self.optimizer = _optimizer(self.model, config.train)
         self.average = Average(self.model, config.train.ema) if config.train.ema else None
         self.dataset, self.step = dataset, 0
-        self.batches_per_epoch = len(dataset) // (config.train.batch * place.world)
+        self.batches_per_epoch = len(dataset) // config.train.batch
+        if not len(dataset):
+            raise SessionError(f"{config.data} has no clips to train on; build it from more sessions")
         if not self.batches_per_epoch:
             raise ConfigError(
                 f"{config.data} has {len(dataset)} training clips, fewer than one batch of "
-                f"{config.train.batch * place.world}; lower it with --set train.batch={max(1, len(dataset) // 2)}"
+                f"{config.train.batch}; lower it with --set train.batch={max(1, len(dataset) // 2)}"
             )
         objective = Objective(self.model)
+        if config.train.compile:
+            objective.compile()
         self.objective = nn.parallel.DistributedDataParallel(objective) if place.world > 1 else objective
 
+    @property
+    def batches_done(self) -> int:
+        """Batches that all processes together have made steps of."""
+        return self.step * self.train.accumulate * self.place.world
+
     def batches(self) -> Iterator[dict[str, Any]]:
-        """The clips from the current step on, batch by batch, without end."""
-        train, first = self.train, self.step * self.train.accumulate
-        epoch, done = divmod(first, self.batches_per_epoch)
-        while True:
+        """This process's batches from the current step on, without end."""
+        train, count, first = self.train, self.batches_per_epoch, self.batches_done
+        for epoch in itertools.count(first // count):
+            order = list(ClipSampler(len(self.dataset), seed=train.seed, epoch=epoch))
+            numbers = range(max(epoch * count, first), (epoch + 1) * count)
+            mine = [number % count for number in numbers if number % self.place.world == self.place.rank]
             self.dataset.set_epoch(epoch)
-            order = ClipSampler(
-                len(self.dataset),
-                seed=train.seed,
-                epoch=epoch,
-                start=done * train.batch * self.place.world,
-                rank=self.place.rank,
-                world=self.place.world,
-            )
             yield from DataLoader(
                 self.dataset,
-                train.batch,
-                sampler=order,
-                drop_last=True,
+                batch_sampler=[order[k * train.batch : (k + 1) * train.batch] for k in mine],
                 num_workers=train.workers,
                 generator=torch.Generator(),  # else each new loader draws from the step's own generator
             )
-            epoch, done = epoch + 1, 0
 
     def advance(self, batches: Iterator[dict[str, Any]]) -> dict[str, float]:
         """Make one optimiser step; return what ``metrics.jsonl`` says of it.
@@ -141,8 +149,6 @@ class Run:
             DivergedError: the loss or the gradient is not finite; the weights are then still the old ones.
         """
         train = self.train
-        seed = np.random.SeedSequence((train.seed, self.step, self.place.rank)).generate_state(1, np.uint64)[0]
-        torch.manual_seed(int(seed))
         lr = learning_rate(train, self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group.get("share", 1.0)
@@ -155,6 +161,9 @@ class Run:
             batch = next(batches)
             waited += time.monotonic() - asked
             clips += [f"{c} of {s}" for c, s in zip(batch["clip"].tolist(), batch["session"], strict=True)]
+            number = self.batches_done + part * self.place.world + self.place.rank
+            seed = np.random.SeedSequence((train.seed, number)).generate_state(1, np.uint64)[0]
+            torch.manual_seed(int(seed))
             for name, value in self._backward(batch, last=part == train.accumulate - 1).items():
                 sums[name] = sums.get(name, 0.0) + value / train.accumulate
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), train.clip_norm or math.inf).item()
@@ -181,6 +190,7 @@ class Run:
         """Write ``checkpoint.pt`` and ``model.safetensors``; each is whole at any moment."""
         state = {
             "step": self.step,
+            "processes": self.place.world,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "average": self.average.weights if self.average else {},
@@ -200,6 +210,11 @@ class Run:
             raise SessionError(f"{folder} has no checkpoint yet; start it anew in another folder") from error
         except Exception as error:
             raise SessionError(f"{path} cannot be read ({error}); it is damaged") from error
+        if state["processes"] != self.place.world:
+            raise ConfigError(
+                f"{folder} is a run of {state['processes']} processes, not of {self.place.world}; "
+                "resume it on as many, as its batches are shared out among them"
+            )
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]
@@ -223,14 +238,14 @@ def train(config: RunConfig, folder: Path, dataset: Clips, resume: bool = False)
         torch.set_num_threads(config.train.threads)
     torch.manual_seed(config.train.seed)
     with Place.here(config.train.device) as place:
-        run = Run(config, dataset, place)
+        run = Run(config, dataset, place, fresh=not resume)
         if place.first:
             open_folder(config, folder, resume)
             durable.write_json(folder / TRIVIAL, module_of(config.model).truth(dataset).trivial())
         if resume:
             run.restore(folder)
-        journal = Journal(folder, run.step, quiet=not place.first)
-        _loop(run, folder, journal)
+        with Journal(folder, run.step, config.train, quiet=not place.first) as journal:
+            _loop(run, folder, journal)
         if place.first:
             run.save(folder)
     return _summary(run, folder, journal)
@@ -245,7 +260,7 @@ def _loop(run: Run, folder: Path, journal: Journal) -> None:
             waited += line.pop("waited_s")
             spent = time.monotonic() - began
             line |= {"ms_per_step": 1e3 * spent / (run.step - first_step), "data_share": waited / spent}
-            journal.add(line, train)
+            journal.add(line)
             if run.step % train.save_every == 0 and run.place.first:
                 run.save(folder)
 
@@ -276,11 +291,14 @@ def learning_rate(train: TrainConfig, step: int) -> float:
     """Learning rate of a step (counted from 0).
 
     A linear rise over `warmup` steps, times half a cosine from `lr` to 0, or a tenth after each quarter of the
-    steps (the muscles code's 50 of 200 epochs), or nothing more.
+    steps (the muscles code's 50 of 200 epochs), or a tenth after 3/5 and
+    after 4/5 (MoCo's 120 and 160 of 200), or nothing more.
     """
     rise = min(1.0, (step + 1) / (train.warmup + 1))
     if train.schedule == "constant":
         return train.lr * rise
+    if train.schedule == "fifths":
+        return train.lr * rise * 0.1 ** max(0, 5 * step // train.steps - 2)
     if train.schedule == "quarters":
         return train.lr * rise * 0.1 ** min(3, 4 * step // train.steps)
     return train.lr * rise * 0.5 * (1 + math.cos(math.pi * step / train.steps))

@@ -35,7 +35,10 @@ def start(
         raise ConfigError("a new run needs a dataset: name it with --data")
     else:
         config = configuration.resolve(model, preset or "default", _located(data), file, settings)
-    dataset = module_of(model).open_split(config.data, "train", config.net, config.train)
+    module = module_of(model)
+    if hasattr(module, "completed") and not resume:  # with what only the data can tell, as the names of classes
+        config = dataclasses.replace(config, net=module.completed(config.net, config.data))
+    dataset = module.open_split(config.data, "train", config.net, config.train)
     return train(config, out, dataset, resume)
 
 

@@ -43,3 +43,13 @@ def test_what_does_not_fit_is_decoded_each_time():
             kept[index]
     fitting = 1_000_000 // clips[0]["frames"].nbytes
     assert len(clips.decoded) - 1 == 200 - fitting
+
+
+def test_two_views_are_views_of_the_first_frame_of_which_neither_is_the_other():
+    kept = KeptClips(MadeClips(3), seed=5, megabytes=0, two_views=True)
+    item = kept[1]
+    plain = KeptClips(MadeClips(3), seed=5, megabytes=0)[1]
+    assert torch.equal(item["key"], plain["key"])
+    assert not torch.equal(item["query"], plain["query"])
+    assert not torch.equal(item["query"], item["key"])
+    assert torch.equal(item["query"], kept[1]["query"])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from firmware_host.errors import ConfigError
 from models import config as configuration
 from models.config import TrainConfig, resolve
-from models.muscles import tiny
+from models.muscles.config import tiny
 
 
 def test_later_layers_win(tmp_path):

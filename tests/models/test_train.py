@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 import math
 import os
+import random
 import signal
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
+import processes
 import pytest
 import torch
 from made_clips import MadeClips
 from safetensors.torch import load_file
 
 from firmware_host.errors import ConfigError, SessionError
+from models import evaluate, muscles
 from models.config import TrainConfig, resolve
 from models.journal import read_log
+from models.muscles import GROUPS
 from models.train import Average, DivergedError, learning_rate, train
 
 SMALL = [
@@ -125,10 +126,10 @@ def test_equal_seeds_give_equal_weights_and_others_do_not(tmp_path, clips):
 def test_an_existing_folder_is_refused(tmp_path, clips):
     config = small("train.steps=1")
     train(config, tmp_path / "run", clips)
-    before = {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()}
+    before = {p.name: p.read_bytes() for p in (tmp_path / "run").rglob("*") if p.is_file()}
     with pytest.raises(ConfigError, match="--resume"):
         train(config, tmp_path / "run", clips)
-    assert {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()} == before
+    assert {p.name: p.read_bytes() for p in (tmp_path / "run").rglob("*") if p.is_file()} == before
 
 
 def test_resuming_with_other_settings_is_refused_by_name(tmp_path, clips):
@@ -186,6 +187,8 @@ def test_learning_rate_schedules():
     assert learning_rate(cosine, 99) == pytest.approx(0, abs=1e-3)
     quarters = replace(cosine, schedule="quarters", warmup=0)
     assert [learning_rate(quarters, s) for s in (0, 24, 25, 50, 99)] == pytest.approx([1, 1, 0.1, 0.01, 0.001])
+    fifths = replace(quarters, schedule="fifths")
+    assert [learning_rate(fifths, s) for s in (0, 59, 60, 80, 99)] == pytest.approx([1, 1, 0.1, 0.01, 0.01])
 
 
 def test_average_of_weights():
@@ -202,31 +205,113 @@ def test_bf16_trains(tmp_path, clips):
     assert math.isfinite(document["loss_last"])
 
 
-@pytest.mark.slow
-def test_two_processes_agree_and_write_once(tmp_path):
-    """Under torchrun's variables, with gloo: equal weights in both, one log, and a resumed run goes on."""
-    script = tmp_path / "go.py"
-    script.write_text(
-        "import sys, torch\n"
-        f"sys.path[:0] = [{str(Path(__file__).parent)!r}]\n"
-        "from made_clips import MadeClips\nfrom pathlib import Path\n"
-        "from test_train import small\nfrom models.train import train\n"
-        "folder = Path(sys.argv[1]); config = small('train.steps=4')\n"
-        "document = train(config, folder, MadeClips(48))\n"
-        "print('processes', document['processes'])\n"
-    )
-    environment = os.environ | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29517"}
-    started = [
-        subprocess.Popen(
-            [sys.executable, str(script), str(tmp_path / "run")],
-            env=environment | {"RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for rank in (0, 1)
+def equal(one, other):
+    """Weights, optimiser and log of two run folders, to the bit."""
+    states = [torch.load(folder / "checkpoint.pt", weights_only=True) for folder in (one, other)]
+    moments = [state["optimizer"]["state"] for state in states]
+    logs = [
+        [[line[k] for k in ("step", "loss", "gradient")] for line in read_log(folder / "metrics.jsonl")]
+        for folder in (one, other)
     ]
-    said = [process.communicate(timeout=120)[0] for process in started]
-    assert [process.returncode for process in started] == [0, 0]
-    assert all("processes 2" in text for text in said)
-    assert [line["step"] for line in read_log(tmp_path / "run" / "metrics.jsonl")] == [1, 2, 3, 4]
-    assert weights(tmp_path / "run")["contrast.pointer"] == 4 * 16 % 16
+    return (
+        logs[0] == logs[1]
+        and states[0]["step"] == states[1]["step"]
+        and all(torch.equal(states[0]["model"][name], states[1]["model"][name]) for name in states[0]["model"])
+        and all(torch.equal(moments[0][i][k], moments[1][i][k]) for i in moments[0] for k in moments[0][i])
+        and (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
+    )
+
+
+@pytest.mark.parametrize("world", [1, 2])
+def test_killed_at_a_random_step_and_resumed_equals_uninterrupted_to_the_bit(tmp_path, world):
+    """SIGKILL, of one process of one or of two under gloo, somewhere in the run."""
+    after = random.randrange(2 * 8 + 1, 7 * 8)  # clips read: after the first checkpoint, before the last step
+    config = small("train.steps=7", "train.save_every=2", "train.threads=1")
+    dying = processes.start(world, [(config, tmp_path / "killed", False)], processes.Dying(40, after))
+    for process in dying[1:]:
+        process.join(processes.TIMEOUT_S)
+    codes = processes.finished(dying)
+    assert -signal.SIGKILL in codes, codes
+    reached = torch.load(tmp_path / "killed" / "checkpoint.pt", weights_only=True)["step"]
+    assert 0 < reached < 7
+    jobs = [(config, tmp_path / "whole", False), (config, tmp_path / "killed", True)]
+    assert processes.finished(processes.start(world, jobs, MadeClips(40))) == [0] * world
+    assert equal(tmp_path / "whole", tmp_path / "killed"), f"killed when {after} clips had been read"
+
+
+def test_two_processes_equal_one_that_accumulates_two_batches(tmp_path):
+    """Dropout, contrast's queue and batch norm included: the batches are the same, only shared out."""
+    one = small("train.steps=3", "train.accumulate=2", "train.threads=1")
+    two = replace(one, train=replace(one.train, accumulate=1))
+    train(one, tmp_path / "one", MadeClips(40))
+    assert processes.finished(processes.start(2, [(two, tmp_path / "two", False)], MadeClips(40))) == [0, 0]
+    logs = [read_log(tmp_path / name / "metrics.jsonl") for name in ("one", "two")]
+    assert [line["step"] for line in logs[1]] == [1, 2, 3]  # one process writes, and once
+    for mine, shared in zip(*logs, strict=True):
+        assert shared["gradient"] == pytest.approx(mine["gradient"], rel=1e-3)
+    alone, shared = weights(tmp_path / "one"), weights(tmp_path / "two")
+    for name in alone:
+        if "running" not in name and "tracked" not in name:  # the first process's own statistics are written
+            torch.testing.assert_close(shared[name], alone[name], atol=2e-4, rtol=1e-3)
+    assert alone["contrast.pointer"] == shared["contrast.pointer"] == 3 * 16 % 16
+
+
+def test_a_run_of_one_process_is_not_resumed_by_two(tmp_path, clips):
+    config = small("train.steps=1")
+    train(config, tmp_path / "run", clips)
+    path = tmp_path / "run" / "checkpoint.pt"
+    torch.save(torch.load(path, weights_only=True) | {"processes": 2}, path)
+    with pytest.raises(ConfigError, match="is a run of 2 processes, not of 1; resume it on as many"):
+        train(config, tmp_path / "run", clips, resume=True)
+
+
+def test_a_dataset_of_no_clips_is_refused_and_leaves_nothing(tmp_path):
+    with pytest.raises(SessionError, match="has no clips to train on"):
+        train(small("train.steps=1"), tmp_path / "run", MadeClips(0))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_group_that_never_moves_trains_and_is_measured_where_it_can_be(tmp_path):
+    clips = MadeClips(16)
+    clips.move = clips.move.clone()
+    clips.move[..., 2] = 0
+    config = small("train.steps=2")
+    assert math.isfinite(train(config, tmp_path / "run", clips)["loss_last"])
+    document = evaluate.evaluate(tmp_path / "run", config, clips, "test", muscles.truth(clips))
+    assert document["metrics"][f"move_balanced_accuracy_{GROUPS[2]}"] is None
+    assert document["metrics"][f"move_accuracy_{GROUPS[2]}"] is not None
+
+
+def test_a_single_session_is_measured_without_an_interval(tmp_path):
+    clips = MadeClips(16)
+    clips.labels = lambda index: MadeClips.labels(clips, index) | {"session": "only"}
+    config = small("train.steps=2")
+    train(config, tmp_path / "run", clips)
+    document = evaluate.evaluate(tmp_path / "run", config, clips, "test", muscles.truth(clips))
+    assert document["sessions"] == 1
+    assert set(document["ci95"].values()) == {None}
+    assert document["metrics"]["gaze_error"] > 0
+
+
+def test_tensorboard_has_the_steps_of_the_log(tmp_path, clips):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    config = small("train.steps=4")
+    train(config, tmp_path / "run", Interrupting(len(clips), after=2 * 8 + 1))
+    train(config, tmp_path / "run", clips, resume=True)
+    events = accumulator.EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    lines = read_log(tmp_path / "run" / "metrics.jsonl")
+    assert [(e.step, pytest.approx(e.value, rel=1e-5)) for e in events.Scalars("loss")] == [
+        (line["step"], line["loss"]) for line in lines
+    ]
+    assert {"gaze", "move", "visual", "lr", "data_share"} <= set(events.Tags()["scalars"])
+
+
+@pytest.mark.slow
+def test_a_compiled_run_gives_the_same_losses(tmp_path, clips, tool):
+    tool("g++")
+    for name, on in (("plain", "false"), ("compiled", "true")):
+        train(small("train.steps=2", "muscles.dropout=0", f"train.compile={on}"), tmp_path / name, clips)
+    plain, compiled = (read_log(tmp_path / name / "metrics.jsonl") for name in ("plain", "compiled"))
+    assert [line["loss"] for line in compiled] == pytest.approx([line["loss"] for line in plain], rel=1e-3)
+    assert set(weights(tmp_path / "plain")) == set(weights(tmp_path / "compiled"))

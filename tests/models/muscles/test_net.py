@@ -10,12 +10,19 @@ import pytest
 import torch
 from made_clips import MadeClips
 from test_resnet import conv, lived_in, maps, plain
+from torch.utils.data import default_collate
 
 import models
 from firmware_host.errors import ConfigError
 from models import muscles
-from models.muscles import Config, Model, Queue
+from models.muscles import GROUPS, Config, Model
+from models.muscles import config as presets
+from models.muscles.contrast import Queue, contrastive_loss, embedded
+from models.muscles.data import WithoutParts
+from models.muscles.losses import gaze_loss, move_loss
+from models.resnet import normalised
 
+CONV = "imu_pointwise_conv.0."
 SMALL = Config(size=33, frames=3, widths=(2, 3, 3, 4), channels=2, hidden=5, layers=2, unembed=4, embedding=6, queue=8)
 
 
@@ -56,14 +63,14 @@ def branch(features, state, pointwise, encoder, decoder, head, layers):
     return hidden @ state[f"{head}.1.0.weight"].T + state[f"{head}.1.0.bias"]
 
 
-def normalised(frames):
+def scaled(frames):
     mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     return (frames - mean[:, None, None]) / deviation[:, None, None]
 
 
 def outputs(frames, state, layers, shared=False):
     """The published forward pass for one clip (T, 3, S, S) in [0, 1]; the authors share one 1x1 convolution."""
-    features = [maps(normalised(frame), state, "feature_extractor.resnet.") for frame in frames]
+    features = [maps(scaled(frame), state, "feature_extractor.resnet.") for frame in frames]
     gaze = branch(features, state, "pointwise_conv", "lstm", "decoder_lstm", "gaze_unembed", layers)
     conv_of_move = "pointwise_conv" if shared else "imu_pointwise_conv"
     move = branch(features, state, conv_of_move, "imu_lstm", "imu_decoder_lstm", "imu_unembed", layers)
@@ -109,14 +116,14 @@ def test_shape_table_of_the_docstring():
         assert model.feature_extractor(frames).shape == (2, 5, 512, 7, 7)
         assert Config().cells * Config().channels == 3136
         predicted = model(frames)
-        embedding = muscles.embed(model.feature_extractor, model.feature_linear, frames[:, 0])
+        embedding = embedded(model.feature_extractor(frames)[:, 0], model.feature_linear)
     assert predicted["gaze"].shape == (2, 5, 2)
     assert predicted["move"].shape == (2, 5, 6)
     assert embedding.shape == (2, 128)
 
 
 def test_tiny_is_tiny():
-    assert parameters(Model(muscles.tiny().net)) <= 2_000_000
+    assert parameters(Model(presets.tiny().net)) <= 2_000_000
 
 
 def test_forward_equals_plain_reference():
@@ -136,7 +143,7 @@ def test_difference_gives_the_step_from_the_frame_before():
     model.feature_extractor.resnet.conv1.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     frames = torch.rand(1, 3, 3, 33, 33)
     model(frames)
-    given, x = seen[0], model.normalised(frames)[0]
+    given, x = seen[0], normalised(frames)[0]
     torch.testing.assert_close(given[:, :3], x)
     torch.testing.assert_close(given[1:, 3:], x[1:] - x[:-1])
     assert (given[0, 3:] == 0).all()
@@ -161,7 +168,7 @@ def test_gaze_loss_equals_loops_and_ignores_missing_gaze():
         huber(predicted[b, t, k] - gaze[b, t, k]) for b in range(3) for t in range(4) for k in range(2) if valid[b, t]
     ]
     leaf = torch.from_numpy(predicted).float().requires_grad_()
-    loss = muscles.gaze_loss(leaf, torch.from_numpy(gaze).float(), torch.from_numpy(valid))
+    loss = gaze_loss(leaf, torch.from_numpy(gaze).float(), torch.from_numpy(valid))
     assert loss.item() == pytest.approx(np.mean(errors), abs=1e-6)
     loss.backward()
     assert (leaf.grad[~torch.from_numpy(valid)] == 0).all()
@@ -175,7 +182,7 @@ def test_move_loss_equals_loops_and_ignores_grey_labels():
     for index in np.argwhere(valid):
         p, y = sigmoid(logits[tuple(index)]), move[tuple(index)]
         each.append(-(y * math.log(p) + (1 - y) * math.log(1 - p)))
-    loss = muscles.move_loss(torch.tensor(logits).float(), torch.tensor(move).float(), torch.from_numpy(valid))
+    loss = move_loss(torch.tensor(logits).float(), torch.tensor(move).float(), torch.from_numpy(valid))
     assert loss.item() == pytest.approx(np.mean(each), abs=1e-6)
 
 
@@ -198,10 +205,10 @@ def test_contrastive_loss_equals_loops():
     for q, k in zip(query, key, strict=True):
         positive = math.exp(q @ k / 0.07)
         expected.append(-math.log(positive / (positive + sum(math.exp(q @ m / 0.07) for m in memory))))
-    loss = muscles.contrastive_loss(*(torch.from_numpy(x) for x in (query, key, memory)), 0.07)
+    loss = contrastive_loss(*(torch.from_numpy(x) for x in (query, key, memory)), 0.07)
     assert loss.item() == pytest.approx(np.mean(expected), abs=1e-6)
     with torch.autocast("cpu", torch.bfloat16):
-        loss = muscles.contrastive_loss(*(torch.from_numpy(x).float() for x in (query, key, memory)), 0.07)
+        loss = contrastive_loss(*(torch.from_numpy(x).float() for x in (query, key, memory)), 0.07)
     assert loss.item() == pytest.approx(np.mean(expected), abs=1e-4)
 
 
@@ -212,7 +219,7 @@ def test_embeddings_have_length_one_and_equal_the_pooled_map():
     state = plain(model)
     pooled = maps(image[0].numpy(), state, "feature_extractor.resnet.").mean((1, 2))
     expected = state["feature_linear.weight"] @ pooled + state["feature_linear.bias"]
-    embedding = muscles.embed(model.feature_extractor, model.feature_linear, image)[0].detach().numpy()
+    embedding = embedded(model.feature_extractor(image[:, None])[:, 0], model.feature_linear)[0].detach().numpy()
     np.testing.assert_allclose(embedding, expected / np.linalg.norm(expected), atol=1e-6)
 
 
@@ -262,6 +269,8 @@ def test_accumulated_batches_see_the_same_queue_and_all_their_keys_are_kept():
 @pytest.mark.parametrize(
     ("objectives", "terms"),
     [
+        ("attn", {"gaze"}),
+        ("move/attn", {"move", "gaze"}),
         ("vis", {"visual"}),
         ("vis/attn", {"visual", "gaze"}),
         ("vis/move", {"visual", "move"}),
@@ -281,15 +290,148 @@ def test_objectives_build_and_train_only_their_parts(objectives, terms):
 
 
 def test_presets_differ_as_the_paper_and_its_code_do():
-    code, printed = muscles.default().net, muscles.paper().net
+    code, printed = presets.default().net, presets.paper().net
     assert (code.visual_weight, code.gaze_weight, code.move_weight) == (0.09, 0.9, 0.009)
     assert (printed.visual_weight, printed.gaze_weight, printed.move_weight) == (0.9, 0.09, 0.01)
-    assert muscles.paper().train.weight_decay == 0.1
+    assert presets.paper().train.weight_decay == 0.1
+    weights = {name: muscles.PRESETS[name]().net for name in ("attn", "move", "rebuild")}
+    assert (weights["attn"].visual_weight, weights["attn"].gaze_weight) == (0.1, 0.9)
+    assert (weights["move"].visual_weight, weights["move"].move_weight) == (0.95, 0.5)
+    assert (weights["rebuild"].visual_weight, weights["rebuild"].gaze_weight, weights["rebuild"].move_weight) == (
+        0.48, 0.48, 0.04,
+    )  # fmt: skip
+    baseline = muscles.PRESETS["moco"]()
+    assert (baseline.train.optimizer, baseline.train.lr, baseline.train.weight_decay) == ("sgd", 0.03, 1e-4)
+    assert (baseline.train.schedule, baseline.net.two_views) == ("fifths", True)
+
+
+def test_the_query_is_the_first_frame_of_the_clip_read_once():
+    torch.manual_seed(8)
+    model = lived_in(Model(SMALL)).float()
+    batch = batch_of(SMALL)
+    runs = []
+    model.feature_extractor.register_forward_hook(lambda *_: runs.append(1))
+    loss, terms = model.loss(batch)
+    assert len(runs) == 1
+    query = embedded(model.feature_extractor(normalised(batch["frames"][:, :1]))[:, 0], model.feature_linear)
+    key = model._key(batch["key"])
+    expected = contrastive_loss(query, key, model.contrast.memory, SMALL.temperature)
+    torch.testing.assert_close(terms["visual"], expected, atol=1e-5, rtol=1e-5)
+    other = batch | {"query": torch.zeros_like(batch["query"])}
+    torch.testing.assert_close(model.loss(other)[0], loss)
+
+
+def test_vis_alone_reads_two_views_and_no_clip():
+    model = Model(replace(SMALL, objectives="vis", two_views=True)).eval()
+    batch = batch_of(SMALL)
+    loss, terms = model.loss({name: batch[name] for name in ("query", "key")})
+    assert set(terms) == {"visual"}
+    assert not torch.equal(loss, model.loss(batch | {"query": batch["key"]})[0])
+
+
+def test_rebuilding_equals_loops():
+    torch.manual_seed(9)
+    model = lived_in(Model(replace(SMALL, size=64, visual="rebuild", objectives="vis")))
+    state, image = plain(model), torch.rand(1, 3, 64, 64, dtype=torch.float64)
+    x = maps(scaled(image[0].numpy()), state, "feature_extractor.resnet.")
+    name = "builder.pointwise_conv.0"
+    x = leaky(conv(x, state[f"{name}.weight"], 1, 0) + state[f"{name}.bias"][:, None, None])
+    for stage, factor in enumerate((2, 2, 2, 1, 1), start=1):
+        name = f"builder.up{stage}.0"
+        x = conv(x, state[f"{name}.weight"], 1, 1) + state[f"{name}.bias"][:, None, None]
+        out = np.zeros((len(x) // factor**2, factor * x.shape[1], factor * x.shape[2]))
+        for k, channel in enumerate(x):  # sub-pixels: channel c*f*f + i*f + j is cell (i, j) of channel c
+            c, i, j = k // factor**2, k % factor**2 // factor, k % factor
+            out[c, i::factor, j::factor] = channel
+        x = out if stage == 5 else leaky(out)
+    small = scaled(image[0].numpy()).reshape(3, 16, 4, 16, 4).mean((2, 4))
+    loss, terms = model.loss({"query": image})
+    assert terms["visual"].item() == pytest.approx(((x - small) ** 2).mean(), abs=1e-6)
+    assert loss.item() == pytest.approx(0.09 * terms["visual"].item(), abs=1e-6)
+
+
+def test_rebuilding_at_full_size_gives_56_pixels_of_every_frame():
+    with torch.device("meta"):
+        model = Model(Config(visual="rebuild"))
+        assert model.builder(torch.empty(10, 512, 7, 7)).shape == (10, 3, 56, 56)
+    assert set(Model(replace(SMALL, visual="rebuild")).loss(batch_of(SMALL))[1]) == {"visual", "gaze", "move"}
+
+
+def test_movement_from_frames_and_gaze_equals_plain_reference_and_has_its_count():
+    with torch.device("meta"):
+        full = Model(Config(objectives="move", gaze_input=True))
+    assert parameters(full.imu_lstm) == parameters(full.imu_decoder_lstm) == 12_726_272
+    torch.manual_seed(10)
+    config = replace(SMALL, objectives="move", gaze_input=True)
+    model = lived_in(Model(config))
+    batch = {name: value.double() if value.is_floating_point() else value for name, value in batch_of(config).items()}
+    predicted, state = model.predict(batch)["move"], plain(model)
+    for clip in range(2):
+        sequence = []
+        for t, frame in enumerate(batch["frames"][clip].numpy()):
+            cells = conv(maps(scaled(frame), state, "feature_extractor.resnet."), state[CONV + "weight"], 1, 0)
+            cells = leaky(cells + state[CONV + "bias"][:, None, None]).ravel()
+            gaze = batch["gaze"][clip, t].numpy() if batch["gaze_valid"][clip, t] else np.array([-1.0, -1.0])
+            hidden = leaky(state["gaze_embed.0.0.weight"] @ gaze + state["gaze_embed.0.0.bias"])
+            gaze = state["gaze_embed.1.0.weight"] @ hidden + state["gaze_embed.1.0.bias"]
+            sequence.append(np.concatenate([cells, gaze]))
+        _, end = lstm(sequence, state, "imu_lstm", config.layers)
+        states, _ = lstm(sequence, state, "imu_decoder_lstm", config.layers, start=end)
+        hidden = leaky(states @ state["imu_unembed.0.0.weight"].T + state["imu_unembed.0.0.bias"])
+        move = hidden @ state["imu_unembed.1.0.weight"].T + state["imu_unembed.1.0.bias"]
+        np.testing.assert_allclose(predicted[clip].detach().numpy(), move, atol=1e-6)
+
+
+def test_gaze_under_a_false_changes_nothing():
+    config = replace(SMALL, objectives="move", gaze_input=True)
+    model, batch = Model(config).eval(), batch_of(config)
+    strange = batch | {"gaze": torch.where(batch["gaze_valid"][..., None], batch["gaze"], math.nan)}
+    torch.testing.assert_close(model.predict(strange)["move"], model.predict(batch)["move"])
+
+
+def test_published_weights_of_the_model_that_reads_gaze():
+    config = vars(replace(SMALL, objectives="move", gaze_input=True))
+    source = Model(Config(**config)).eval()
+    theirs = {"imu_lstm": "lstm", "imu_decoder_lstm": "decoder_lstm", "imu_unembed": "imu_moves_unembed"}
+    theirs["imu_pointwise_conv"] = "pointwise_conv"
+    published = {"module.embedding_input.weight": torch.zeros(2, 2)}
+    for name, tensor in source.state_dict().items():
+        part, _, rest = name.partition(".")
+        published[f"module.{theirs.get(part, part)}.{rest}"] = tensor
+    loaded = models.load_reference("muscles", published, **config)
+    frames, gaze = torch.rand(1, 3, 3, 33, 33), torch.rand(1, 3, 2)
+    torch.testing.assert_close(loaded(frames, gaze)["move"], source(frames, gaze.flip(-1))["move"])  # theirs is (y, x)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_an_ignored_part_teaches_nothing_and_is_not_measured(group):
+    clips = WithoutParts(MadeClips(6), (group,))
+    column = GROUPS.index(group)
+    truth = muscles.truth(clips)
+    assert not truth.move_valid[..., column].any()
+    others = [i for i in range(6) if i != column]
+    np.testing.assert_array_equal(truth.move_valid[..., others], muscles.truth(clips.clips).move_valid[..., others])
+    batch = {k: v for k, v in default_collate([clips[i] for i in range(6)]).items() if isinstance(v, torch.Tensor)}
+    model = Model(replace(SMALL, size=32, frames=5, objectives="move"))
+    model.loss(batch)[0].backward()
+    last = model.imu_unembed[1][0].bias.grad
+    assert last[column] == 0
+    assert (last[others] != 0).all()
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"dropout": 1.0}, {"widths": (1, 2)}, {"objectives": "vis/gaze"}, {"objectives": "vis/vis"}, {"queue": 0}],
+    [
+        {"visual": "rebuilt"},
+        {"ignored": ("tail",)},
+        {"gaze_input": True},
+        {"two_views": True},
+        {"dropout": 1.0},
+        {"widths": (1, 2)},
+        {"objectives": "vis/gaze"},
+        {"objectives": "vis/vis"},
+        {"queue": 0},
+    ],
 )
 def test_impossible_configurations_name_the_field(change):
     with pytest.raises(ConfigError, match=rf"muscles\.{next(iter(change))}"):
