@@ -14,8 +14,9 @@ from typing import Any
 
 from firmware_host.errors import ConfigError, unknown_name
 
-MODELS = {"muscles": "models.muscles"}
+MODELS = {"ccau": "models.ccau", "muscles": "models.muscles"}
 REFERENCES = {
+    "ccau": "models.ccau",
     "convgru": "models.convgru",
     "i3d": "models.i3d",
     "lart": "models.lart",
