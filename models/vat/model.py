@@ -14,6 +14,7 @@ from models.i3d import I3D, scaled
 from models.rpn import Rpn
 from models.vat.config import Config
 from models.vat.heads import Heads, detections
+from models.vat.pictures import looked
 
 SHARE = 0.25
 """Of the boxes the second stage learns from, at most this part shows persons."""
@@ -66,7 +67,10 @@ class Model(nn.Module):
             ``boxes`` (B, R, 4): proposals by falling score, or the true boxes as they came with P = R; ``valid``
             (B, R) bool; ``logits`` (B, R, actions + background) and ``codes`` (B, R, K, 4) of the heads.
         """
-        maps = self.maps(batch)
+        return self.judged(self.maps(batch), batch)
+
+    def judged(self, maps: Tensor, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """`forward` from the map on."""
         if self.config.rois == "truth":
             boxes, valid = true_boxes(batch)
         else:
@@ -81,31 +85,30 @@ class Model(nn.Module):
         Returns:
             ``boxes`` (B, R, K, 4) within the picture, K being 1, or the actions with ``specific``. ``scores``
             (B, R, actions) in [0, 1], 0 where another box of the class speaks for the person, or there is no box.
-            ``person`` (B, R), the same for being a person at all, of the box at ``person_boxes`` (B, R, 4).
+            ``person`` (B, R), the same for being a person at all, of the box at ``person_boxes`` (B, R, 4). With an
+            Action Transformer also what `looked` says of the surest person: ``attention`` and ``embedding``.
         """
-        found = self(batch)
-        actions = self.config.actions
+        maps = self.maps(batch)
+        found = self.judged(maps, batch)
+        boxes, valid, actions = found["boxes"], found["valid"], self.config.actions
         chances = torch.sigmoid(found["logits"].float())
-        scores = chances[..., :actions]
-        person = 1 - chances[..., -1] if self.config.background else scores.amax(-1)
+        scores, person = chances[..., :actions], chances[..., -1]
+        person = 1 - person if self.config.background else scores.amax(-1)
         if self.config.rois == "truth":
-            given = found["boxes"][:, :, None]
-            valid = found["valid"]
-            return {
-                "boxes": given,
-                "scores": scores * valid[..., None],
-                "person": person * valid,
-                "person_boxes": given[:, :, 0],
-            }
-        moved = boxing.clipped(boxing.decode(found["codes"].float(), found["boxes"][:, :, None]))
-        best = scores.argmax(-1, keepdim=True) if self.config.specific else torch.zeros_like(scores[..., :1]).long()
-        person_boxes = moved.gather(2, best[..., None].expand(-1, -1, -1, 4))
-        return {
-            "boxes": moved,
-            "scores": detections(moved, scores, found["valid"]),
-            "person": detections(person_boxes, person[..., None], found["valid"])[..., 0],
-            "person_boxes": person_boxes[:, :, 0],
-        }
+            moved, person_boxes = boxes[:, :, None], boxes
+            scores, person = scores * valid[..., None], person * valid
+        else:
+            moved = boxing.clipped(boxing.decode(found["codes"].float(), boxes[:, :, None]))
+            best = scores.argmax(-1) if self.config.specific else torch.zeros_like(valid, dtype=torch.int64)
+            chosen = best[..., None, None].expand(-1, -1, 1, 4)
+            person_boxes = moved.gather(2, chosen)[:, :, 0]
+            scores = detections(moved, scores, valid)
+            person = detections(person_boxes[:, :, None], person[..., None], valid)[..., 0]
+        answer = {"boxes": moved, "scores": scores, "person": person, "person_boxes": person_boxes}
+        if self.head.transformer is not None and boxes.shape[1]:
+            surest = person.argmax(-1)[:, None, None].expand(-1, 1, 4)
+            answer["attention"], answer["embedding"] = looked(self.head, maps, boxes.gather(1, surest)[:, 0])
+        return answer
 
     def loss(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum of both stages' losses, and each of them, unweighted.
