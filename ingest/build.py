@@ -8,8 +8,9 @@ out at the end from the parts, in the order of session names; `info.json` comes 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, as_completed
+from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,7 @@ def build(
     recipe = recipe or Recipe()
     if (out / tables.INFO).is_file():
         tables.read_info(out)  # another version's folder is not written into
-    elif out.is_dir() and any(p.name not in _OWN for p in out.iterdir()):
+    elif out.is_dir() and not all(_own(p) for p in out.iterdir()):
         raise SessionError(f"{out} holds other files and is no dataset; give an empty or new folder")
     folders, skipped = _usable(sessions, skip)
     people = {s: open_aligned(f).session.participants for s, f in folders.items()}
@@ -122,6 +123,8 @@ def build(
     )
 
 
+HALF_WRITTEN = ".*.part*"
+"""Names that `recorder.durable` gives to what is not whole yet."""
 _OWN = frozenset({".parts", "cache", "series", "sound", tables.STATS, *(f"{name}.parquet" for name in tables.SCHEMAS)})
 
 
@@ -163,6 +166,11 @@ def _run(
             name = futures[future]
             try:
                 facts[name] = future.result()
+            except BrokenExecutor as error:
+                raise SessionError(
+                    f"a worker process was ended from outside ({error}), perhaps for want of memory; run the same "
+                    "command again to go on from there, with fewer --workers if it happens again"
+                ) from error
             except SyncctlError as error:
                 if not skip:
                     raise
@@ -218,9 +226,14 @@ def _merge(
     return counts
 
 
+def _own(path: Path) -> bool:
+    """Whether a build makes such a file, or was ended while it did."""
+    return path.name in _OWN or fnmatch(path.name, HALF_WRITTEN)
+
+
 def _sweep(out: Path) -> None:
     """Remove what killed workers left half written; nobody is at work any more."""
-    for left in [p for p in out.rglob(".*.part*") if p.is_file()]:
+    for left in [p for p in out.rglob(HALF_WRITTEN) if p.is_file()]:
         left.unlink()
 
 

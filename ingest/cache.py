@@ -286,7 +286,7 @@ def write_video_cache(source: Path, target: Path, recipe: Recipe) -> tuple[int, 
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with durable.replacing(target) as scratch:
-            _encode(scratch, _all_frames(reader, Video(source, index), size), size, rate, recipe)
+            encode_video(scratch, _all_frames(reader, Video(source, index), size), size, rate, recipe)
     finally:
         reader.close()
     return size
@@ -303,7 +303,30 @@ def _all_frames(reader: FrameReader, video: Video, size: tuple[int, int]) -> Ite
         yield from images
 
 
-def _encode(path: Path, frames: Iterator[np.ndarray], size: tuple[int, int], rate: int, recipe: Recipe) -> None:
+def video_packets(path: Path) -> Iterator[tuple[int, bytes]]:
+    """A film's H.264 packets as Annex B, each with its parameter sets, and the number of the frame it is.
+
+    Raises:
+        SessionError: another codec, or B-frames, whose packets are not in the order of the frames.
+    """
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        if stream.codec_context.name != "h264":
+            raise SessionError(f"{path} is {stream.codec_context.name} and not H.264")
+        annex_b, number, last = av.BitStreamFilterContext("h264_mp4toannexb,dump_extra", stream), 0, None
+        for packet in container.demux(stream):
+            if packet.pts is None or packet.is_discard:
+                continue
+            if last is not None and packet.pts < last:
+                raise SessionError(f"{path} has B-frames; encode it again without them")
+            last = packet.pts
+            for out in annex_b.filter(packet):
+                yield number, bytes(out)
+            number += 1
+
+
+def encode_video(path: Path, frames: Iterator[np.ndarray], size: tuple[int, int], rate: int, recipe: Recipe) -> None:
+    """Write an MP4 of (height, width, 3) uint8 RGB pictures, one per 1 / `rate` s; equal input gives equal bytes."""
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
     with av.open(str(path), "w", format="mp4", options=options) as container:
         stream = container.add_stream("libx264", rate=rate)

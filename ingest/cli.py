@@ -1,4 +1,4 @@
-"""`syncctl build`."""
+"""`syncctl build`, `cache`, `check` and `export`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from recorder.terminal import emit, json_option, note, progress
 @click.option("--val", multiple=True, metavar="P", help="Hold participant P out for validation; may be repeated.")
 @click.option("--test", multiple=True, metavar="P", help="Hold participant P out for the test; may be repeated.")
 @click.option("--workers", type=click.IntRange(1), help="Processes; one a processor core by default.")
+@click.option("--scheduler", metavar="TCP://HOST:PORT", help="Work on a dask cluster that sees the same files.")
 @click.option(
     "--cache-size",
     type=click.IntRange(16),
@@ -31,6 +32,7 @@ def build(
     val: tuple[str, ...],
     test: tuple[str, ...],
     workers: int | None,
+    scheduler: str | None,
     cache_size: int,
     skip: bool,
     as_json: bool,
@@ -47,16 +49,15 @@ def build(
     """
     from ingest import build as building
     from ingest.cache import Recipe
-    from recorder.workers import pool
+    from ingest.workers import executor
 
     sessions = building.find_sessions(folders)
-    executor = pool(workers)
     try:
-        with progress("build", len(sessions)) as advance:
+        with executor(workers, scheduler) as workers_at, progress("build", len(sessions)) as advance:
             built = building.build(
                 sessions,
                 out,
-                executor,
+                workers_at,
                 val=val,
                 test=test,
                 recipe=Recipe(short_side=cache_size),
@@ -66,8 +67,6 @@ def build(
     except KeyboardInterrupt:
         note("finishing the sessions under way; run the same command again to go on")
         raise
-    finally:
-        executor.shutdown(cancel_futures=True)
     for folder, reason in built.skipped.items():
         note(f"left out {folder}: {reason}")
     for session, devices in built.left_out.items():
@@ -97,3 +96,98 @@ def _lines(counts: dict, splits: dict[str, list[str]], out: Path) -> list[str]:
         who = ", ".join(people) if people else "nobody"
         lines.append(f"  {name:<5} {counts['clips'][name]:>6} clips of {who}")
     return lines
+
+
+@click.command()
+@click.argument("dataset", type=click.Path(path_type=Path))
+@click.option("--size", type=click.IntRange(16), default=128, show_default=True, metavar="PX", help="Shorter side.")
+@click.option("--gop", type=click.IntRange(1), default=16, show_default=True, help="Frames from keyframe to keyframe.")
+@click.option("--crf", type=click.IntRange(0, 51), default=18, show_default=True, help="x264's constant quality.")
+@click.option("--role", "roles", multiple=True, help="Of the cameras; may be repeated. Default: ego and third.")
+@click.option("--workers", type=click.IntRange(1), help="Processes; one a processor core by default.")
+@click.option("--scheduler", metavar="TCP://HOST:PORT", help="Work on a dask cluster that sees the same files.")
+@json_option
+def cache(
+    dataset: Path,
+    size: int,
+    gop: int,
+    crf: int,
+    roles: tuple[str, ...],
+    workers: int | None,
+    scheduler: str | None,
+    as_json: bool,
+) -> None:
+    """Make small copies of a dataset's videos, beside those that `build` made; training takes the fitting one.
+
+    \b
+    Example:
+      syncctl cache dataset --size 160 --role third
+    """
+    from ingest import copies
+    from ingest.cache import Recipe
+    from ingest.workers import executor
+
+    roles = roles or ("ego", "third")
+    total = len(copies.copies_wanted(dataset, roles))
+    with executor(workers, scheduler) as workers_at, progress("cache", total) as advance:
+        recipe = Recipe(short_side=size, gop=gop, crf=crf)
+        folder, refused = copies.make_cache(dataset, workers_at, recipe, roles, lambda _: advance(1))
+    for name, reason in refused.items():
+        note(f"left out {name}: {reason}")
+    made = sum(path.stat().st_size for path in folder.glob("*.mp4"))
+    document = {"cache": str(folder), "files": total - len(refused), "bytes": made, "refused": refused}
+    emit(as_json, document, [f"{folder}: {total - len(refused)} files, {made / 1e6:.1f} MB"])
+
+
+@click.command()
+@click.argument("dataset")
+@json_option
+def check(dataset: str, as_json: bool) -> None:
+    """Look for leaks, holes, unreadable clips and labels that are never trained; DATASET is a folder or an address.
+
+    The exit status is 1 where something was found that makes a result false.
+
+    \b
+    Example:
+      syncctl check dataset
+    """
+    from ingest.checks import check as checked
+    from ingest.opened import open_dataset
+
+    findings, labels = checked(open_dataset(dataset))
+    errors = sum(f.grade == "error" for f in findings)
+    document = {"findings": [{"grade": f.grade, "what": f.what} for f in findings], "labels": labels, "errors": errors}
+    lines = [f"{f.grade}: {f.what}" for f in findings]
+    for tier, values in sorted(labels.items()):
+        lines.append(f"{tier}: {len(values)} values")
+        for value, cells in sorted(values.items()):
+            shown = ", ".join(f"{split} {n} ({seconds:.0f} s)" for split, (n, seconds) in sorted(cells.items()))
+            lines.append(f"  {value:<24} {shown}")
+    emit(as_json, document, [*lines, f"{errors} errors, {len(findings) - errors} warnings"])
+    if errors:
+        raise SystemExit(1)
+
+
+@click.command()
+@click.argument("dataset")
+@click.option("--to", "form", required=True, type=click.Choice(["webdataset", "mcap", "lerobot"]), help="The format.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder.")
+@click.option("--split", type=click.Choice(["train", "val", "test"]), help="One split; default: all sessions.")
+@click.option("--fps", type=click.IntRange(1), default=10, show_default=True, help="lerobot: rows a second.")
+@click.option(
+    "--size", type=click.IntRange(16), default=128, show_default=True, help="webdataset: side of its pictures."
+)
+@json_option
+def export(dataset: str, form: str, out: Path, split: str | None, fps: int, size: int, as_json: bool) -> None:
+    """Write a dataset in another tool's format; what that cannot hold is said.
+
+    \b
+    Example:
+      syncctl export dataset --to mcap --out for-foxglove
+    """
+    from ingest.export import write
+
+    document = write(dataset, form, out, split=split, fps=fps, size=size)
+    for sentence in document["left_out"]:
+        note(f"left out: {sentence}")
+    emit(as_json, document, [f"{out}: {len(document['files'])} files of {document['sessions']} sessions"])
