@@ -165,5 +165,6 @@ def test_a_dozen_bites_end_in_a_sentence_or_a_flag(whole, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_hundreds_of_bites_with_all_evidence(whole, tmp_path):
     assert bitten(whole, tmp_path, range(1000, 1300)) >= {"sentence", "flagged"}
