@@ -14,7 +14,7 @@ from typing import Any
 
 from firmware_host.errors import ConfigError, unknown_name
 
-MODELS = {"ccau": "models.ccau", "muscles": "models.muscles"}
+MODELS = {"ccau": "models.ccau", "muscles": "models.muscles", "transfer": "models.transfer"}
 REFERENCES = {
     "ccau": "models.ccau",
     "convgru": "models.convgru",
@@ -25,6 +25,7 @@ REFERENCES = {
     "resnet18_2d3d": "models.resnet3d:resnet18",
     "resnet34_2d3d": "models.resnet3d:resnet34",
     "resnet50_2d3d": "models.resnet3d:resnet50",
+    "transfer": "models.transfer",
     "vgg_audio": "models.vgg_audio",
 }
 """Part -> its module, whose ``from_reference`` makes it, or ``module:function``."""

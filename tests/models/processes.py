@@ -16,7 +16,7 @@ from made_clips import MadeClips
 from models.config import RunConfig
 from models.train import train
 
-TIMEOUT_S = 120
+TIMEOUT_S = 60
 
 
 class Dying(MadeClips):
@@ -33,11 +33,12 @@ class Dying(MadeClips):
         return super().__getitem__(index)
 
 
-def work(rank: int, world: int, port: int, jobs: list[tuple[RunConfig, Path, bool]], clips: MadeClips) -> None:
+def work(rank: int, world: int, ports: list[int], jobs: list[tuple[RunConfig, Path, bool]], clips: MadeClips) -> None:
     """Train one run after the other as process `rank` of `world`."""
     torch.set_num_threads(1)
-    os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    for config, folder, resume in jobs:
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1"}
+    for port, (config, folder, resume) in zip(ports, jobs, strict=True):  # a group that ended may still hold its port
+        os.environ["MASTER_PORT"] = str(port)
         train(config, folder, clips, resume=resume)
 
 
@@ -45,13 +46,18 @@ def start(world: int, jobs: list[tuple[RunConfig, Path, bool]], clips: MadeClips
     """`world` processes that train `jobs`: (configuration, folder, whether to resume)."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["models.train", "models.muscles", "made_clips"])
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    started = [context.Process(target=work, args=(rank, world, port, jobs, clips)) for rank in range(world)]
+    ports = [free_port() for _ in jobs]
+    started = [context.Process(target=work, args=(rank, world, ports, jobs, clips)) for rank in range(world)]
     for process in started:
         process.start()
     return started
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def finished(started: list[BaseProcess]) -> list[int | None]:

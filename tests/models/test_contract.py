@@ -18,6 +18,7 @@ from models.config import Preset, TrainConfig
 SMALLER = {
     "ccau": made_streams.SMALL
     | {"modalities": ("ego", "audio", "thermal"), "size": 32, "hidden": 8, "head_dropout": 0.0},
+    "transfer": {"dropout": 0.0, "classes": ("still", "moving")},
     "muscles": {"size": 32, "widths": (4, 4, 8, 8), "channels": 4, "hidden": 16, "queue": 16},
 }
 """Changes to each model's ``tiny`` preset that make it run in milliseconds."""
@@ -39,7 +40,10 @@ def batch_of(config, seed=0):
     if type(config).__module__.startswith("models.ccau"):
         return made_streams.batch_of(config, 8, seed)
     clips = MadeClips(8, size=config.size, frames=config.frames, seed=seed)
-    return {k: v for k, v in default_collate([clips[i] for i in range(8)]).items() if isinstance(v, torch.Tensor)}
+    batch = {k: v for k, v in default_collate([clips[i] for i in range(8)]).items() if isinstance(v, torch.Tensor)}
+    if type(config).__module__ == "models.transfer.config":
+        return {"frames": batch["frames"][:, 1:2], "label": batch["move"][:, 1, 0].long()}
+    return batch
 
 
 def test_presets_are_frozen_and_serialisable(module):
