@@ -15,11 +15,15 @@ from scipy.spatial.transform import Rotation
 from firmware_host.clock import SECOND_NS
 from firmware_host.clockmap import FOREVER_NS, ClockMap, Piece
 from recorder.tomlfile import Place, Wrong, read_table
+from recorder.world.optics import Shutter
 from recorder.world.plan import ImuTruth
 
 KNOT_S = 10.0
 """A wandering oscillator runs evenly for so long; what it wanders by meanwhile is nanoseconds."""
 GRAIN_MARGIN = 64
+MOST_BARREL, FRAME_MS, WORST_CRF = 0.09, 33.0, 51.0
+MEAN_GREY, SPEED = 0.42, 0.2
+"""What automatic exposure aims at, of full scale, and how much of what is missing it makes up for with each picture."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +73,31 @@ class CameraFlaws:
         jitter_us: exposures begin unevenly by this, one standard deviation.
         dropped: share of a kit's pictures that never come.
         grain: noise of a picture, one standard deviation in grey values of 8 bits.
+        barrel: lenses draw the picture's edge in by this: -k1 of Brown's model.
+        decentred: and sit beside their axis by this: p1 and p2 of Brown's model, one standard deviation.
+        rolling_ms: the last line is taken so long after the first.
+        exposure_ms: each line sees for so long; what turns meanwhile is blurred.
+        exposure_stops: cameras brighten or darken by at most this to keep a picture's mean grey, powers of 2.
+        crf: H.264's constant rate factor of the worn cameras' films; 0 loses nothing.
+        kit_mbps: H.264's bit rate of the kits' films, megabits/s.
     """
 
     skew_ppm: float = 30.0
     jitter_us: float = 100.0
     dropped: float = 0.0
     grain: float = 1.5
+    barrel: float = 0.01
+    decentred: float = 0.001
+    rolling_ms: float = 17.0
+    exposure_ms: float = 10.0
+    exposure_stops: float = 1.0
+    crf: float = 22.0
+    kit_mbps: float = 2.0
+
+    @property
+    def shutter(self) -> Shutter:
+        """How long a picture takes."""
+        return Shutter(self.rolling_ms / 1000, self.exposure_ms / 1000)
 
 
 @dataclass(frozen=True)
@@ -121,6 +144,16 @@ def judge(flaws: Flaws, place: Place = ()) -> Iterator[Wrong]:
                 yield Wrong((*place, group.name, knob.name), f"{knob.name} is {value:g}; it must be 0 or more")
     if not flaws.camera.dropped < 0.5:
         yield Wrong((*place, "camera", "dropped"), f"dropped is {flaws.camera.dropped:g}; it must be less than 0.5")
+    if not flaws.camera.barrel <= MOST_BARREL:
+        why = f"barrel is {flaws.camera.barrel:g}; above {MOST_BARREL:g} a lens would fold the picture's corners"
+        yield Wrong((*place, "camera", "barrel"), why)
+    for name, ms in (("rolling_ms", flaws.camera.rolling_ms), ("exposure_ms", flaws.camera.exposure_ms)):
+        if not ms <= FRAME_MS:
+            yield Wrong((*place, "camera", name), f"{name} is {ms:g}; a picture takes no longer than {FRAME_MS:g} ms")
+    if not flaws.camera.crf <= WORST_CRF:
+        yield Wrong((*place, "camera", "crf"), f"crf is {flaws.camera.crf:g}; it must be {WORST_CRF:g} or less")
+    if not flaws.camera.kit_mbps:
+        yield Wrong((*place, "camera", "kit_mbps"), "kit_mbps is 0; a large one, such as 50, loses hardly anything")
     if not flaws.clock.wander_period_s:
         yield Wrong((*place, "clock", "wander_period_s"), "wander_period_s is 0; to switch wander off set wander_ppm")
 
@@ -165,6 +198,23 @@ class Grain:
         down, right = self._random.integers(0, GRAIN_MARGIN, 2)
         laid = self._pattern[down : down + self._shape[0], right : right + self._shape[1]]
         return np.clip(picture + laid, 0, 255).astype(np.uint8)
+
+
+class AutoExposure:
+    """Brightens and darkens pictures as a camera does: by what it saw before, and never at once."""
+
+    def __init__(self, most_stops: float) -> None:
+        self._most, self._stops = most_stops, None if most_stops else 0.0
+
+    def on(self, picture: np.ndarray) -> np.ndarray:
+        """The picture, uint8, as bright as the camera would have made it."""
+        if not self._most:
+            return picture
+        mean = max(float(picture[::4, ::4].mean()) / 255, 1e-3)
+        wanted = float(np.clip(np.log2(MEAN_GREY / mean), -self._most, self._most))
+        self._stops = wanted if self._stops is None else self._stops + SPEED * (wanted - self._stops)
+        table = np.clip(np.rint(np.arange(256) * 2**self._stops), 0, 255).astype(np.uint8)
+        return table[picture]
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,6 @@ from recorder.terminal import note, progress
 from recorder.world import ROOM_KITS, World, WorldPlan
 from recorder.writer import KitLayout
 
-BIT_RATE = 2_000_000
 FAKE_START_NS = 1_000 * SECOND_NS
 
 
@@ -54,11 +53,17 @@ def kits_of(plan: HomePlan) -> dict[str, KitConfig]:
     return {name: BODY_KIT if name == BODY else ROOM_KIT for name in plan.sample_ppm}
 
 
+def _encoder(prepared: Prepared) -> H264Encoder:
+    """A kit's."""
+    world, flaws = prepared.plan.world, prepared.plan.flaws.camera
+    return H264Encoder(world.width, world.height, FPS, round(flaws.kit_mbps * 1e6))
+
+
 class PlayedCamera:
     """Plays rendered pictures at their times and encodes them, as a camera's own encoder would."""
 
     def __init__(self, prepared: Prepared, kit: str, to_world: ClockMap, clock: MonotonicClock | MappedClock) -> None:
-        self._encoder = H264Encoder(prepared.plan.world.width, prepared.plan.world.height, FPS, BIT_RATE)
+        self._encoder = _encoder(prepared)
         pictures = ((t_ns, (picture, t_ns)) for t_ns, picture in prepared.timed_pictures(kit, to_world))
         self._paced = Paced(pictures, clock, "camera")
         self._preview = Preview(jpeg)
@@ -242,6 +247,6 @@ def _played_kit(prepared: Prepared, name: str, clocks: dict[str, ClockMap], fold
         clocks=lambda: prepared.plan.wall(name, to_world, clock.now_ns()),
     )
     if name in ROOM_KITS:
-        encoder = H264Encoder(prepared.plan.world.width, prepared.plan.world.height, FPS, BIT_RATE)
+        encoder = _encoder(prepared)
         kit.frames = (encoder.encode(picture, t_ns) for t_ns, picture in prepared.timed_pictures(name, to_world))
     return kit

@@ -218,6 +218,7 @@ def write_mp4(
     size: tuple[int, int],
     sound: np.ndarray | None = None,
     sound_rate_hz: int = 48_000,
+    crf: float = 22.0,
 ) -> None:
     """Write what a consumer camera would: H.264 and AAC in MP4, both starting at container time 0.
 
@@ -225,6 +226,8 @@ def write_mp4(
         frames: (H, W, 3) uint8 RGB, one per 1/fps second.
         size: (width, height) in pixels, even.
         sound: (N,) float32 in [-1, 1].
+        sound_rate_hz: of the sound.
+        crf: H.264's constant rate factor, 0 (loses nothing) to 51.
     """
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
         video = container.add_stream("libx264", rate=fps)
@@ -232,7 +235,7 @@ def write_mp4(
         video.codec_context.thread_count = 1  # more threads would make the bytes depend on the machine
         video.codec_context.options = {
             "preset": "veryfast",
-            "crf": "22",
+            "crf": f"{crf:g}",
             "x264-params": f"keyint={fps}:bframes=0:scenecut=0:mbtree=0",
         }
         audio = container.add_stream("aac", rate=sound_rate_hz, layout="mono") if sound is not None else None

@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from firmware_host.clockmap import ClockMap
 from firmware_host.errors import ConfigError
 from firmware_host.simulate import Stimulus
 from recorder.camera import yuv420
-from recorder.flaws import Flaws, Grain, MicrophoneFlaws, mounting, wandering, worn
+from recorder.flaws import AutoExposure, Flaws, Grain, MicrophoneFlaws, mounting, wandering, worn
 from recorder.microphone import BLOCK, SoundBlock
 from recorder.mux import write_mp4
 from recorder.session import Device, Stream
@@ -94,6 +94,7 @@ def plan_home(world: WorldPlan, kits: int = 1, flaws: Flaws | None = None) -> Ho
     if not 1 <= kits <= len(ROOM_KITS):
         raise ConfigError(f"the simulated home has places for 1 to {len(ROOM_KITS)} room kits, not for {kits}")
     flaws = flaws or Flaws()
+    world = replace(world, barrel=flaws.camera.barrel, decentred=flaws.camera.decentred)
     rng = np.random.default_rng([world.seed, 0xC10C])
     skew, sample = flaws.clock.skew_ppm, flaws.microphone.skew_ppm
     start = {"kit-01": 0} | {name: int(rng.integers(100, 900)) * 1_000_000 + 137 for name in WEARER_KITS}
@@ -280,15 +281,18 @@ def _render_room(plan: HomePlan, kit: str, frame_ns: np.ndarray, scratch: Path) 
     world = _world(plan.world)
     shape = (len(frame_ns), plan.world.height * 3 // 2, plan.world.width)
     pictures = np.lib.format.open_memmap(scratch / f"{VIEW_OF[kit]}.npy", "w+", np.uint8, shape)
-    grain = _grain(plan, kit)
-    for i, picture in enumerate(world.render(VIEW_OF[kit], frame_ns.tolist())):
-        pictures[i] = yuv420(grain.on(picture))
+    for i, picture in enumerate(_seen(plan, world, kit, VIEW_OF[kit], frame_ns)):
+        pictures[i] = yuv420(picture)
     pictures.flush()
 
 
-def _grain(plan: HomePlan, device: str) -> Grain:
+def _seen(plan: HomePlan, world: World, device: str, camera: str, t_ns: np.ndarray) -> Iterator[np.ndarray]:
+    """What a device's camera makes of what it sees."""
+    flaws = plan.flaws.camera
     shape = (plan.world.height, plan.world.width, 3)
-    return Grain(shape, plan.flaws.camera.grain, _own(plan.world, "grain", device))
+    exposure, grain = AutoExposure(flaws.exposure_stops), Grain(shape, flaws.grain, _own(plan.world, "grain", device))
+    for picture in world.render(camera, t_ns.tolist(), flaws.shutter):
+        yield grain.on(exposure.on(picture))
 
 
 def _render_worn(plan: HomePlan, name: str, path: Path) -> None:
@@ -299,9 +303,8 @@ def _render_worn(plan: HomePlan, name: str, path: Path) -> None:
     times = np.arange(0, stop_ns * FPS // SECOND_NS) * SECOND_NS // FPS
     samples = np.arange(0, len(times) * SOUND_HZ // FPS) * SECOND_NS / SOUND_HZ
     sound = _heard(world.sound(name), clock.forward(np.rint(samples).astype(np.int64)))
-    grain = _grain(plan, name)
-    pictures = (grain.on(picture) for picture in world.render(name, clock.forward(times).tolist()))
-    write_mp4(path, pictures, fps=FPS, size=(plan.world.width, plan.world.height), sound=sound)
+    pictures, size = _seen(plan, world, name, name, clock.forward(times)), (plan.world.width, plan.world.height)
+    write_mp4(path, pictures, fps=FPS, size=size, sound=sound, crf=plan.flaws.camera.crf)
 
 
 def _prepare_kits(plan: HomePlan, scratch: Path) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from firmware_host.errors import ConfigError
+from recorder.world.optics import PINHOLE, Lens
 
 RATE_HZ = 48_000
 TONE_START_S = 1.5
@@ -32,6 +33,8 @@ class WorldPlan:
         place: sets the room's look and which furniture stands where.
         width, height: size of every camera picture, pixels.
         people: 1, or 2 for a guest who acts beside the participant; the participant wears the sensors.
+        barrel: how much every camera's lens draws its picture's edge in: -k1 of Brown's model.
+        decentred: how far lenses sit off their axis: p1 and p2 of Brown's model, one standard deviation.
     """
 
     duration_s: float
@@ -42,6 +45,8 @@ class WorldPlan:
     width: int = 640
     height: int = 360
     people: int = 1
+    barrel: float = 0.0
+    decentred: float = 0.0
 
     def __post_init__(self) -> None:
         if self.duration_s < SHORTEST_S:
@@ -77,7 +82,7 @@ def rng(*key: str | int) -> np.random.Generator:
 
 @dataclass(frozen=True)
 class CameraModel:
-    """A pinhole camera. Pixel (0, 0) is the centre of the top-left pixel; x right, y down, z forward."""
+    """A camera with a lens. Pixel (0, 0) is the centre of the top-left pixel; x right, y down, z forward."""
 
     name: str
     width: int
@@ -86,6 +91,7 @@ class CameraModel:
     fy: float
     cx: float
     cy: float
+    lens: Lens = PINHOLE
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ from firmware_host.errors import ConfigError
 from recorder.world.atlas import Atlas, atlas_of
 from recorder.world.batches import Batch, Finish, balls, batches_of
 from recorder.world.house import LIVING
+from recorder.world.lens_pass import LensPass
+from recorder.world.optics import INSTANT, Optics, Shutter
 from recorder.world.plan import WorldPlan
 from recorder.world.scene import FIELD_OF_VIEW, VIEWS, Home, camera_model
 from recorder.world.shapes import Material, Shape
@@ -93,6 +95,11 @@ class Renderer:
         """`bodies` that are things or doors are drawn with the room they are in, all others always."""
         mujoco = self._mj = _mujoco()
         self._home, self._plan = home, plan
+        self._optics = {}
+        for name in FIELD_OF_VIEW:
+            model = camera_model(plan, name)
+            self._optics[name] = Optics(model.lens, (plan.width, plan.height), model.fx)
+        self._passes: dict[str, LensPass] = {}
         self._names = [*bodies, *(f"camera-{name}" for name in FIELD_OF_VIEW)]
         atlas = atlas_of(materials, plan.place)
         self._batches = batches_of(home, bodies, materials, atlas)
@@ -124,8 +131,8 @@ class Renderer:
         bodies = {name: spec.worldbody.add_body(name=name, mocap=True) for name in self._names}
         house = spec.worldbody.add_body(name="house")  # last: what is hidden behind people and things is not painted
         for name in FIELD_OF_VIEW:
-            half = np.tan(np.radians(FIELD_OF_VIEW[name]) / 2) * plan.height / plan.width
-            bodies[f"camera-{name}"].add_camera(name=name, fovy=np.degrees(2 * np.arctan(half)), quat=wxyz(FLIP))
+            half = np.arctan(plan.height / 2 / self._optics[name].drawn_focal)
+            bodies[f"camera-{name}"].add_camera(name=name, fovy=np.degrees(2 * half), quat=wxyz(FLIP))
         for name, picture in atlas.pictures.items():
             kind, (height, width) = mujoco.mjtTexture.mjTEXTURE_2D, picture.shape[:2]
             texture = spec.add_texture(name=name, type=kind, width=width, height=height, nchannel=3)
@@ -214,8 +221,9 @@ class Renderer:
         pos = np.stack([poses[name][0] for name in self._names], axis=1)
         turn = np.stack([poses[name][1] for name in self._names], axis=1)
         own = self._names.index(f"camera-{camera}")
-        model = camera_model(self._plan, camera)
-        corner = float(np.arctan(np.hypot(model.width / model.fx, model.height / model.fy) / 2))
+        focal = self._optics[camera].drawn_focal
+        reach = np.array([self._plan.width, self._plan.height]) / 2 / focal
+        corner = float(np.arctan(np.hypot(*reach)))
         matrices = Rotation.from_quat(turn.reshape(-1, 4), scalar_first=True).as_matrix().reshape(*turn.shape[:2], 3, 3)
         cone = Cone(pos[:, own], matrices[:, own, :, 2], corner)
         middles, radii = self._middles(pos, matrices), self._balls[1]
@@ -225,10 +233,10 @@ class Renderer:
         room_of = np.full(pos.shape[:2], ANYWHERE)
         room_of[:, self._roomed] = inside
         rooms[:, self._moves] = room_of[:, self._body_of[self._moves]]
-        seen = seen_from(cone, middles, radii, rooms, house, model.fx)
+        seen = seen_from(cone, middles, radii, rooms, house, focal)
         if not mirrors:
             return _Views(pos, turn, seen, np.zeros(len(pos), bool))
-        reach, shown = np.array([model.width / model.fx, model.height / model.fy]) / 2, np.zeros(len(pos), bool)
+        shown = np.zeros(len(pos), bool)
         for mirror in self._mirrors:
             shows = mirror.shows(cone.at, matrices[:, own], reach)
             seen |= shows[:, None] & mirror.cone(cone.at).meets(middles, radii)
@@ -256,24 +264,55 @@ class Renderer:
 
     def _drawn(self, depth: np.ndarray | None = None) -> np.ndarray:
         """(H, W, 3) uint8 the scene as it was set up, lowest row first; `depth` (H, W) takes GL's, 0 far."""
+        self._take_context()
         renderer = self._renderer
-        if Renderer._current is None or Renderer._current() is not self:
-            renderer._gl_context.make_current()
-            Renderer._current = weakref.ref(self)
         picture = np.empty((self._plan.height, self._plan.width, 3), np.uint8)
         self._mj.mjr_render(renderer._rect, renderer.scene, renderer._mjr_context)
         self._mj.mjr_readPixels(picture, depth, renderer._rect, renderer._mjr_context)
         return picture
 
-    def pictures(self, poses: Mapping[str, Pose], camera: str) -> Iterator[np.ndarray]:
-        """The pictures (H, W, 3) uint8 of every moment of the poses."""
+    def _take_context(self) -> None:
+        """Let GL's commands go to this renderer's context."""
+        if Renderer._current is None or Renderer._current() is not self:
+            self._renderer._gl_context.make_current()
+            Renderer._current = weakref.ref(self)
+
+    def pictures(
+        self, poses: Mapping[str, Pose], camera: str, shutter: Shutter = INSTANT, spin: np.ndarray | None = None
+    ) -> Iterator[np.ndarray]:
+        """The pictures (H, W, 3) uint8 of every moment of the poses.
+
+        Args:
+            poses: of every body and camera.
+            camera: which.
+            shutter: how long it takes a picture.
+            spin: (N, 3) how fast it turns meanwhile, rad/s in its own frame; None where it does not.
+        """
+        optics, count = self._optics[camera], len(poses[f"camera-{camera}"][0])
+        spin = np.zeros((count, 3)) if spin is None else spin
+        for index, picture in enumerate(self._straight(poses, camera)):
+            if optics.bends or (spin[index].any() and shutter != INSTANT):
+                picture = self._through(picture, camera, optics.sources(spin[index], shutter))
+            yield np.ascontiguousarray(picture[::-1])
+
+    def _through(self, picture: np.ndarray, camera: str, sources: list[np.ndarray]) -> np.ndarray:
+        """A straight picture, its lowest row first, as the lens and the shutter leave it."""
+        self._take_context()
+        if camera not in self._passes:
+            self._passes[camera] = LensPass(self._optics[camera])
+        self._passes[camera].draw(picture, sources)
+        self._mj.mjr_readPixels(picture, None, self._renderer._rect, self._renderer._mjr_context)
+        return picture
+
+    def _straight(self, poses: Mapping[str, Pose], camera: str) -> Iterator[np.ndarray]:
+        """The same without lens and shutter, the lowest row first."""
         views = self._views(poses, camera, mirrors=True)
         if camera in VIEWS and not views.mirrors.any():
             yield from self._before_backdrop(views, camera)
             return
         for index in range(len(views.pos)):
             self._place(views, index, camera)
-            yield np.ascontiguousarray(self._drawn()[::-1])
+            yield self._drawn()
 
     def _before_backdrop(self, views: _Views, camera: str) -> Iterator[np.ndarray]:
         """The same for a camera that stands still: what rests is drawn once, and again when any of it moves."""
@@ -290,7 +329,7 @@ class Renderer:
             self._place(views, index, camera, moving[self._body_of])
             picture = self._drawn(near)
             np.copyto(picture, backdrop, where=(near <= far)[..., None])
-            yield np.ascontiguousarray(picture[::-1])
+            yield picture
 
     def _geom_ids(self, poses: Mapping[str, Pose], index: int, camera: str) -> np.ndarray:
         """(H, W) int the geom that each pixel shows, -1 for none."""
@@ -303,11 +342,15 @@ class Renderer:
 
     def bodies(self, poses: Mapping[str, Pose], index: int, camera: str) -> np.ndarray:
         """(H, W) int index into `names` of the movable body seen at each pixel, -1 for the house itself."""
-        return self._body_at[self._geom_ids(poses, index, camera)]
+        return self._bent(self._body_at[self._geom_ids(poses, index, camera)], camera)
 
     def classes(self, poses: Mapping[str, Pose], index: int, camera: str) -> np.ndarray:
         """(H, W) uint8: 0 for what stands still, 1 for a floor, 2 and more for the movable bodies."""
-        return self._class_at[self._geom_ids(poses, index, camera)]
+        return self._bent(self._class_at[self._geom_ids(poses, index, camera)], camera)
+
+    def _bent(self, straight: np.ndarray, camera: str) -> np.ndarray:
+        optics = self._optics[camera]
+        return optics.bend(straight) if optics.bends else straight
 
     def depth(self, poses: Mapping[str, Pose], index: int, camera: str) -> np.ndarray:
         """(H, W) float32 metres along the camera's axis."""
@@ -316,7 +359,7 @@ class Renderer:
         self._renderer.enable_depth_rendering()
         depth = np.array(self._renderer.render())
         self._renderer.disable_depth_rendering()
-        return depth
+        return self._bent(depth, camera)
 
     @property
     def names(self) -> list[str]:

@@ -16,6 +16,7 @@ from scipy.spatial.transform import Rotation
 from recorder.world.furniture import ABOVE, BOARD, CUPBOARDS, HANGS_AT, ROOMS, WALL_AT, door, furniture
 from recorder.world.house import DEEP_M, LIVING, WALL_M, Doorway, House, house, layout_of
 from recorder.world.movables import paints, things
+from recorder.world.optics import Lens
 from recorder.world.plan import CameraModel, WorldPlan, rng
 from recorder.world.shapes import Material, Shape, Thing, box, cylinder
 from recorder.world.shell import board, paint_room, shell
@@ -94,9 +95,11 @@ BEHIND = ((FAR_M, 0.75, 0.0), (FAR_M, -0.95, 0.0), (1.05, 0.42, 90.0), (1.25, -0
 
 
 def camera_model(plan: WorldPlan, name: str) -> CameraModel:
-    """The pinhole of one camera; the principal point is the middle of the picture."""
+    """One camera: the principal point is the middle of the picture, the focal length that of its field without lens."""
     focal = plan.width / 2 / np.tan(np.radians(FIELD_OF_VIEW[name]) / 2)
-    return CameraModel(name, plan.width, plan.height, focal, focal, (plan.width - 1) / 2, (plan.height - 1) / 2)
+    off = plan.rng(f"lens-{name}").normal(0, 1, 2) * plan.decentred
+    lens = Lens(k1=-plan.barrel, p1=float(off[0]), p2=float(off[1]))
+    return CameraModel(name, plan.width, plan.height, focal, focal, (plan.width - 1) / 2, (plan.height - 1) / 2, lens)
 
 
 def looking(at: np.ndarray, target: np.ndarray) -> Rotation:

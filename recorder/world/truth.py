@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from recorder.world.optics import PINHOLE
 from recorder.world.plan import Box, CameraModel
 from recorder.world.shapes import Shape
 
@@ -37,9 +38,11 @@ def surface_points(shapes: tuple[Shape, ...]) -> np.ndarray:
 
 
 def pinhole(model: CameraModel, seen: np.ndarray) -> np.ndarray:
-    """(..., 2) px of points (..., 3) in the camera's frame (x right, y down, z forward); NaN behind it."""
+    """(..., 2) px of points (..., 3) in the camera's frame (x right, y down, z forward), by its lens; NaN behind it."""
     depth = np.where(seen[..., 2:] > NEAR, seen[..., 2:], np.nan)
-    return seen[..., :2] / depth * [model.fx, model.fy] + [model.cx, model.cy]
+    flat = seen[..., :2] / depth
+    bent = flat if model.lens == PINHOLE else model.lens.bent(flat)
+    return bent * [model.fx, model.fy] + [model.cx, model.cy]
 
 
 def bounds(name: str, kind: str, model: CameraModel, px: np.ndarray) -> Box | None:

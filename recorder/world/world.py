@@ -13,6 +13,7 @@ from recorder.world import body, senses, smpl
 from recorder.world.behaviour import direct
 from recorder.world.gaze import Gaze
 from recorder.world.grammar import ACTIVITIES
+from recorder.world.optics import INSTANT, Shutter
 from recorder.world.person import Person
 from recorder.world.plan import Box, CameraModel, ImuTruth, Label, WorldPlan
 from recorder.world.relations import Relations
@@ -35,6 +36,8 @@ from recorder.world.truth import bounds, pinhole, surface_points
 
 MICROPHONES = (*ROOM_KITS, "kit-02", "head", "eye")
 TAPE_SIGMA_M, TAPE_STEP_M = 0.01, 0.05
+SPIN_S = 0.004
+"""A camera's turning is reckoned from where it looks so long before and after."""
 
 
 class World:
@@ -80,7 +83,7 @@ class World:
     # --- cameras ---
 
     def camera(self, name: str) -> CameraModel:
-        """The pinhole of ``third``, another room kit's camera (by the kit's name), ``head`` or ``eye``."""
+        """The model of ``third``, another room kit's camera (by the kit's name), ``head`` or ``eye``."""
         if name not in FIELD_OF_VIEW:
             raise ConfigError(unknown_name("camera", name, FIELD_OF_VIEW))
         return camera_model(self.plan, name)
@@ -127,14 +130,23 @@ class World:
             self._renderer = Renderer(self.home, materials, self._shapes, self.plan)
         return self._renderer
 
-    def render(self, camera_name: str, t_ns: Sequence[int]) -> Iterator[np.ndarray]:
-        """The pictures (H, W, 3) uint8 RGB of one camera at the given times, one after another."""
+    def render(self, camera_name: str, t_ns: Sequence[int], shutter: Shutter = INSTANT) -> Iterator[np.ndarray]:
+        """The pictures (H, W, 3) uint8 RGB of one camera at the given times, one after another.
+
+        A time is that of the middle line's middle of exposure.
+        """
         camera = self.camera(camera_name).name
         renderer = self.renderer
         times = np.asarray(t_ns, np.int64)
         for start in range(0, len(times), 256):
             block = times[start : start + 256]
-            yield from renderer.pictures(self.poses(block), camera)
+            spin = self._spin(camera, block) if shutter != INSTANT else None
+            yield from renderer.pictures(self.poses(block), camera, shutter, spin)
+
+    def _spin(self, camera: str, t_ns: np.ndarray) -> np.ndarray:
+        """(N, 3) rad/s how fast a camera turns, in its own frame."""
+        before, after = (self.camera_pose(camera, _seconds(t_ns) + h)[1] for h in (-SPIN_S, SPIN_S))
+        return np.asarray((before.inv() * after).as_rotvec() / (2 * SPIN_S))
 
     def close(self) -> None:
         """Free the renderer; the next picture opens another."""

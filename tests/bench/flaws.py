@@ -27,7 +27,7 @@ from sync.run import align_session
 NONE = Flaws(
     ClockFlaws(0.0, 0.0, wall_error_ms=0.0),
     MicrophoneFlaws(0.0, 0.0, -200.0, 0.0, 0.0),
-    CameraFlaws(0.0, 0.0, 0.0, 0.0),
+    CameraFlaws(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 50.0),
     ImuFlaws(0.0, 0.0, 0.0),
 )
 TIMES = 10.0
@@ -35,10 +35,17 @@ SAID_OTHERWISE = {
     "noise_dbfs": -71.0,
     "overflows_an_hour": 360.0,
     "dropped": 0.01,
+    "barrel": 0.09,
+    "rolling_ms": 33.0,
+    "exposure_ms": 33.0,
+    "exposure_stops": 3.0,
+    "crf": 40.0,
+    "kit_mbps": 0.1,
     "wander_period_s": None,
     "overflow_ms": None,
 }
-"""Ten times in amplitude; a loss in ten seconds; a picture in a hundred; what belongs to another knob."""
+"""Ten times in amplitude; a loss in ten seconds; a picture in a hundred; the most there can be; what belongs to another
+knob."""
 SEED, SECONDS = 3, 30.0
 
 

@@ -13,6 +13,7 @@ from scipy.spatial.transform import Rotation
 from firmware_host.clockmap import ClockMap
 from firmware_host.errors import ConfigError
 from recorder.flaws import (
+    AutoExposure,
     CameraFlaws,
     ClockFlaws,
     Flaws,
@@ -27,13 +28,15 @@ from recorder.flaws import (
 from recorder.simulate import SOUND_HZ, Prepared, _frame_times, plan_home
 from recorder.timeline import SoundTimeline
 from recorder.world import WorldPlan
+from recorder.world.optics import PINHOLE, Lens
 from recorder.world.plan import ImuTruth
+from recorder.world.scene import camera_model
 
 DOCS = Path(__file__).parents[2] / "docs" / "flaws.toml"
 NONE = Flaws(
     ClockFlaws(0.0, 0.0, 900.0, 0.0),
     MicrophoneFlaws(0.0, 0.0, -200.0, 0.0, 0.0, 0.0),
-    CameraFlaws(0.0, 0.0, 0.0, 0.0),
+    CameraFlaws(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 50.0),
     ImuFlaws(0.0, 0.0, 0.0),
 )
 WORLD = WorldPlan(duration_s=60, seed=4, width=64, height=36)
@@ -59,6 +62,9 @@ def test_every_default_is_told_with_a_reason():
         ("[clock]\nskew_pm = 3", "skew_ppm"),
         ("[camera]\ndropped = 0.5", "line 2.*less than 0.5"),
         ("[imu]\n\nbias_dps = -1", "line 3.*0 or more"),
+        ("[camera]\nbarrel = 0.2", "fold"),
+        ("[camera]\nrolling_ms = 40", "no longer than 33 ms"),
+        ("[camera]\nkit_mbps = 0", "loses hardly anything"),
         ("[clock]\nwander_period_s = 0", "wander_ppm"),
         ("[microphone]\ngain_db = 'loud'", "a number"),
     ],
@@ -117,6 +123,24 @@ def test_grain_is_as_strong_as_asked_and_never_twice_the_same():
     assert abs(np.mean(seen)) < 0.1
     assert abs(np.corrcoef(seen[0].ravel(), seen[1].ravel())[0, 1]) < 0.05
     assert Grain((90, 160, 3), 0.0, np.random.default_rng(0)).on(flat) is flat
+
+
+def test_exposure_comes_to_a_mean_grey_slowly_and_only_as_far_as_it_may():
+    dark, light = (np.full((36, 64, 3), grey, np.uint8) for grey in (60, 160))
+    camera = AutoExposure(1.0)
+    assert abs(int(camera.on(dark)[0, 0, 0]) - 107) <= 1, "a camera has seen something before its first picture"
+    seen = [int(camera.on(light)[0, 0, 0]) for _ in range(30)]
+    assert seen[0] > 200
+    assert seen == sorted(seen, reverse=True)
+    assert abs(seen[-1] - 107) <= 1
+    assert int(AutoExposure(1.0).on(dark // 4)[0, 0, 0]) == 30, "twice as light, and no more"
+    assert AutoExposure(0.0).on(dark) is dark
+
+
+def test_cameras_of_a_home_have_the_lens_that_was_asked_for():
+    bent = plan_home(WORLD, 1, replace(NONE, camera=replace(NONE.camera, barrel=0.04))).world
+    assert camera_model(bent, "head").lens == Lens(k1=-0.04)
+    assert camera_model(plan_home(WORLD, 1, NONE).world, "head").lens == PINHOLE
 
 
 def test_white_stays_white_under_grain():
