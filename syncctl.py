@@ -32,10 +32,12 @@ COMMANDS = {
     "labels": ("ingest.labels.cli:labels", "Labels out to annotation tools, and back."),
     "build": ("ingest.cli:build", "Build a dataset from aligned sessions."),
     "cache": ("ingest.cli:cache", "Make small copies of a dataset's videos."),
+    "features": ("models.features:features", "Compute a network's features of every keyframe once."),
     "check": ("ingest.cli:check", "Look for leaks, holes and unreadable clips in a dataset."),
     "export": ("ingest.cli:export", "Write a dataset in another tool's format."),
     "train": ("models.cli:train", "Train a model on a dataset."),
     "evaluate": ("models.cli:evaluate", "Evaluate a trained run on held-out participants."),
+    "transfer": ("models.transfer.cli:transfer", "Judge a backbone by five target tasks."),
     "ava": ("models.ava.cli:ava", "Frame mAP of two csv files, as the AVA challenge measures it."),
 }
 

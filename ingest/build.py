@@ -125,7 +125,9 @@ def build(
 
 HALF_WRITTEN = ".*.part*"
 """Names that `recorder.durable` gives to what is not whole yet."""
-_OWN = frozenset({".parts", "cache", "series", "sound", tables.STATS, *(f"{name}.parquet" for name in tables.SCHEMAS)})
+_OWN = frozenset(
+    {".parts", "cache", "features", "series", "sound", tables.STATS, *(f"{name}.parquet" for name in tables.SCHEMAS)}
+)
 
 
 def _usable(sessions: Sequence[Path], skip: bool) -> tuple[dict[str, Path], dict[str, str]]:

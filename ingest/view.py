@@ -329,13 +329,15 @@ class SessionView:
             "person_features": np.zeros((ask.keyframes, ask.persons, x.shape[1]), np.float32),
             "person_features_valid": np.zeros((ask.keyframes, ask.persons), bool),
         }
+        first = [actor for actor, _, _ in self.boxes_at(key)]  # in the places that `boxes` gives them
         for k, near in enumerate(index_at(t_ns, at, "nearest", ask.keyframe_step_ns // 2)):
             if near < 0:
                 continue
             held = {who[i]: x[i] for i in np.flatnonzero(t_ns == t_ns[near])}
             if None in held:
                 out["scene_features"][k], out["scene_features_valid"][k] = held[None], True
-            for p, (actor, _, _) in enumerate(self.boxes_at(int(t_ns[near]))[: ask.persons]):
+            others = sorted(who for who in held if who is not None and who not in first)
+            for p, actor in enumerate([*first, *others][: ask.persons]):
                 if actor in held and actor is not None:
                     out["person_features"][k, p], out["person_features_valid"][k, p] = held[actor], True
         return out

@@ -1,0 +1,40 @@
+import hashlib
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from firmware_host.errors import ConfigError, SessionError
+from models.features import I3dBackbone, _read
+from models.hgrnn.features import FeatureNet, features_of
+from models.i3d import scaled
+
+
+def test_a_tuned_network_gives_what_hgrnn_would_store(tmp_path):
+    torch.manual_seed(0)
+    network = FeatureNet(classes=3, features=12, narrow=16).eval()
+    save_file(network.state_dict(), tmp_path / "tuned.safetensors")
+    tensors, key = _read(tmp_path / "tuned.safetensors")
+    assert key == hashlib.sha256((tmp_path / "tuned.safetensors").read_bytes()).hexdigest()
+    backbone = I3dBackbone(tensors, key, size=64, step_ns=1, frames=9)
+    frames = np.random.default_rng(0).integers(0, 256, (9, 3, 64, 64), dtype=np.uint8)
+    boxes = np.float32([[0.1, 0.1, 0.6, 0.9], [0.5, 0.2, 0.9, 0.8]])
+    scene, persons = backbone(frames, boxes)
+    clip, where = scaled(torch.from_numpy(frames)[None]), torch.from_numpy(boxes)[None]
+    true = features_of(network, clip, where, torch.ones(1, 2, dtype=torch.bool))
+    np.testing.assert_allclose(scene, true[0][0].numpy(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(persons, true[1][0].numpy(), rtol=1e-5, atol=1e-6)
+    assert backbone.dims == 12
+    assert backbone(frames, boxes[:0])[1].shape == (0, 12)
+
+
+def test_what_is_no_file_of_weights_is_said(tmp_path):
+    with pytest.raises(SessionError, match="does not exist"):
+        _read(tmp_path / "gone.pt")
+    (tmp_path / "bad.pt").write_bytes(b"not weights")
+    with pytest.raises(SessionError, match="cannot be read as weights"):
+        _read(tmp_path / "bad.pt")
+    torch.save({"step": 3}, tmp_path / "odd.pt")
+    with pytest.raises(ConfigError, match="no plain dictionary"):
+        _read(tmp_path / "odd.pt")
