@@ -29,6 +29,7 @@ from models.train import TRIVIAL, Clips
 from recorder import durable
 
 BATCH = 64
+MEASURED = "metrics.json"
 
 
 @runtime_checkable
@@ -59,7 +60,7 @@ def evaluate(folder: Path, config: RunConfig, dataset: Clips, split: str, truth:
     document = _head(folder, config, step, split, truth)
     for comparison in truth.comparisons(predicted, _read_trivial(folder)):
         _compare(document, comparison)
-    durable.write_json(folder / "metrics.json", document)
+    durable.write_json(folder / MEASURED, document)
     figures = truth.figures() if isinstance(truth, Illustrated) else []
     write_report(folder, document, truth.examples(dataset, predicted), figures)
     return document

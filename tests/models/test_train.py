@@ -222,7 +222,7 @@ def equal(one, other):
     )
 
 
-@pytest.mark.parametrize("world", [1, 2])
+@pytest.mark.parametrize("world", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_killed_at_a_random_step_and_resumed_equals_uninterrupted_to_the_bit(tmp_path, world):
     """SIGKILL, of one process of one or of two under gloo, somewhere in the run."""
     after = random.randrange(2 * 8 + 1, 7 * 8)  # clips read: after the first checkpoint, before the last step
