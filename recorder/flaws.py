@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from scipy.spatial.transform import Rotation
 from firmware_host.clock import SECOND_NS
 from firmware_host.clockmap import FOREVER_NS, ClockMap, Piece
 from recorder.tomlfile import Place, Wrong, read_table
+from recorder.world.acoustics import Acoustics
 from recorder.world.optics import Shutter
 from recorder.world.plan import ImuTruth
 
@@ -117,12 +118,13 @@ class ImuFlaws:
 
 @dataclass(frozen=True)
 class Flaws:
-    """All of them."""
+    """All of them, and what the house does to sound."""
 
     clock: ClockFlaws = ClockFlaws()
     microphone: MicrophoneFlaws = MicrophoneFlaws()
     camera: CameraFlaws = CameraFlaws()
     imu: ImuFlaws = ImuFlaws()
+    room: Acoustics = field(default_factory=Acoustics)
 
 
 def read_flaws(path: Path) -> Flaws:

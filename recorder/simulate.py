@@ -302,7 +302,7 @@ def _render_worn(plan: HomePlan, name: str, path: Path) -> None:
     stop_ns = clock.inverse(plan.stop_ns)
     times = np.arange(0, stop_ns * FPS // SECOND_NS) * SECOND_NS // FPS
     samples = np.arange(0, len(times) * SOUND_HZ // FPS) * SECOND_NS / SOUND_HZ
-    sound = _heard(world.sound(name), clock.forward(np.rint(samples).astype(np.int64)))
+    sound = _heard(world.sound(name, plan.flaws.room), clock.forward(np.rint(samples).astype(np.int64)))
     pictures, size = _seen(plan, world, name, name, clock.forward(times)), (plan.world.width, plan.world.height)
     write_mp4(path, pictures, fps=FPS, size=size, sound=sound, crf=plan.flaws.camera.crf)
 
@@ -322,7 +322,8 @@ def _save_sound(plan: HomePlan, world: World, kit: str, scratch: Path) -> None:
     rate_hz = SOUND_HZ * (1 + plan.sample_ppm[kit] * 1e-6)
     n = int((ended_ns - begun_ns) * rate_hz / SECOND_NS)
     x = _heard(
-        world.sound(kit), to_world.forward(begun_ns + np.rint(np.arange(n) * (SECOND_NS / rate_hz)).astype(np.int64))
+        world.sound(kit, plan.flaws.room),
+        to_world.forward(begun_ns + np.rint(np.arange(n) * (SECOND_NS / rate_hz)).astype(np.int64)),
     )
     random = _own(plan.world, "microphone", kit)
     x *= np.float32(10 ** (random.normal(0, flaws.gain_db) / 20))

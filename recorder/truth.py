@@ -19,8 +19,8 @@ from firmware_host.clockmap import ClockMap
 from recorder import durable
 from recorder.simulate import HomePlan
 from recorder.world import VIEW_OF, World, smpl
+from recorder.world.acoustics import SPEED_M_S
 from recorder.world.scene import SPEAKER
-from recorder.world.sound import SPEED_M_S
 
 POSE_HZ = 10
 BOX_HZ = 5

@@ -14,8 +14,9 @@ from firmware_host.errors import ConfigError, unknown_name
 from recorder.world import meeting
 from recorder.world.body import Build
 from recorder.world.furniture import ABOVE, BOARD, CUPBOARDS, ROOMS, SLOTS, SOFT
-from recorder.world.grammar import ACTIVITIES, unfold
+from recorder.world.grammar import ACTIVITIES, ASIDES, aside, unfold
 from recorder.world.house import LIVING
+from recorder.world.manner import Manner, manner
 from recorder.world.plan import WorldPlan
 from recorder.world.scene import KIT, Home
 from recorder.world.script import Hold, Place, Props, Script, Span
@@ -42,6 +43,7 @@ class Actor:
     name: str
     until: float
     wearer: bool
+    manner: Manner
     activity: str = ""
     begun: float = 0.0
     phrases: list[list[str]] = field(default_factory=list)
@@ -71,7 +73,7 @@ def direct(plan: WorldPlan, home: Home, builds: list[Build]) -> tuple[Props, lis
         wearer = number == 0
         until = plan.tone_s["end"] - SETTLE_S if wearer else plan.duration_s - 0.5
         stage.t = plan.tone_s["start"] + 1.0 + 0.3 if wearer else float(random.uniform(0.5, 3.0))
-        actors.append(Actor(stage, name, until, wearer))
+        actors.append(Actor(stage, name, until, wearer, manner(plan, "" if wearer else f"{name}/")))
     while not all(actor.done for actor in actors):
         _next(min((a for a in actors if not a.done), key=lambda a: a.stage.t), actors, plan)
     for actor in actors:
@@ -110,6 +112,8 @@ def _next(actor: Actor, actors: list[Actor], plan: WorldPlan) -> None:
         actor.begun = stage.t
         roles = _roles(stage.random, 1.0 if plan.duration_s < BRIEF_S else AT_HOME)
         actor.phrases = unfold(actor.activity, actor.name, roles, stage.random)
+    if actor.phrases and stage.random.random() < actor.manner.restless and _aside(actor, others):
+        return
     while actor.phrases:
         if _take(actor, others, actor.phrases.pop(0)):
             return
@@ -138,6 +142,15 @@ def _roles(random: np.random.Generator, at_home: float) -> dict[str, str]:
         "M": next((n for n in there if n in seen), str(random.choice(seen))),
         "T": str(random.choice([n for n in there if ABOVE.get(n) in ("tv", "window")])),
     }
+
+
+def _aside(actor: Actor, others: list[Actor]) -> bool:
+    """Do something that belongs to no activity; False where it cannot be."""
+    stage, moods = actor.stage, actor.manner.moods
+    mood = str(stage.random.choice(list(ASIDES), p=list(moods.values())))
+    x, y = (str(name) for name in stage.random.choice(ROOMS[stage.at.room], 2, replace=False))
+    roles = {"X": x, "Y": y, "O": str(stage.random.choice(_near(stage)[:6]))}
+    return _take(actor, others, aside(mood, roles, stage.random))
 
 
 def _take(actor: Actor, others: list[Actor], phrase: list[str]) -> bool:
@@ -186,14 +199,20 @@ def _ground(stage: Stage, t: np.ndarray) -> np.ndarray:
 def _while_away(actor: Actor, others: list[Actor]) -> bool:
     """Fill the time that is left with a short phrase that fits any activity; False where none does."""
     stage = actor.stage
-    here = stage.value("root")
-    near = sorted(
-        (n for n, p in stage.props.place_of.items() if p.slot is not None), key=lambda n: _far(stage, n, here)
-    )
-    short = [[f"get {name}", f"{verb} {name}", f"put {name}"] for name in near[:4] for verb in ("inspect", "shake")]
+    short = [
+        [f"get {name}", f"{verb} {name}", f"put {name}"] for name in _near(stage)[:4] for verb in ("inspect", "shake")
+    ]
     short += [["press"], ["bend"], ["scratch"]] if stage.at_board else []
     short = [short[pick] for pick in stage.random.permutation(len(short))] + [["look_around"], ["scratch"]]
     return any(_take(actor, others, phrase) for phrase in short)
+
+
+def _near(stage: Stage) -> list[str]:
+    """What stands somewhere, the nearest first."""
+    here = stage.value("root")
+    return sorted(
+        (n for n, p in stage.props.place_of.items() if p.slot is not None), key=lambda n: _far(stage, n, here)
+    )
 
 
 def _far(stage: Stage, thing: str, here: np.ndarray) -> float:

@@ -79,6 +79,12 @@ class Build:
         """(3,) in the frame of the segment ``body``."""
         return np.array([0.0, SIDES[side] * 0.120 * self.stature, 0.285 * self.stature])
 
+    def rest(self, side: str) -> np.ndarray:
+        """(3,) where an idle hand hangs, from the floor under the person."""
+        reach = 0.96 * (self.upper_arm + self.forearm)
+        shoulder = self.shoulder(side)
+        return np.array([0.06, 1.12 * shoulder[1], self.pelvis_height + shoulder[2] - reach])
+
     def hip(self, side: str) -> np.ndarray:
         """(3,) in the frame of the segment ``body``."""
         return np.array([0.0, SIDES[side] * 0.052 * self.stature, 0.0])

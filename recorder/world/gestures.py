@@ -23,8 +23,8 @@ class Gesture:
         beats: fewest and most beats. beat_s: seconds that a beat usually takes.
         tilts: how far what is held is tipped in each beat, radians.
         other: the place of the other hand, which mirrors the path; empty where it does something else.
-        look: where the eyes are: ``thing``, ``target``, ``spot``, ``mirror``, ``sight`` (television or window) or
-            ``ahead``.
+        look: where the eyes are: ``thing``, ``target``, ``spot``, ``mirror``, ``sight`` (television or window),
+            ``up`` or ``ahead``.
         sound: what each beat sounds like; empty for nothing.
         of: what the action's name says it is done to; empty for the target or the thing itself.
         bow, sink: how far the trunk bows (radians) and the hips sink (metres) meanwhile.
@@ -192,6 +192,21 @@ GESTURES: dict[str, Gesture] = {
     "touch": Gesture("face", ((-0.18, 0.03, 0.08), (-0.16, -0.03, 0.03)), (3, 6), 0.4, look="mirror", of="face"),
     "press": Gesture("wall", STILL, (1, 2), 0.3, look="spot", sound="click", of="switch"),
     "bend": Gesture("low", STILL, (1, 2), 0.6, look="spot", sound="rustle", of="down", bow=0.18, sink=0.36),
+    "crouch": Gesture("low", STILL, (3, 7), 0.7, other="low", look="spot", of="down", bow=0.15, sink=0.36),
+    "tie": Gesture(
+        "low", _ring(0.03), (8, 18), 0.3, other="low", look="spot", sound="rustle", of="shoes", bow=0.45, sink=0.30
+    ),
+    "lean_on": Gesture("board", STILL, (3, 7), 0.7, other="board", look="spot", of="top", bow=0.35),
+    "look_down": Gesture("rest", STILL, (3, 7), 0.7, look="spot", of="floor", bow=0.25),
+    "clasp": Gesture("hair", STILL, (3, 7), 0.7, other="hair", look="ahead", of="head"),
+    "raise": Gesture("high", STILL, (3, 7), 0.7, other="high", look="up", of="arms"),
+    "look_up": Gesture("rest", STILL, (3, 7), 0.7, look="up", of="ceiling"),
+    "reach_up": Gesture("top", ((0, 0, 0), (0.02, 0.10, -0.04)), (4, 8), 0.7, look="up", of="wall"),
+    "stand": Gesture("rest", STILL, (3, 7), 0.7, look="ahead", of="still"),
+    "cross": Gesture("folded", STILL, (3, 7), 0.7, other="folded", look="ahead", of="arms"),
+    "akimbo": Gesture("hip", STILL, (3, 7), 0.7, other="hip", look="ahead", of="hands"),
+    "shake_out": Gesture("rest", _to_and_fro(0.05, 0.06, 0.06), (6, 12), 0.2, other="rest", look="ahead", of="arms"),
+    "knead": Gesture("lap", _ring(0.03), (6, 12), 0.3, other="lap", look="spot", sound="rustle", of="hands"),
     "scratch": Gesture("hair", _to_and_fro(0.03, 0, 0.02), (3, 5), 0.2, look="ahead", of="head"),
     "talk": Gesture(
         "chest", ((0.06, 0.05, 0.05), (0.0, 0.0, -0.03), (0.04, 0.10, 0.0)), (4, 8), 0.5, look="person", sound="speech"

@@ -212,6 +212,15 @@ GRAMMAR: dict[str, tuple[str, ...]] = {
     ),
 }
 ACTIVITIES: tuple[str, ...] = tuple(GRAMMAR)
+# What people do between the phrases of any activity, by the mood they are in: X and Y are stations of this room, O is
+# some thing in it. A session has few moods, so that how the body is held in the mean is the day's and not the task's.
+ASIDES: dict[str, tuple[str, ...]] = {
+    "low": ("crouch", "tie", "lean_on", "look_down", "bend", "get O; crouch; put O"),
+    "high": ("clasp", "raise", "look_up", "stretch", "reach_up"),
+    "still": ("stand", "cross", "akimbo", "look_around", "go X; stand"),
+    "about": ("go X; go Y", "get O; go X; put O", "swing", "go X; shake_out", "get O; go X; go Y; put O"),
+    "hands": ("scratch", "touch", "get O; inspect O; put O", "get O; shake O; put O", "knead", "punch"),
+}
 HABIT = 0.7
 """How often somebody does it the way that is their own."""
 
@@ -238,6 +247,12 @@ def unfold(activity: str, who: str, roles: dict[str, str], random: np.random.Gen
         steps = [" ".join(_pick(word, who, roles, picks, random) for word in step.split()) for step in text.split(";")]
         phrases.append([step.lstrip("~?") for step in steps])
     return phrases
+
+
+def aside(mood: str, roles: dict[str, str], random: np.random.Generator) -> list[str]:
+    """A phrase that belongs to no activity; `roles` says what X, Y and O are."""
+    text = str(random.choice(ASIDES[mood]))
+    return [" ".join(roles.get(word, word) for word in step.split()) for step in text.split(";")]
 
 
 def _pick(word: str, who: str, roles: dict[str, str], picks: dict[str, str], random: np.random.Generator) -> str:

@@ -38,6 +38,11 @@ class Room:
         """(2,) half of its size."""
         return (np.array(self.high) - self.low) / 2
 
+    @property
+    def floor_m2(self) -> float:
+        """How large the floor is."""
+        return float(np.prod(2 * self.half))
+
     def outside(self, point: np.ndarray) -> float:
         """How far a point (x, y, ...) is beyond the walls; negative inside."""
         return float((np.abs(np.asarray(point)[:2] - self.middle) - self.half).max())

@@ -18,6 +18,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
 from recorder.world.body import HIPS_BACK, SIDES, Build
+from recorder.world.manner import manner
 from recorder.world.plan import WorldPlan
 from recorder.world.script import Key, Noise, Script
 
@@ -148,8 +149,10 @@ def two_bones(
     return start + along * way + aside * across, start + length * way
 
 
-def elbow_way(arm: np.ndarray, sign: float) -> np.ndarray:
+def elbow_way(arm: np.ndarray, sign: float, lifted: float = 0.0) -> np.ndarray:
     """(G, 3) the way an elbow points for arms along `arm` (G, 3), in the frame the person faces.
+
+    `lifted` turns it outwards about the arm, radians.
 
     With the hand before the body the elbow points down and out. That direction is carried to any other arm by
     the least rotation, which is undefined only for an arm that points back and up, where no hand goes; a fixed
@@ -158,7 +161,8 @@ def elbow_way(arm: np.ndarray, sign: float) -> np.ndarray:
     usual = np.array([1.0, 0.0, -1.0]) / np.sqrt(2)
     out = np.array([-0.6, 0.45 * sign, -0.6])
     arm = arm / np.linalg.norm(arm, axis=1, keepdims=True)
-    return out - (arm @ out / (1.0 + arm @ usual))[:, None] * (arm + usual)
+    way = out - (arm @ out / (1.0 + arm @ usual))[:, None] * (arm + usual)
+    return np.cos(lifted) * way + np.sin(lifted) * sign * np.cross(arm, way)
 
 
 def bone_frame(near: np.ndarray, far: np.ndarray, hinge: np.ndarray) -> Rotation:
@@ -175,6 +179,7 @@ class Person:
 
     def __init__(self, plan: WorldPlan, one: Build, script: Script, name: str = "") -> None:
         self.one = one
+        self._manner = manner(plan, name)
         self.grid = np.arange(-MARGIN_S, plan.duration_s + MARGIN_S, 1 / GRID_HZ)
         random = plan.rng(f"sway{name}")
         count = len(self.grid)
@@ -184,11 +189,11 @@ class Person:
         self._yaw = CubicSpline(self.grid, yaw)
         self._root = CubicSpline(self.grid, root)
         self._tilt = {side: CubicSpline(self.grid, channel(script, f"{side}tilt", self.grid)[:, 0]) for side in SIDES}
-        lean = channel(script, "lean", self.grid)[:, 0]
+        lean = channel(script, "lean", self.grid)[:, 0] + self._manner.stoop
         facing = Rotation.from_euler("z", yaw[:, None])
         sway = wander(random, count, 3, 0.35, 0.012)
         trunk = facing * Rotation.from_euler("YXZ", np.column_stack([lean, sway[:, 0], sway[:, 1]]))
-        hips = self._hips(root, facing, lean, channel(script, "drop", self.grid)[:, 0])
+        hips = self._hips(root, facing, lean, channel(script, "drop", self.grid)[:, 0] + self._manner.sink)
         self._pelvis = CubicSpline(self.grid, hips)
         self._turn = {"body": Turning(self.grid, trunk), "neck": Turning(self.grid, facing)}
         self._legs(hips, trunk)
@@ -231,10 +236,12 @@ class Person:
             local = channel(script, f"{side}hand", self.grid) + wander(random, len(self.grid), 3, 0.15, 0.003)
             stride = facing.inv().apply(self._feet.ankle[other] - np.column_stack([root, 0 * root[:, 0]]))[:, 0]
             idle = np.exp(-(((local[:, 2] - idle_height) / 0.15) ** 2))
+            hanging = np.exp(-np.sum(((local - self.one.rest(side)) / 0.15) ** 2, axis=1))
             local[:, 0] += 0.55 * gaussian_filter1d(stride, 0.06 * GRID_HZ) * idle
+            local += hanging[:, None] * self._manner.idle[side]
             hand = np.column_stack([root, 0 * root[:, 0]]) + facing.apply(local)
             shoulder = hips + trunk.apply(self.one.shoulder(side))
-            pole = facing.apply(elbow_way(facing.inv().apply(hand - shoulder), sign))
+            pole = facing.apply(elbow_way(facing.inv().apply(hand - shoulder), sign, self._manner.elbows[side]))
             elbow, palm = two_bones(shoulder, hand, self.one.upper_arm, self.one.forearm, pole)
             across = np.cross(palm - shoulder, pole)
             self._turn[f"{side}armu"] = self._soft(bone_frame(shoulder, elbow, across))
@@ -265,7 +272,7 @@ class Person:
         angles = gaussian_filter1d(angles, HEAD_SOFT_S * GRID_HZ, axis=0)[late]
         restless = wander(random, count, 3, 0.09, 0.008) + wander(random, count, 3, 0.5, 0.03)
         bob = np.gradient(self._pelvis(self.grid)[:, 2], 1 / GRID_HZ)
-        turn = np.column_stack([yaw + angles[:, 0], angles[:, 1] + 0.12 * bob, 0 * yaw]) + restless
+        turn = np.column_stack([yaw + angles[:, 0], angles[:, 1] + self._manner.chin + 0.12 * bob, 0 * yaw]) + restless
         self._turn["neck"] = Turning(self.grid, Rotation.from_euler("ZYX", turn))
 
     def turn(self, segment: str, t: np.ndarray) -> Rotation:

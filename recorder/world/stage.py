@@ -89,9 +89,7 @@ class Stage:
 
     def rest(self, side: str) -> np.ndarray:
         """(3,) where an idle hand hangs."""
-        reach = 0.96 * (self.one.upper_arm + self.one.forearm)
-        shoulder = self.one.shoulder(side)
-        return np.array([0.06, 1.12 * shoulder[1], self.one.pelvis_height + shoulder[2] - reach])
+        return self.one.rest(side)
 
     def carry(self, side: str) -> np.ndarray:
         """(3,) where a hand carries something."""

