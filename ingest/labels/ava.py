@@ -169,11 +169,14 @@ def _escaped(name: str) -> str:
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     with path.open(newline="", encoding="utf-8") as file:
-        for line, row in enumerate(csv.reader(file), start=1):
-            if row:
-                if len(row) < 2:
-                    raise SessionError(f"{path} line {line} has no second; a row begins with video and second")
-                yield line, [*row, *[""] * (7 - len(row))] if len(row) < 7 else row
+        try:
+            rows = [row for row in enumerate(csv.reader(file), start=1) if row[1]]
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise SessionError(f"{path} cannot be read as csv ({error}); save it as UTF-8 text") from error
+    for line, row in rows:
+        if len(row) < 2:
+            raise SessionError(f"{path} line {line} has no second; a row begins with video and second")
+        yield line, [*row, *[""] * (7 - len(row))]
 
 
 def _write(path: Path, rows: Iterable[Sequence[object]]) -> None:

@@ -109,7 +109,10 @@ def _about(row: Mapping[str, str], t_s: float, *, state: bool) -> Event:
 
 def _table(path: Path) -> tuple[list[dict[str, str]], float]:
     """The rows below the header, and the time offset that the lines above it say."""
-    text = path.read_text(encoding="utf-8-sig")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SessionError(f"{path} cannot be read as text ({error}); export the events as .tsv or .csv") from error
     lines = list(csv.reader(text.splitlines(), delimiter="\t" if "\t" in text.split("\n", 1)[0] else ","))
     offset_s = 0.0
     for i, line in enumerate(lines):

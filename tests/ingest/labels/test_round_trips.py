@@ -70,6 +70,15 @@ def test_elan_and_pympi_see_the_same(every, origin_ms, folder):
     assert [m.get("TIME_ORIGIN") for m in opened.get_linked_files()] == [None, str(origin_ms) if origin_ms else None]
 
 
+def test_elan_has_no_overlap_within_a_tier(folder):
+    long, short = Label("act", 0, 9 * SECOND_NS, "pour", "p01"), Label("act", SECOND_NS, 2 * SECOND_NS, "look", "p01")
+    after, other = replace(short, t0_ns=9 * SECOND_NS, t1_ns=9 * SECOND_NS + 1), replace(short, actor="p02")
+    elan.write([long, short, after, other], folder / "o.eaf")
+    opened = pympi.Eaf(str(folder / "o.eaf"))
+    found = {tier: [v for *_, v in opened.get_annotation_data_for_tier(tier)] for tier in opened.get_tier_names()}
+    assert found == {"act@p01": ["pour", "look"], "act@p01 (2)": ["look"], "act@p02": ["look"]}
+
+
 def test_elan_reads_what_pympi_writes_with_dependent_and_unaligned_annotations(folder):
     eaf = pympi.Eaf()
     eaf.add_linked_file("file:///C:/films/head.mp4", relpath="./head.mp4", mimetype="video/mp4", time_origin=250)
