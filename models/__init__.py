@@ -14,7 +14,14 @@ from typing import Any
 
 from firmware_host.errors import ConfigError, unknown_name
 
-MODELS = {"ccau": "models.ccau", "muscles": "models.muscles", "transfer": "models.transfer"}
+MODELS = {
+    "ccau": "models.ccau",
+    "hgrnn": "models.hgrnn",
+    "lart": "models.lart",
+    "muscles": "models.muscles",
+    "transfer": "models.transfer",
+    "vat": "models.vat",
+}
 REFERENCES = {
     "ccau": "models.ccau",
     "convgru": "models.convgru",

@@ -6,20 +6,25 @@ import dataclasses
 import subprocess
 import sys
 
+import made_people
 import made_streams
 import pytest
 import torch
 from made_clips import MadeClips
+from made_scenes import MadeScenes
 from torch.utils.data import default_collate
 
 import models
 from models.config import Preset, TrainConfig
 
 SMALLER = {
+    "hgrnn": made_people.HGRNN_SMALL,
+    "lart": made_people.LART_SMALL,
     "ccau": made_streams.SMALL
     | {"modalities": ("ego", "audio", "thermal"), "size": 32, "hidden": 8, "head_dropout": 0.0},
     "transfer": {"dropout": 0.0, "classes": ("still", "moving")},
     "muscles": {"size": 32, "widths": (4, 4, 8, 8), "channels": 4, "hidden": 16, "queue": 16},
+    "vat": {"size": 64, "frames": 8, "actions": 3, "narrow": 32, "width": 8, "rois": "truth", "dropout": 0.0},
 }
 """Changes to each model's ``tiny`` preset that make it run in milliseconds."""
 
@@ -39,7 +44,10 @@ def batch_of(config, seed=0):
     """Eight clips of what that model reads."""
     if type(config).__module__.startswith("models.ccau"):
         return made_streams.batch_of(config, 8, seed)
-    clips = MadeClips(8, size=config.size, frames=config.frames, seed=seed)
+    if type(config).__module__.startswith(("models.hgrnn", "models.lart")):
+        return made_people.keyframes(8, seed) if hasattr(config, "context") else made_people.tracks(8, seed)
+    made = MadeScenes if type(config).__module__ == "models.vat.config" else MadeClips
+    clips = made(8, size=config.size, frames=config.frames, seed=seed)
     batch = {k: v for k, v in default_collate([clips[i] for i in range(8)]).items() if isinstance(v, torch.Tensor)}
     if type(config).__module__ == "models.transfer.config":
         return {"frames": batch["frames"][:, 1:2], "label": batch["move"][:, 1, 0].long()}
