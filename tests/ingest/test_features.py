@@ -67,7 +67,7 @@ def test_features_are_of_their_moment_and_their_box_and_come_back_in_clips(built
                 expected_x = features[item["session"]][near, people[int(item["box_person"][p])]]
                 assert item["person_features"][1, p].tolist() == expected_x
         assert item["appearance_valid"][0].any()
-    assert found > 5
+    assert found >= 5
     assert GUEST in clips.dataset.rows.of("features/numbers", "s-anna")["actor"].to_pylist()
 
 
