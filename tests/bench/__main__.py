@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import abuse, acquisition, cheats, flaws, fusion, gaze, motion, offset, recording, tones
+from tests.bench import (
+    abuse,
+    acquisition,
+    cheats,
+    context,
+    flaws,
+    fusion,
+    gaze,
+    motion,
+    offset,
+    recording,
+    tones,
+    vat_speed,
+)
 
 BENCHES = {
     "abuse": abuse.main,
     "acquisition": acquisition.main,
     "cheats": cheats.main,
+    "context": context.main,
     "flaws": flaws.main,
     "fusion": fusion.main,
     "gaze": gaze.main,
@@ -17,6 +31,7 @@ BENCHES = {
     "offset": offset.main,
     "recording": recording.main,
     "tones": tones.main,
+    "vat_speed": vat_speed.main,
 }
 
 if __name__ == "__main__":
