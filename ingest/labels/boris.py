@@ -78,12 +78,11 @@ def write(labels: Iterable[Label], path: Path, films: Sequence[Linked] = ()) -> 
     conf = _ethogram(held)
     codes = {(b["category"], _plain(b)): b["code"] for b in conf.values()}
     kinds = {b["code"]: b["type"] for b in conf.values()}
-    events: list[tuple[float, int, list[Any]]] = []
+    events: list[list[Any]] = []
     for label in held:
         code = codes[label.tier, label.value]
-        for end, t_ns in enumerate((label.t0_ns, label.t1_ns) if kinds[code] == STATE else (label.t0_ns,)):
-            t_s = milliseconds(t_ns) / 1000
-            events.append((t_s, -end, [t_s, label.actor or "", code, "", "", "NA"]))
+        ends = (label.t0_ns, label.t1_ns) if kinds[code] == STATE else (label.t0_ns,)
+        events += [[milliseconds(t_ns) / 1000, label.actor or "", code, "", "", "NA"] for t_ns in ends]
     subjects = sorted({n.actor for n in held if n.actor})
     document = {
         "time_format": "hh:mm:ss",
@@ -95,7 +94,7 @@ def write(labels: Iterable[Label], path: Path, films: Sequence[Linked] = ()) -> 
             str(i): {"key": _KEYS[-1 - i % 10], "name": s, "description": ""} for i, s in enumerate(subjects)
         },
         "behaviors_conf": conf,
-        "observations": {path.stem: _observation([e for *_, e in sorted(events, key=_by_time)], films)},
+        "observations": {path.stem: _observation(sorted(events, key=lambda e: e[0]), films)},
         "behavioral_categories": sorted({n.tier for n in held}),
         "independent_variables": {},
         "coding_map": {},
@@ -104,11 +103,6 @@ def write(labels: Iterable[Label], path: Path, films: Sequence[Linked] = ()) -> 
     }
     durable.write_json(path, document)
     return left
-
-
-def _by_time(event: tuple[float, int, list[Any]]) -> tuple[float, int]:
-    """Ends before begins: of two equal labels that touch, one must have ended when the next begins."""
-    return event[0], event[1]
 
 
 def _held(labels: Sequence[Label]) -> tuple[list[Label], list[Label]]:

@@ -67,7 +67,7 @@ def without_overlap(every: Iterable[Label]) -> list[Label]:
     for label in in_order(every):
         t0, t1 = (t // MILLISECOND_NS * MILLISECOND_NS for t in (label.t0_ns, label.t1_ns))
         which = (label.tier, label.value, label.actor)
-        if t0 > kept.get(which, -1):
+        if t0 >= kept.get(which, 0):
             kept[which] = t1
             out.append(replace(label, t0_ns=t0, t1_ns=t1))
     return out
