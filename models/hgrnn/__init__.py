@@ -5,7 +5,7 @@ bidirectional GRU over the frames a second apart gives the scene's context;
 above it, a graph RNN over the persons of the keyframe passes what each does to the others. The paper leaves out two of
 the four equations of the graph's update (`models.hgrnn.graph` restores them) and the hidden size: 256.
 
-    syncctl train hgrnn --data dataset --out run
+    syncctl train hgrnn --data dataset --out run --set hgrnn.stored=NAME --set hgrnn.classes=A
 
 Shapes at the paper's size (B keyframes, L = 2l + 1 = 7 frames, P persons padded, A classes):
 
@@ -26,6 +26,7 @@ usable gets scores but is never kept; 200 persons are a longer row.
 
 from __future__ import annotations
 
+from models.hgrnn.data import open_split, truth
 from models.hgrnn.model import PRESETS, Config, Model, focal_loss
 
-__all__ = ["PRESETS", "Config", "Model", "focal_loss"]
+__all__ = ["PRESETS", "Config", "Model", "focal_loss", "open_split", "truth"]

@@ -30,6 +30,8 @@ class Config:
         cell: ``classic`` or ``torch``, see `models.hgrnn.graph`.
         head: hidden width of the classifier; 0 is a single layer, as in the paper.
         classes: A.
+        persons: P, boxes of a keyframe that are read.
+        stored: name under which the features were stored.
         gamma: of the focal loss.
         overlap: of two detections of one class, from which the worse goes.
     """
@@ -43,11 +45,13 @@ class Config:
     cell: str = "classic"
     head: int = 0
     classes: int = 60
+    persons: int = 8
+    stored: str = ""
     gamma: float = 2.0
     overlap: float = 0.6
 
     def __post_init__(self) -> None:
-        for name in ("inputs", "streams", "features", "hidden", "classes"):
+        for name in ("inputs", "streams", "features", "hidden", "classes", "persons"):
             require(getattr(self, name) >= 1, f"hgrnn.{name}", "must be at least 1", getattr(self, name))
         for name in ("context", "iterations", "head"):
             require(getattr(self, name) >= 0, f"hgrnn.{name}", "must not be negative", getattr(self, name))
@@ -113,11 +117,17 @@ class Model(nn.Module):
         """
         logits = self(batch)["actions"]
         valid = self._window(batch)[2][:, self.config.context]
+        valid = valid & batch["box_valid"] if "box_valid" in batch else valid
         loss = focal_loss(logits, batch["box_actions"], valid, self.config.gamma)
         return loss, {"actions": loss}
 
     def after_step(self) -> None:
         """Nothing follows a step."""
+
+    def predict(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """``actions`` (B, P, A): probabilities, 0 for a person who is not there."""
+        valid = self._window(batch)[2][:, self.config.context]
+        return {"actions": torch.where(valid[..., None], torch.sigmoid(self(batch)["actions"]), 0)}
 
     @torch.no_grad()
     def detect(self, batch: Mapping[str, Tensor]) -> Tensor:
@@ -129,9 +139,9 @@ class Model(nn.Module):
         Returns:
             (B, P, A) in [0, 1]; NaN where the box is not there, not usable, or overlaps a better one of this class.
         """
-        valid = self._window(batch)[2][:, self.config.context]
-        scores = batch["box_score"][..., None] * torch.sigmoid(self(batch)["actions"])
-        by_class = torch.where(valid[..., None], scores, torch.nan).transpose(1, 2)  # (B, A, P)
+        scores = batch["box_score"][..., None] * self.predict(batch)["actions"]
+        there = self._window(batch)[2][:, self.config.context, :, None]
+        by_class = torch.where(there, scores, torch.nan).transpose(1, 2)  # (B, A, P)
         each = batch["boxes"][:, None].expand(-1, by_class.shape[1], -1, -1)
         index, found = boxes.suppressed(each, by_class, self.config.overlap, by_class.shape[2])
         kept = torch.zeros_like(by_class, dtype=torch.int64).scatter_add(-1, index, found.long()) > 0

@@ -11,7 +11,7 @@ branch for joints. Two faults of the code are not followed: its layer-wise decay
 and its class tokens join after the transformer.
 
     syncctl train lart --data dataset --out first --preset tiny --set lart.teacher=RUN
-    syncctl train lart --data dataset --out second --preset tiny --set train.start=first --set train.layer_decay=0.9
+    syncctl train lart --data dataset --out second --preset tiny --set lart.start=first --set train.layer_decay=0.9
 
 The first line learns from another run's answers (pseudo-labels), the second goes on with true labels; one may leave
 the first out. The paper's arms: ``lart.inputs=pose`` with ``lart.people=1`` or 5, ``appearance``, ``pose/appearance``.
@@ -35,6 +35,7 @@ a detection changes nothing, to the bit. A clip without any detection has an ans
 from __future__ import annotations
 
 from models.lart.config import PRESETS, Config
+from models.lart.data import open_split, truth
 from models.lart.model import Model, from_reference
 
-__all__ = ["PRESETS", "Config", "Model", "from_reference"]
+__all__ = ["PRESETS", "Config", "Model", "from_reference", "open_split", "truth"]

@@ -34,7 +34,11 @@ class Config:
         classes: A.
         weight: of the loss.
         others: learn from the companions' labels too.
+        steps: T, of a clip.
+        rate_hz: steps a second.
+        stored: name under which appearance vectors were stored.
         teacher: a run whose answers are the labels; empty for the dataset's own.
+        start: a run whose weights are the first; empty for random ones.
     """
 
     inputs: str = "pose/joints/appearance"
@@ -59,16 +63,21 @@ class Config:
     classes: int = 60
     weight: float = 10.0
     others: bool = True
+    steps: int = 125
+    rate_hz: float = 30.0
+    stored: str = ""
     teacher: str = ""
+    start: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("people", "appearance", "layers", "heads", "head", "hidden", "classes"):
+        for name in ("people", "appearance", "layers", "heads", "head", "hidden", "classes", "steps"):
             require(getattr(self, name) >= 1, f"lart.{name}", "must be at least 1", getattr(self, name))
         for name in ("dropout", "drop_path", "mask"):
             require(0 <= getattr(self, name) < 1, f"lart.{name}", "must be in [0, 1)", getattr(self, name))
         require(
             self.people <= TRACKS or not self.learned_positions, "lart.people", f"must be at most {TRACKS}", self.people
         )
+        require(self.rate_hz > 0, "lart.rate_hz", "must be positive", self.rate_hz)
         require(self.weight > 0, "lart.weight", "must be positive", self.weight)
         if self.norm not in NORMS:
             raise ConfigError(unknown_name("lart.norm", self.norm, NORMS))
@@ -120,6 +129,7 @@ def paper() -> Preset:
         head=32,
         hidden=2048,
         norm="post",
+        steps=128,
         learned_positions=False,
         drop_path=0.0,
     )
@@ -133,7 +143,7 @@ def pose() -> Preset:
 
 
 def finetune() -> Preset:
-    """The second stage: on true labels, nothing hidden, early layers slower. Begin with ``train.start=RUN``."""
+    """The second stage: on true labels, nothing hidden, early layers slower. Begin with ``lart.start=RUN``."""
     start = default()
     net = replace(start.net, mask=0.0, drop_path=0.1)
     return Preset(net, replace(start.train, steps=20_000, lr=1e-3, warmup=1000, layer_decay=0.9))
@@ -151,6 +161,8 @@ def tiny() -> Preset:
         hidden=128,
         drop_path=0.0,
         mask=0.2,
+        steps=25,
+        rate_hz=10.0,
     )
     train = TrainConfig(steps=400, batch=16, lr=1e-3, optimizer="adamw", weight_decay=0.05, warmup=20, threads=1)
     return Preset(net, train)

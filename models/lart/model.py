@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models import evaluate
 from models.config import TrainConfig, require
 from models.lart.config import Config
 from models.lart.positions import STEPS, TRACKS, positions
@@ -121,12 +123,24 @@ class Model(nn.Module):
         return torch.stack(found, dim=1)
 
     def predict(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """``actions`` (B, N, A): probabilities at the middle of the clip, the mean over twelve steps; NaN for a person
-        who is not detected there."""
+        """``actions`` (B, 1, A): what the first person does in the middle of the clip, the mean probability of twelve
+        steps."""
         valid = batch["tracks_valid"]
-        middle = valid.shape[2] // 2
-        found = at_moment(self.everybody(batch), middle)
-        return {"actions": torch.where(valid[:, :, middle, None], found, torch.nan)}
+        order, middle = order_for(0, valid.any(2), self.config.people), valid.shape[2] // 2
+        logits = self({name: taken(batch[name], order) for name in READ if name in batch})["actions"][:, :1]
+        return {"actions": at_moment(torch.sigmoid(logits.float()), middle)}
+
+    def begin(self) -> None:
+        """Take the weights of the run in ``start``, before the first step.
+
+        Raises:
+            SessionError: no run there, or one without weights.
+            ConfigError: another model's, or of another size.
+        """
+        if self.config.start:
+            folder = Path(self.config.start)
+            other = evaluate.load_model(folder, evaluate.read_config(folder))[0]
+            load_exactly(self, other.state_dict(), "this model (lart.start)").train()
 
     def parameter_groups(self, train: TrainConfig) -> list[dict[str, Any]]:
         """What learns how fast: by layer, ``layer_decay`` to the power of the layers above it; vectors do not decay.

@@ -25,14 +25,10 @@ def test_classes_follow_from_the_bits():
     assert not torch.equal(made["scene_features"], frames(200, seed=6)["scene_features"])
 
 
-def test_two_iterations_learn_what_the_parts_cannot():
-    """Small: 300 steps of 32 frames, which is a few seconds; the bench `relations` has the claim with its margins."""
-    test = frames(800, seed=0)
-    found = {
-        arm: precisions(learn(arm, 1, steps=300, batch=32), test) for arm in ("graph alone", "HGRNN, K = 1", HGRNN)
-    }
-    whole = found[HGRNN]
-    assert sum(whole.values()) / len(CLASSES) > 0.93
-    assert found["graph alone"]["s"] < 0.4
+def test_two_iterations_learn_what_one_cannot():
+    """Small: 150 steps of 48 frames, two seconds an arm; the bench `relations` has all arms and the margins."""
+    test = frames(600, seed=0)
+    once, twice = (precisions(learn(arm, 1, steps=150, batch=48), test) for arm in ("HGRNN, K = 1", HGRNN))
+    assert sum(twice.values()) / len(CLASSES) > 0.9
     for name in ("u and o", "o, not u"):
-        assert whole[name] > found["HGRNN, K = 1"][name] + 0.1
+        assert twice[name] > once[name] + 0.1
