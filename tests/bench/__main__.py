@@ -14,8 +14,11 @@ from tests.bench import (
     gaze,
     motion,
     offset,
+    people_speed,
     recording,
+    relations,
     tones,
+    tracks,
     vat_speed,
 )
 
@@ -29,8 +32,11 @@ BENCHES = {
     "gaze": gaze.main,
     "motion": motion.main,
     "offset": offset.main,
+    "people_speed": people_speed.main,
     "recording": recording.main,
+    "relations": relations.main,
     "tones": tones.main,
+    "tracks": tracks.main,
     "vat_speed": vat_speed.main,
 }
 
