@@ -2,7 +2,7 @@
 
 A row is ``video, second, x1, y1, x2, y2, action id, person id``, or with a score in the last place, as detectors write;
 corners are fractions of the picture. What the ids mean is in a label map (``.pbtxt``); seconds that nobody could judge
-are in a second csv (``video, second``). A row stands for the second around its keyframe: [s - 0.5, s + 0.5).
+are in a second csv (``video, second``). A box is of its moment, an action of the second around it: [s - 0.5, s + 0.5).
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from firmware_host.errors import SessionError, unknown_name
 from ingest.labels.label import SECOND_NS, Box, Label, in_order, of_seconds
 from recorder import durable
 
-ACTION, PERSON, EXCLUDED = "action", "person", "excluded"
-ACTS = (ACTION, "atomic")
+ATOMIC, PERSON, EXCLUDED = "atomic", "person", "excluded"
+ACTS = (ATOMIC, "action")
 """Tiers whose intervals say what the person in a box of tier `person` does."""
+REACH_NS = SECOND_NS // 50
+"""A box of a moment is one of a keyframe where it is no further from it: about half a frame."""
 _ITEM = re.compile(r"item\s*\{(.*?)\}", re.S)
 _FIELD = re.compile(r"(\w+):\s*(?:\"((?:[^\"\\]|\\.)*)\"|'([^']*)'|(-?\d+))")
 
@@ -51,12 +53,15 @@ def read_map(path: Path) -> dict[int, str]:
 
 
 def read(path: Path, names: Mapping[int, str], video: str | None = None, excluded: Path | None = None) -> list[Label]:
-    """Rows of one video, in the time of its film: tier `action` for a row with an action id, `person` without.
+    """Rows of one video, in the time of its film: a box of tier `person`, and what is done in it of tier `atomic`.
 
     Args:
         names: the label map.
         video: which video's rows; None where the file has those of one.
         excluded: a csv of excluded seconds, which become labels of tier `excluded`.
+
+    Returns:
+        labels; the actor is the person id, or where a row has none one for each box, ``SECOND.NUMBER``.
 
     Raises:
         SessionError: a row that is none, an id without a name, rows of several videos and no `video`.
@@ -67,28 +72,29 @@ def read(path: Path, names: Mapping[int, str], video: str | None = None, exclude
         raise SessionError(f"{path} has rows of {len(videos)} videos; say which is meant")
     if video is not None and video not in videos:
         raise SessionError(f"{path}: {unknown_name('video', video, videos)}")
-    labels = [_label(path, line, row, names) for line, row in rows if video in (None, row[0]) and row[2]]
+    labels: list[Label] = []
+    strangers: dict[tuple[str, ...], str] = {}
+    for line, row in rows:
+        if video in (None, row[0]) and row[2]:
+            labels += _labels(path, line, row, names, strangers)
     for _, row in _rows(excluded) if excluded else ():
         if row[0] == (video or next(iter(videos), row[0])):
             labels.append(Label(EXCLUDED, *_around(float(row[1])), EXCLUDED))
-    return in_order(labels)
+    return in_order(dict.fromkeys(labels))
 
 
 def write(labels: Iterable[Label], path: Path, video: str, names: Mapping[int, str] | None = None) -> list[Label]:
     """Write the csv, its label map, and where there are any its excluded seconds.
 
-    A boxed label gives a row at each whole second in it. In tier `person` it takes the actions of its actor from the
-    tiers `ACTS`; in any other its value is the action.
+    A boxed label gives a row at each whole second in it, or next to it if it is a moment. In tier `person` it takes the
+    actions of its actor from the tiers `ACTS`; in any other its value is the action.
 
     Args:
         labels: in the film's time.
         names: the label map; None for one of the actions that occur, from 1 in alphabetical order.
 
     Returns:
-        labels that gave no row: no whole second in them, nobody's box around them, or not in `names`.
-
-    Raises:
-        SessionError: a label from before 0.
+        labels that gave no row: no whole second of the film in them, nobody's box around them, or not in `names`.
     """
     every = in_order(labels)
     ids = {name: number for number, name in (names or _numbered(every)).items()}
@@ -118,11 +124,12 @@ def _acts(label: Label, own: Sequence[Label]) -> Iterator[tuple[int, Label]]:
 
 
 def _seconds(label: Label) -> range:
-    """Whole seconds in a label; that of a moment is its own."""
-    if label.t0_ns < 0:
-        raise SessionError(f"{label.named()} begins before the film does, where AVA has no seconds; leave it out")
-    stop = max(label.t1_ns, label.t0_ns + 1)
-    return range(-(-label.t0_ns // SECOND_NS), -(-stop // SECOND_NS))
+    """Whole seconds of the film in a label; of a moment that which is next to it, if near enough."""
+    if label.t0_ns == label.t1_ns:
+        nearest = (label.t0_ns + SECOND_NS // 2) // SECOND_NS
+        near = abs(label.t0_ns - nearest * SECOND_NS) <= REACH_NS
+        return range(max(0, nearest), nearest + 1) if near else range(0)
+    return range(max(0, -(-label.t0_ns // SECOND_NS)), -(-label.t1_ns // SECOND_NS))
 
 
 def _people(labels: Sequence[Label]) -> dict[str | None, int]:
@@ -139,17 +146,26 @@ def _numbered(labels: Sequence[Label]) -> dict[int, str]:
     return dict(enumerate(sorted(boxed | {n.value for n in labels if not n.box and n.tier in ACTS}), start=1))
 
 
-def _label(path: Path, line: int, row: list[str], names: Mapping[int, str]) -> Label:
+def _labels(
+    path: Path, line: int, row: list[str], names: Mapping[int, str], strangers: dict[tuple[str, ...], str]
+) -> Iterator[Label]:
+    """The box of a row and what is done in it; `strangers` are the boxes without a person id so far."""
     try:
         x1, y1, x2, y2 = (float(c) for c in row[2:6])
-        action, last = row[6] if len(row) > 6 else "", row[-1] if len(row) > 7 else ""
+        action, last = row[6], row[7] if len(row) > 7 else ""
         scored = bool(last) and not re.fullmatch(r"-?\d+", last)
-        actor = None if scored or last in ("", "-1") else last
-        if action and int(action) not in names:
-            raise ValueError(f"action id {action} is not in the label map")
-        tier, value = (ACTION, names[int(action)]) if action else (PERSON, PERSON)
+        actor = last
+        if scored or last in ("", "-1"):
+            number = sum(key[0] == row[1] for key in strangers) + 1
+            actor = strangers.setdefault((row[1], *row[2:6]), f"{row[1]}.{number}")
+        sure = float(last) if scored else None
+        moment = of_seconds(float(row[1]))
         box: Box = (x1, y1, x2, y2)
-        return Label(tier, *_around(float(row[1])), value, actor, box, float(last) if scored else None)
+        yield Label(PERSON, moment, moment, PERSON, actor, box, None if action else sure)
+        if action:
+            if int(action) not in names:
+                raise ValueError(f"action id {action} is not in the label map")
+            yield Label(ATOMIC, *_around(float(row[1])), names[int(action)], actor, None, sure)
     except (ValueError, IndexError) as error:
         raise SessionError(f"{path} line {line}: {error}; mend or remove the row") from error
 

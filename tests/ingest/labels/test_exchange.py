@@ -166,7 +166,13 @@ def test_ava_and_homage_through_the_commands(session, tmp_path):
     # Seconds of the film are 40 ms late against the clock: second 1 is before the label begins.
     assert [row[:2] for row in csv.reader(out.open())] == [["kit-01", "0002"]] * 2
     run("labels", "import", out, session, "--format", "ava", "--film", "kit-01", "--name", "ava")
-    assert [n.value for n in table.read(session / "labels" / "ava.csv")] == ["hold cup", "pour"]
+    found = table.read(session / "labels" / "ava.csv")
+    assert [(n.tier, n.value, n.device) for n in found] == [
+        ("atomic", "hold cup", None),
+        ("atomic", "pour", None),
+        ("person", "person", "kit-01"),
+    ]
+    assert found[2].t0_ns == T0 + 2 * SECOND - LATE_NS
     folders = tmp_path / "homage"
     video = ("--video", "p01_r001_a001")
     run("labels", "export", session, "--format", "homage", "--film", "head", "--out", folders, "--from", "mine", *video)

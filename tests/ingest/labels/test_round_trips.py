@@ -193,55 +193,85 @@ def test_cvat_as_it_exports(folder):
 
 @st.composite
 def keyframes(draw):
-    second = draw(st.integers(1, 900))
-    around = (second * SECOND_NS - SECOND_NS // 2, second * SECOND_NS + SECOND_NS // 2)
-    actor = draw(st.none() | st.integers(0, 30).map(str))
-    return Label("action", *around, draw(WORD), actor, draw(boxes()))
+    """Who is where at some seconds, each once, and what they do around them."""
+    every = []
+    for second, actor in draw(st.sets(st.tuples(st.integers(1, 900), st.integers(0, 30)), max_size=5)):
+        moment = second * SECOND_NS
+        every.append(Label("person", moment, moment, "person", str(actor), draw(boxes())))
+        for act in draw(st.sets(WORD, min_size=1, max_size=3)):
+            every.append(Label("atomic", moment - SECOND_NS // 2, moment + SECOND_NS // 2, act, str(actor)))
+    return every
 
 
 @few
-@given(every=st.lists(keyframes(), max_size=8))
-def test_ava(every, folder):
+@given(every=keyframes(), late_ns=st.integers(-2, 2))
+def test_ava(every, late_ns, folder):
     path = folder / "ava.csv"
-    assert ava.write(every, path, "head") == []
+    late = [n.at(lambda t: t + late_ns) for n in every]  # as two clock maps round
+    assert ava.write(late, path, "head") == []
     if every:
-        assert near(ava.read(path, ava.read_map(ava.map_of(path)), "head"), set(every), 0)
+        assert near(ava.read(path, ava.read_map(ava.map_of(path)), "head"), every, 0)
 
 
 def test_ava_joins_person_boxes_with_what_they_do_and_keeps_what_is_excluded(folder):
     path = folder / "joined.csv"
-    person = [
-        Label("person", t * SECOND_NS // 2, (t + 1) * SECOND_NS // 2, "person", "ann", (0.1, 0, 0.5, 1))
-        for t in range(8)
-    ]
+    box = (0.1, 0, 0.5, 1)
+    person = [Label("person", t * SECOND_NS // 2, (t + 1) * SECOND_NS // 2, "person", "ann", box) for t in range(8)]
     pour = Label("atomic", SECOND_NS, 2 * SECOND_NS + 1, "pour", "ann")
     other = Label("atomic", 0, 9 * SECOND_NS, "sleep", "bo")
+    drawn = Label("thing done", 2 * SECOND_NS, 3 * SECOND_NS, "wave", "cy", box)
     bad = Label("excluded", 3 * SECOND_NS - 1, 3 * SECOND_NS + 1, "excluded")
-    left = ava.write([*person, pour, other, bad], path, "head")
-    assert path.read_text().split() == [f"head,{s:04d},0.100000,0.000000,0.500000,1.000000,1,0" for s in (1, 2)]
-    assert ava.read_map(ava.map_of(path)) == {1: "pour", 2: "sleep"}
-    assert left == [other, *(p for p in person if p.t0_ns not in (SECOND_NS, 2 * SECOND_NS))]
-    found = ava.read(path, {1: "pour"}, excluded=ava.excluded_of(path))
-    assert [(n.tier, n.value, n.t0_ns) for n in found] == [
-        ("action", "pour", 500_000_000),
-        ("action", "pour", 1_500_000_000),
-        ("excluded", "excluded", 2_500_000_000),
+    off = Label("person", SECOND_NS + 21_000_000, SECOND_NS + 21_000_000, "person", "ann", box)
+    early = Label("person", -5 * SECOND_NS, -4 * SECOND_NS, "person", "ann", box)
+    left = ava.write([*person, pour, other, drawn, bad, off, early], path, "head")
+    rows = [
+        f"head,{s:04d},0.100000,0.000000,0.500000,1.000000,{ids}" for s, ids in ((1, "1,0"), (2, "1,0"), (2, "3,2"))
+    ]
+    assert path.read_text().split() == rows
+    assert ava.read_map(ava.map_of(path)) == {1: "pour", 2: "sleep", 3: "wave"}
+    unused = [p for p in person if p.t0_ns not in (SECOND_NS, 2 * SECOND_NS)]
+    assert left == in_order([other, *unused, off, early])
+    found = ava.read(path, {1: "pour", 3: "wave"}, excluded=ava.excluded_of(path))
+    assert [(n.tier, n.value, n.t0_ns / SECOND_NS, n.actor) for n in found] == [
+        ("atomic", "pour", 0.5, "0"),
+        ("atomic", "pour", 1.5, "0"),
+        ("atomic", "wave", 1.5, "2"),
+        ("excluded", "excluded", 2.5, None),
+        ("person", "person", 1.0, "0"),
+        ("person", "person", 2.0, "0"),
+        ("person", "person", 2.0, "2"),
     ]
 
 
 def test_ava_as_published_detections_label_maps_and_what_is_wrong(folder):
     path = folder / "p.csv"
-    path.write_text("a,0902,0.1,0.2,0.3,0.4,12,7\na,903,0.1,0.2,0.3,0.4,,0.997\nb,0904,0,0,1,1,12,-1\na,0905\n")
-    (folder / "m.pbtxt").write_text('item {\n  name: "bend/bow (at the waist)"\n  id: 12\n}\nlabel { name: "x" }\n')
+    path.write_text(
+        "a,0902,0.1,0.2,0.3,0.4,12,7\na,903,0.1,0.2,0.3,0.4,,0.997\na,903,0,0,1,1,12,0.5\na,903,0,0,1,1,13,0.25\n"
+        "b,0904,0,0,1,1,12,-1\na,0905\n"
+    )
+    (folder / "m.pbtxt").write_text(
+        'item {\n  name: "bend/bow (at the waist)"\n  id: 12\n}\nitem { name: "sit" label_id: 13 }\n'
+        'label { name: "x" }\n'
+    )
     names = ava.read_map(folder / "m.pbtxt")
-    assert ava.read(path, names, "a") == [
-        Label("action", 901_500_000_000, 902_500_000_000, names[12], "7", (0.1, 0.2, 0.3, 0.4)),
-        Label("person", 902_500_000_000, 903_500_000_000, "person", None, (0.1, 0.2, 0.3, 0.4), 0.997),
-    ]
+    whole, second = (0.0, 0.0, 1.0, 1.0), 903 * SECOND_NS
+    assert ava.read(path, names, "a") == in_order(
+        [
+            Label("person", 902 * SECOND_NS, 902 * SECOND_NS, "person", "7", (0.1, 0.2, 0.3, 0.4)),
+            Label("atomic", 901_500_000_000, 902_500_000_000, names[12], "7"),
+            Label("person", second, second, "person", "903.1", (0.1, 0.2, 0.3, 0.4), 0.997),
+            Label("person", second, second, "person", "903.2", whole),
+            Label("atomic", 902_500_000_000, 903_500_000_000, names[12], "903.2", None, 0.5),
+            Label("atomic", 902_500_000_000, 903_500_000_000, "sit", "903.2", None, 0.25),
+        ]
+    )
     with pytest.raises(SessionError, match="2 videos"):
         ava.read(path, names)
     with pytest.raises(SessionError, match="line 1: action id 12 is not"):
         ava.read(path, {1: "x"}, "a")
+    path.write_bytes(b"a,0902,\xff\n")
+    with pytest.raises(SessionError, match="cannot be read as csv"):
+        ava.read(path, names)
 
 
 @few
