@@ -57,7 +57,10 @@ class FeatureNet(nn.Module):
             scene (B, C), persons (B, P, C); a box that is not finite shows zeros.
         """
         maps = self.trunk.maps(clips)  # (B, 832, T/4, S/16, S/16)
-        return self.rest(maps), self.rest(tubes(maps, where)).unflatten(0, where.shape[:2])
+        scene = self.rest(maps)
+        if not where.shape[1]:
+            return scene, scene.new_zeros(len(scene), 0, scene.shape[1])
+        return scene, self.rest(tubes(maps, where)).unflatten(0, where.shape[:2])
 
     def loss(self, clips: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """Focal loss of the persons' classes; the batch has ``boxes``, ``box_valid`` and ``box_actions``."""

@@ -49,6 +49,11 @@ def test_persons_alone_and_together_and_padded(network):
     torch.testing.assert_close(stored[1][:, :2], network.reduce(persons).detach())
 
 
+def test_a_picture_without_persons_has_a_scene(network):
+    scene, persons = network(torch.rand(1, 3, 9, 32, 32), torch.zeros(1, 0, 4))
+    assert persons.shape == (1, 0, scene.shape[1])
+
+
 def test_tuning_reaches_the_trunk():
     torch.manual_seed(1)
     network = FeatureNet(classes=3, features=8, narrow=32)
