@@ -8,19 +8,17 @@ see (`sight`).
 
 from __future__ import annotations
 
-import os
 import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from firmware_host.errors import ConfigError
-from recorder.world.atlas import Atlas, atlas_of
-from recorder.world.batches import Batch, Finish, balls, batches_of
-from recorder.world.house import LIVING
+from recorder.world.atlas import atlas_of
+from recorder.world.batches import balls, batches_of
+from recorder.world.compiled import REMEDY, compiled, mujoco_or_why_not
 from recorder.world.lens_pass import LensPass
 from recorder.world.optics import INSTANT, Optics, Shutter
 from recorder.world.plan import WorldPlan
@@ -28,30 +26,8 @@ from recorder.world.scene import FIELD_OF_VIEW, VIEWS, Home, camera_model
 from recorder.world.shapes import Material, Shape
 from recorder.world.sight import ANYWHERE, Cone, Mirror, seen_from
 
-# Must be known before mujoco is imported. OSMesa needs no screen and no graphics card, and gives the same
-# bytes wherever it runs; whoever has a card may set MUJOCO_GL=egl.
-os.environ.setdefault("MUJOCO_GL", "osmesa")
-# One thread draws: a picture is too small to be worth more, and sessions are made side by side.
-os.environ.setdefault("LP_NUM_THREADS", "0")
-
 # Positions (N, 3) and quaternions (N, 4), scalar first, that turn body vectors into world vectors.
 Pose = tuple[np.ndarray, np.ndarray]
-# MuJoCo's cameras look along -z with y up; ours look along +z with y down.
-FLIP = Rotation.from_matrix(np.diag([1.0, -1.0, -1.0]))
-
-
-def _mujoco() -> Any:
-    """The mujoco module, or the sentence that says what to install."""
-    try:
-        import mujoco
-    except (ImportError, AttributeError, RuntimeError, OSError) as error:
-        raise ConfigError(f"the simulated home needs MuJoCo and a GL library ({error}); {_REMEDY}") from error
-    if not hasattr(mujoco, "Renderer"):
-        raise ConfigError(f"MuJoCo found no GL library to draw with; {_REMEDY}")
-    return mujoco
-
-
-_REMEDY = "install them with `pip install 'syncctl[sim]'` and `apt-get install libosmesa6`"
 
 
 def wxyz(turn: Rotation) -> np.ndarray:
@@ -60,7 +36,6 @@ def wxyz(turn: Rotation) -> np.ndarray:
 
 
 HIDDEN_GROUP = 5
-MATTE, SHINY = 0.1, 0.6
 
 
 @dataclass(frozen=True)
@@ -93,7 +68,7 @@ class Renderer:
         plan: WorldPlan,
     ) -> None:
         """`bodies` that are things or doors are drawn with the room they are in, all others always."""
-        mujoco = self._mj = _mujoco()
+        mujoco = self._mj = mujoco_or_why_not()
         self._home, self._plan = home, plan
         self._optics = {}
         for name in FIELD_OF_VIEW:
@@ -104,7 +79,8 @@ class Renderer:
         atlas = atlas_of(materials, plan.place)
         self._batches = batches_of(home, bodies, materials, atlas)
         self._balls = balls(self._batches)
-        self._model = self._compiled(home, atlas, plan)
+        drawn_focal = {name: optics.drawn_focal for name, optics in self._optics.items()}
+        self._model = compiled(mujoco, home, plan, self._names, drawn_focal, self._batches, atlas)
         self._data = mujoco.MjData(self._model)
         self._slots = [int(self._model.body(name).mocapid[0]) for name in self._names]
         self._geoms = np.array([self._model.geom(str(k)).id for k in range(len(self._batches))])
@@ -118,47 +94,13 @@ class Renderer:
         try:
             self._renderer = mujoco.Renderer(self._model, plan.height, plan.width)
         except Exception as error:  # the GL loaders raise whatever they like
-            raise ConfigError(f"MuJoCo could not open a GL context ({error}); {_REMEDY}") from error
+            raise ConfigError(f"MuJoCo could not open a GL context ({error}); {REMEDY}") from error
         Renderer._current = weakref.ref(self)
         self._cheapen_textures()
         for flag in (mujoco.mjtRndFlag.mjRND_SKYBOX, mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_HAZE):
             self._renderer.scene.flags[flag] = 0
         # A context that outlives the interpreter's shutdown makes PyOpenGL complain.
         self.close = weakref.finalize(self, self._renderer.close)
-
-    def _compiled(self, home: Home, atlas: Atlas, plan: WorldPlan) -> Any:
-        mujoco, spec = self._mj, self._spec(home, plan)
-        bodies = {name: spec.worldbody.add_body(name=name, mocap=True) for name in self._names}
-        house = spec.worldbody.add_body(name="house")  # last: what is hidden behind people and things is not painted
-        for name in FIELD_OF_VIEW:
-            half = np.arctan(plan.height / 2 / self._optics[name].drawn_focal)
-            bodies[f"camera-{name}"].add_camera(name=name, fovy=np.degrees(2 * half), quat=wxyz(FLIP))
-        for name, picture in atlas.pictures.items():
-            kind, (height, width) = mujoco.mjtTexture.mjTEXTURE_2D, picture.shape[:2]
-            texture = spec.add_texture(name=name, type=kind, width=width, height=height, nchannel=3)
-            texture.data = picture[::-1].tobytes()  # GL's first row is the lowest
-        for finish in sorted({batch.finish for batch in self._batches}):
-            self._add_finish(spec, finish)
-        for number, batch in enumerate(self._batches):
-            self._add_batch(spec, bodies.get(batch.body, house), str(number), batch)
-        return spec.compile()
-
-    def _add_finish(self, spec: Any, finish: Finish) -> None:
-        shine = SHINY if finish.glossy else MATTE
-        material = spec.add_material(name=finish.name, shininess=shine, specular=shine)
-        material.emission, material.reflectance = finish.glow, finish.mirror
-        material.textures[self._mj.mjtTextureRole.mjTEXROLE_RGB] = finish.texture
-
-    def _add_batch(self, spec: Any, body: Any, name: str, batch: Batch) -> None:
-        geom = body.add_geom(name=name, material=batch.finish.name, contype=0, conaffinity=0)
-        if batch.glass is not None:
-            geom.type, geom.size = self._mj.mjtGeom.mjGEOM_BOX, batch.glass.size
-            geom.pos, geom.quat = batch.glass.pos, wxyz(batch.glass.turn)
-            return
-        mesh = spec.add_mesh(name=name, inertia=self._mj.mjtMeshInertia.mjMESH_INERTIA_SHELL)
-        mesh.uservert, mesh.usernormal = batch.mesh.vertices.ravel(), batch.mesh.normals.ravel()
-        mesh.usertexcoord, mesh.userface = batch.mesh.uv.ravel(), batch.mesh.faces.ravel()
-        geom.type, geom.meshname = self._mj.mjtGeom.mjGEOM_MESH, name
 
     def _tell_bodies(self, home: Home) -> None:
         """Note which body each geom moves with, which room it stands in, and what its pixels are called."""
@@ -174,39 +116,6 @@ class Renderer:
         self._class_at = np.zeros(self._model.ngeom + 1, np.uint8)
         walkable = np.array([batch.walkable for batch in self._batches])
         self._class_at[self._geoms] = np.where(walkable, 1, np.where(body_of < 0, 0, body_of + 2))
-
-    def _spec(self, home: Home, plan: WorldPlan) -> Any:
-        mujoco = self._mj
-        spec = mujoco.MjSpec()
-        spec.visual.global_.offwidth, spec.visual.global_.offheight = plan.width, plan.height
-        spec.visual.quality.shadowsize, spec.visual.quality.offsamples = 0, 0
-        spec.visual.quality.numslices, spec.visual.quality.numstacks = 14, 8
-        spec.visual.quality.numquads = 2  # of a side of a box: light is reckoned at their corners alone
-        spec.visual.map.znear, spec.visual.map.zfar = 0.01, 4.0
-        spec.stat.extent, spec.stat.center = 3.0, [0, 0, 1]
-        day = home.daylight
-        spec.visual.headlight.ambient = np.array([0.52, 0.51, 0.49]) + day * np.array([0.06, 0.07, 0.09])
-        spec.visual.headlight.diffuse = [0.10, 0.10, 0.10]
-        spec.visual.headlight.specular = [0.0, 0.0, 0.0]
-        for room, lamp in home.lamps.items():
-            spec.worldbody.add_light(
-                pos=lamp,
-                dir=[0, 0, -1],
-                diffuse=np.array([0.85, 0.81, 0.72]) * (1 - 0.3 * day) * (1.0 if room == LIVING else 0.8),
-                specular=[0.25] * 3,
-                castshadow=False,
-                type=mujoco.mjtLightType.mjLIGHT_POINT,
-                attenuation=[0.8, 0.08, 0.09],
-            )
-        spec.worldbody.add_light(
-            pos=[-2, -1.5, 2.2],
-            dir=[0.6, 0.5, -0.6],
-            diffuse=np.array([0.30, 0.32, 0.36]) * (0.45 + 0.55 * day),
-            specular=[0.1] * 3,
-            castshadow=False,
-            type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
-        )
-        return spec
 
     def _cheapen_textures(self) -> None:
         """Sample one mipmap level, not two: a quarter less time for a picture drawn without a graphics card."""
