@@ -119,7 +119,7 @@ class FrameReader:
         done = 0
         try:
             for picture in self._pictures(video, frames):
-                out[done] = self._scaler.reformat(picture, *size, "rgb24", interpolation="AREA").to_ndarray()
+                out[done] = self._scaler.reformat(picture, *size, "rgb24", interpolation="AREA", threads=1).to_ndarray()
                 done += 1
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise SessionError(f"{video.path}: frames {frames[0]} to {frames[-1]} cannot be read ({error})") from error
