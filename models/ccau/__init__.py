@@ -8,7 +8,7 @@ used alone; in training the contexts of each pair of streams are drawn together 
     syncctl train ccau --data dataset --out run --preset tiny
     syncctl train ccau --data dataset --out ego --preset tiny --set 'ccau.modalities=["ego"]'      # one stream alone
     syncctl train ccau --data dataset --out before --preset tiny --set ccau.stage=predict          # without labels,
-    syncctl train ccau --data dataset --out run --preset tiny --set 'train.start=["before"]'       # then with them
+    syncctl train ccau --data dataset --out run --preset tiny --set 'ccau.start=["before"]'        # then with them
 
 The defaults do what the authors' code does where the paper differs: dropout 0.75 in the heads (paper 0.5), 448 atomic
 classes (453), a focal atomic loss with weight 10, alignment of one vector a clip (the paper writes one a block). Two

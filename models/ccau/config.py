@@ -47,6 +47,9 @@ class Config:
         stage: ``recognise``, or ``predict`` to learn from unlabelled clips what comes next.
         predicted: with ``predict``, how many of the blocks are foretold from the others.
         temperature: of that stage's contrastive softmax.
+        start: runs whose weights to start from, where names are the same: what was learned without labels, or
+            teachers. Full paths, as a run is resumed from anywhere.
+        held_out: activities whose clips are not trained on, to be learned later from a few.
     """
 
     modalities: tuple[str, ...] = ("ego", "third", "audio")
@@ -84,6 +87,8 @@ class Config:
     stage: str = "recognise"
     predicted: int = 3
     temperature: float = 0.07
+    start: tuple[str, ...] = ()
+    held_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         whole = ("size", "blocks", "frames", "hidden", "channels", "sensor_width", "objects", "relations")
@@ -119,7 +124,7 @@ class Config:
         if self.distillation == "static" and not 0 < len(self.students) < len(self.modalities):
             raise ConfigError(
                 "ccau.distillation=static needs ccau.students: some of ccau.modalities, but not all of them; the "
-                "others teach, with the weights of train.start"
+                "others teach, with the weights of the runs in ccau.start"
             )
         if self.stage == "predict":
             require(

@@ -8,6 +8,7 @@ all that has a left and a right. All of it is a pure function of (seed, epoch, c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from firmware_host.clock import SECOND_NS
-from firmware_host.errors import ConfigError
+from firmware_host.errors import ConfigError, unknown_name
 from ingest.ask import ACTIVITY, ATOMIC, ENVIRONMENT, Ask
 from ingest.dataset import Clips
 from ingest.logmel import MELS
@@ -54,15 +55,28 @@ class Streams:
         size: pixels of the model's pictures.
         seed: vary the clips by (seed, epoch, clip); None takes the middle of each picture.
         megabytes: of decoded clips that stay in memory; those that no longer fit are decoded each time.
+        held_out: leave the clips of these activities out.
     """
 
-    def __init__(self, clips: Recorded, size: int, seed: int | None = None, megabytes: int = 0) -> None:
+    def __init__(
+        self,
+        clips: Recorded,
+        size: int,
+        seed: int | None = None,
+        megabytes: int = 0,
+        held_out: Sequence[str] = (),
+    ) -> None:
         self.clips, self.size, self.seed, self.epoch = clips, size, seed, 0
+        left_out = {self._number(name) for name in held_out}
+        everything = range(len(clips))
+        self._rows = (
+            [i for i in everything if int(clips.labels(i)["activity"]) not in left_out] if left_out else everything
+        )
         self._left = megabytes * 1_000_000
         self._kept: dict[int, dict[str, Any]] = {}
 
     def __len__(self) -> int:
-        return len(self.clips)
+        return len(self._rows)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the variation's epoch."""
@@ -70,12 +84,17 @@ class Streams:
 
     def labels(self, index: int) -> dict[str, Any]:
         """The clip without pictures and sound, as recorded."""
-        return self.clips.labels(index)
+        return self.clips.labels(self._rows[index])
 
     @property
     def activities(self) -> tuple[str, ...]:
         """Names of the activities."""
         return tuple(self.clips.dataset.info["vocabulary"].get(ACTIVITY, ()))
+
+    def _number(self, activity: str) -> int:
+        if activity not in self.activities:
+            raise ConfigError(unknown_name("activity of ccau.held_out", activity, self.activities))
+        return self.activities.index(activity)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         item = self._recorded(index)
@@ -90,7 +109,7 @@ class Streams:
     def _recorded(self, index: int) -> dict[str, Any]:
         item = self._kept.get(index)
         if item is None:
-            item = self.clips[index]
+            item = self.clips[self._rows[index]]
             size = sum(value.nbytes for value in item.values() if isinstance(value, Tensor))
             if size <= self._left:
                 self._left -= size
@@ -155,7 +174,7 @@ def open_split(data: str, split: str, config: Config, train: TrainConfig | None 
     _check(config, clips.dataset.info)
     if train is None:
         return Streams(clips, config.size)
-    return Streams(clips, config.size, train.seed, train.keep_mb)
+    return Streams(clips, config.size, train.seed, train.keep_mb, config.held_out)
 
 
 def _check(config: Config, info: dict[str, Any]) -> None:

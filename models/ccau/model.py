@@ -11,9 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from firmware_host.errors import ConfigError
 from models.ccau import losses
 from models.ccau.config import TASKS, Config
 from models.ccau.predict_next import contrast_loss, foretell, predictor
+from models.ccau.start import adopt
 from models.ccau.towers import Reading, VideoTower, cells, tower
 
 
@@ -79,6 +81,20 @@ class Model(nn.Module):
     def _teachers(self) -> set[str]:
         """The towers that do not learn."""
         return set(self.config.modalities) - set(self.config.learning)
+
+    def begin(self) -> None:
+        """Take over the weights of the runs in ``start``, before the first step.
+
+        Raises:
+            SessionError, ConfigError: see `models.ccau.start.adopt`; or a static teacher without weights.
+        """
+        filled = adopt(self, self.config.start)
+        for name in sorted(self._teachers):
+            if any(f"towers.{name}.{key}" not in filled for key in self.towers[name].state_dict()):
+                raise ConfigError(
+                    f"the teacher '{name}' is to stay as it is, but no run of ccau.start has its weights; train it "
+                    f"alone first and name that run"
+                )
 
     def train(self, mode: bool = True) -> Model:
         """Training mode; a static teacher stays as it is used."""

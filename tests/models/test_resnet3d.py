@@ -48,6 +48,19 @@ def test_whole_network_equals_loops(depth):
     np.testing.assert_allclose(module(x[None])[0].detach().numpy(), expected, atol=1e-9)
 
 
+@pytest.mark.parametrize("depth", [18, 50])
+def test_use_equals_training_with_the_same_statistics(depth):
+    """Training has a path of its own; with batch norm in use it must give the same."""
+    torch.manual_seed(4)
+    module = lived_in(ResNet2d3d(depth, **SMALL))
+    x = torch.randn(2, 3, 5, 21, 17, dtype=torch.float64)
+    used = module(x)
+    module.training = True  # its own flag alone: the norms stay as they are used
+    torch.testing.assert_close(module(x), used)
+    module.train()
+    assert not torch.allclose(module(x), used)
+
+
 @pytest.mark.parametrize(("depth", "count"), [(18, 14_057_536), (34, 32_422_208), (50, 23_562_304)])
 def test_parameters_are_the_published_ones(depth, count):
     with torch.device("meta"):
