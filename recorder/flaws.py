@@ -10,14 +10,14 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from firmware_host.clock import SECOND_NS
 from firmware_host.clockmap import FOREVER_NS, ClockMap, Piece
+from recorder.imu_flaws import ImuFlaws
 from recorder.tomlfile import Place, Wrong, read_table
 from recorder.world.acoustics import Acoustics
 from recorder.world.optics import Shutter
-from recorder.world.plan import ImuTruth
+from recorder.world.tracker import TrackerFlaws
 
 KNOT_S = 10.0
 """A wandering oscillator runs evenly for so long; what it wanders by meanwhile is nanoseconds."""
@@ -102,28 +102,14 @@ class CameraFlaws:
 
 
 @dataclass(frozen=True)
-class ImuFlaws:
-    """Of body IMUs.
-
-    Attributes:
-        mounting_deg: they sit askew on their segment by this about each axis, one standard deviation.
-        heading_deg: their idea of north is wrong by this, one standard deviation.
-        bias_dps: their gyroscopes turn while they rest by this about each axis, one standard deviation, degrees/s.
-    """
-
-    mounting_deg: float = 3.0
-    heading_deg: float = 2.5
-    bias_dps: float = 0.1
-
-
-@dataclass(frozen=True)
 class Flaws:
     """All of them, and what the house does to sound."""
 
     clock: ClockFlaws = ClockFlaws()
     microphone: MicrophoneFlaws = MicrophoneFlaws()
     camera: CameraFlaws = CameraFlaws()
-    imu: ImuFlaws = ImuFlaws()
+    imu: ImuFlaws = field(default_factory=ImuFlaws)
+    tracker: TrackerFlaws = field(default_factory=TrackerFlaws)
     room: Acoustics = field(default_factory=Acoustics)
 
 
@@ -217,35 +203,3 @@ class AutoExposure:
         self._stops = wanted if self._stops is None else self._stops + SPEED * (wanted - self._stops)
         table = np.clip(np.rint(np.arange(256) * 2**self._stops), 0, 255).astype(np.uint8)
         return table[picture]
-
-
-@dataclass(frozen=True)
-class Mounting:
-    """How one IMU sits, thinks of north, and turns at rest.
-
-    Attributes:
-        turn: segment <- sensor. north: world as the sensor thinks of it <- world. bias_dps: (3,).
-    """
-
-    turn: Rotation
-    north: Rotation
-    bias_dps: np.ndarray
-
-
-def mounting(flaws: ImuFlaws, random: np.random.Generator) -> Mounting:
-    """Draw one."""
-    turn = Rotation.from_rotvec(np.radians(random.normal(0, 1, 3) * flaws.mounting_deg))
-    north = Rotation.from_rotvec([0.0, 0.0, np.radians(random.normal() * flaws.heading_deg)])
-    return Mounting(turn, north, random.normal(0, 1, 3) * flaws.bias_dps)
-
-
-def worn(imu: ImuTruth, how: Mounting) -> ImuTruth:
-    """What an IMU reports that sits as it does."""
-    back = how.turn.inv()
-    turn = how.north * Rotation.from_quat(imu.orientation, scalar_first=True) * how.turn
-    return ImuTruth(
-        orientation=turn.as_quat(scalar_first=True),
-        gyro=back.apply(imu.gyro) + how.bias_dps,
-        linear=back.apply(imu.linear),
-        gravity=back.apply(imu.gravity),
-    )

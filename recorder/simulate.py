@@ -22,7 +22,8 @@ from firmware_host.clockmap import ClockMap
 from firmware_host.errors import ConfigError
 from firmware_host.simulate import Stimulus
 from recorder.camera import yuv420
-from recorder.flaws import AutoExposure, Flaws, Grain, MicrophoneFlaws, mounting, wandering, worn
+from recorder.flaws import AutoExposure, Flaws, Grain, MicrophoneFlaws, wandering
+from recorder.imu_flaws import mounting, worn
 from recorder.microphone import BLOCK, SoundBlock
 from recorder.mux import write_mp4
 from recorder.session import Device, Stream
@@ -387,7 +388,8 @@ def _body_tables(plan: HomePlan, world: World, t_ns: np.ndarray) -> dict[str, np
     warm = np.full((len(t_ns), 1), 31.0)
     tables = {}
     for segment in world.segments:
-        imu = worn(world.imu(segment, t_ns), mounting(plan.flaws.imu, _own(plan.world, "imu", segment)))
+        how = mounting(plan.flaws.imu, _own(plan.world, "imu", segment))
+        imu = worn(world.imu(segment, t_ns), how, t_ns / SECOND_NS)
         columns = [imu.orientation, imu.linear, imu.gravity, imu.gyro, warm]
         tables[segment] = np.column_stack(columns).astype(np.float32)
     return tables
@@ -396,7 +398,7 @@ def _body_tables(plan: HomePlan, world: World, t_ns: np.ndarray) -> dict[str, np
 def _save_gaze(plan: HomePlan, world: World, path: Path) -> None:
     clock = plan.clocks["eye"]
     t_ns = np.arange(0, clock.inverse(plan.stop_ns) * GAZE_HZ // SECOND_NS) * SECOND_NS // GAZE_HZ
-    xy, valid = world.gaze(clock.forward(t_ns))
+    xy, valid = world.gaze(clock.forward(t_ns), plan.flaws.tracker)
     with path.open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(["t_s", "x_px", "y_px"])

@@ -4,8 +4,7 @@ In natural tasks the eyes go to the thing the hands will act on next, a few hund
 until the hand is there (Land, Mennie, Rusted, "The roles of vision and eye movements in the control of
 activities of daily living", Perception 1999). Between tasks they sample the surroundings two to four times a
 second. A jump lasts the longer the wider it is (Carpenter, "Movements of the Eyes", 1988); what moves is followed
-smoothly, a little late. The eyes turn at most about twenty degrees in the head; the head does the rest. A tracker
-adds noise and a slow drift, and loses the eye in blinks and now and then for other reasons.
+smoothly, a little late. The eyes turn at most about twenty degrees in the head; the head does the rest.
 """
 
 from __future__ import annotations
@@ -15,17 +14,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recorder.world.person import Person, wander
+from recorder.world.person import Person
 from recorder.world.plan import WorldPlan
 from recorder.world.script import Look, Script
+from recorder.world.tracker import gaps, within
 
 SACCADE_S, SACCADE_S_PER_DEG, LONGEST_SACCADE_S = 0.021, 0.0022, 0.12
 FOLLOW_S = 0.06
 """How late the eyes follow what moves."""
 EYES = np.array([0.09, 0.0, 0.148])
 REST_DOWN, EASY, MOST = np.radians([8.0, 13.0, 20.0])
-NOISE_DEG, DRIFT_DEG, DRIFT_S = 0.47, 0.17, 3.0
-BLINK_EVERY_S, LOST_EVERY_S = 3.5, 15.0
+BLINK_EVERY_S, BLINK_S = 3.5, (0.1, 0.3)
 Places = Callable[[str, np.ndarray], np.ndarray]
 """(N, 3) where something that has a name is at times (N,)."""
 
@@ -40,7 +39,7 @@ class Fixation:
 
 
 class Gaze:
-    """The gaze point in the world, and what a tracker makes of it."""
+    """The gaze point in the world, and when the eyes are open."""
 
     def __init__(self, plan: WorldPlan, script: Script, person: Person, places: Places, name: str = "") -> None:
         """`places` knows everything that can be looked at by name; `name` tells one person's random from another's."""
@@ -51,11 +50,7 @@ class Gaze:
         self._offsets = np.array([fixation.offset for fixation in self._fixations])
         self._names = np.array([fixation.thing or "" for fixation in self._fixations])
         self._lasts = self._saccades()
-        count = int(plan.duration_s * 1000) + 1000
-        drift = wander(random, count // 20 + 1, 2, DRIFT_S, DRIFT_DEG)
-        self._noise_deg = NOISE_DEG * random.standard_normal((count, 2)) + np.repeat(drift, 20, axis=0)[:count]
-        blinks = _gaps(random, plan.duration_s, BLINK_EVERY_S, (0.1, 0.3))
-        self._gaps = np.concatenate([blinks, _gaps(random, plan.duration_s, LOST_EVERY_S, (0.04, 0.5))])
+        self._blinks = gaps(random, plan.duration_s, BLINK_EVERY_S, BLINK_S)
 
     def _saccades(self) -> np.ndarray:
         """(F,) seconds that the jump to each fixation takes: the main sequence."""
@@ -95,25 +90,13 @@ class Gaze:
         ray = np.column_stack([np.cos(up) * np.cos(aside), np.cos(up) * np.sin(aside), np.sin(up)])
         return eyes + head.apply(ray * far[:, None])
 
-    def noise_deg(self, t_ns: np.ndarray) -> np.ndarray:
-        """(N, 2) the tracker's error at these times, degrees; white above 1 kHz."""
-        return self._noise_deg[np.clip(t_ns // 1_000_000, 0, len(self._noise_deg) - 1)]
-
     def eyes_open(self, t: np.ndarray) -> np.ndarray:
-        """(N,) bool: no blink at this time, and no loss of the tracker's own."""
-        lost = (t[:, None] >= self._gaps[:, 0]) & (t[:, None] < self._gaps[:, 1])
-        return np.asarray(~lost.any(axis=1))
+        """(N,) bool: no blink at this time."""
+        return ~within(self._blinks, t)
 
     def target(self, t: float) -> str | None:
         """The thing that is fixated at one time, if it is one."""
         return self._fixations[max(int(np.searchsorted(self._starts, t, side="right")) - 1, 0)].thing
-
-
-def _gaps(random: np.random.Generator, until: float, every_s: float, lasts: tuple[float, float]) -> np.ndarray:
-    """(K, 2) begin and end of what comes about once in `every_s` seconds."""
-    count = int(2 * until / every_s) + 4
-    begins = np.cumsum(random.exponential(0.8 * every_s, count) + 0.2 * every_s)
-    return np.column_stack([begins, begins + random.uniform(*lasts, count)])
 
 
 def _scan(looks: list[Look], until: float, person: Person, random: np.random.Generator) -> list[Fixation]:

@@ -34,6 +34,7 @@ from recorder.world.scene import (
 from recorder.world.script import Noise
 from recorder.world.sound import Source, listen, sources
 from recorder.world.things import Things
+from recorder.world.tracker import Tracker, TrackerFlaws
 from recorder.world.truth import bounds, pinhole, surface_points
 
 MICROPHONES = (*ROOM_KITS, "kit-02", "head", "eye")
@@ -211,17 +212,21 @@ class World:
 
     # --- gaze ---
 
-    def gaze(self, t_ns: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What the eye tracker reports.
+    def gaze(
+        self, t_ns: Sequence[int] | np.ndarray, flaws: TrackerFlaws | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What the eye tracker reports; `flaws` are the usual ones where None.
 
         Returns:
-            (N, 2) px in the ``eye`` camera with 0.5 degrees of noise, NaN where lost; (N,) bool: not lost
+            (N, 2) px in the ``eye`` camera with its errors, NaN where lost; (N,) bool: not lost
             (a blink, or a look outside the picture).
         """
         times = np.asarray(t_ns, np.int64)
         model = self.camera("eye")
-        xy = self.gaze_truth("eye", times) + np.tan(np.radians(self._gaze.noise_deg(times))) * model.fx
-        valid = self._gaze.eyes_open(_seconds(times)) & np.isfinite(xy[:, 0])
+        tracker = Tracker(self.plan, flaws or TrackerFlaws())
+        xy = self.gaze_truth("eye", times) + np.tan(np.radians(tracker.error_deg(times))) * model.fx
+        seen = self._gaze.eyes_open(_seconds(times)) & tracker.sees(_seconds(times))
+        valid = seen & np.isfinite(xy[:, 0])
         xy[~valid] = np.nan
         return xy, valid
 

@@ -22,6 +22,7 @@ from recorder.flaws import CameraFlaws, ClockFlaws, Flaws, ImuFlaws, MicrophoneF
 from recorder.home import record_home
 from recorder.session import open_session
 from recorder.world.acoustics import Acoustics
+from recorder.world.tracker import TrackerFlaws
 from sync.gaze import read_rows
 from sync.run import align_session
 
@@ -29,7 +30,8 @@ NONE = Flaws(
     ClockFlaws(0.0, 0.0, wall_error_ms=0.0),
     MicrophoneFlaws(0.0, 0.0, -200.0, 0.0, 0.0),
     CameraFlaws(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 50.0),
-    ImuFlaws(0.0, 0.0, 0.0),
+    ImuFlaws(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+    TrackerFlaws(0.0, 0.0, 0.0),
     room=Acoustics(0.0, 0.0),
 )
 TIMES = 10.0
@@ -43,6 +45,10 @@ SAID_OTHERWISE = {
     "exposure_stops": 3.0,
     "crf": 40.0,
     "kit_mbps": 0.1,
+    "range_dps": 200.0,
+    "range_g": 1.2,
+    "reverberation_s": 1.5,
+    "wall_db": 60.0,
     "wander_period_s": None,
     "overflow_ms": None,
 }

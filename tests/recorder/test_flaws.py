@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.spatial.transform import Rotation
 
 from firmware_host.clockmap import ClockMap
 from firmware_host.errors import ConfigError
@@ -18,26 +17,27 @@ from recorder.flaws import (
     ClockFlaws,
     Flaws,
     Grain,
-    ImuFlaws,
     MicrophoneFlaws,
-    mounting,
     read_flaws,
     wandering,
-    worn,
 )
+from recorder.imu_flaws import ImuFlaws
 from recorder.simulate import SOUND_HZ, Prepared, _frame_times, plan_home
 from recorder.timeline import SoundTimeline
 from recorder.world import WorldPlan
+from recorder.world.acoustics import Acoustics
 from recorder.world.optics import PINHOLE, Lens
-from recorder.world.plan import ImuTruth
 from recorder.world.scene import camera_model
+from recorder.world.tracker import TrackerFlaws
 
 DOCS = Path(__file__).parents[2] / "docs" / "flaws.toml"
 NONE = Flaws(
     ClockFlaws(0.0, 0.0, 900.0, 0.0),
     MicrophoneFlaws(0.0, 0.0, -200.0, 0.0, 0.0, 0.0),
     CameraFlaws(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 50.0),
-    ImuFlaws(0.0, 0.0, 0.0),
+    ImuFlaws(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+    TrackerFlaws(0.0, 0.0, 0.0),
+    Acoustics(0.0, 0.0),
 )
 WORLD = WorldPlan(duration_s=60, seed=4, width=64, height=36)
 
@@ -146,32 +146,6 @@ def test_cameras_of_a_home_have_the_lens_that_was_asked_for():
 def test_white_stays_white_under_grain():
     white = np.full((36, 64, 3), 255, np.uint8)
     assert Grain((36, 64, 3), 3.0, np.random.default_rng(1)).on(white).min() > 230
-
-
-def test_an_imu_askew_turns_by_the_same_angles_and_weighs_the_same():
-    at_s = np.arange(100) / 100
-    spin = np.array([0.3, -1.2, 0.5])
-    truth = ImuTruth(
-        orientation=Rotation.from_rotvec(at_s[:, None] * spin).as_quat(scalar_first=True),
-        gyro=np.tile(np.degrees(spin), (100, 1)),
-        linear=np.zeros((100, 3)),
-        gravity=Rotation.from_rotvec(at_s[:, None] * spin).inv().apply([0, 0, 9.81]),
-    )
-    how = mounting(ImuFlaws(5.0, 5.0, 0.0), np.random.default_rng(2))
-    seen = worn(truth, how)
-    assert not np.allclose(seen.orientation, truth.orientation, atol=0.01)
-    turned = Rotation.from_quat(seen.orientation, scalar_first=True)
-    assert (turned[0].inv() * turned[-1]).magnitude() == pytest.approx(np.linalg.norm(spin) * at_s[-1], abs=1e-9)
-    assert np.linalg.norm(seen.gravity, axis=1) == pytest.approx(9.81)
-    step = turned[0].inv() * turned[1]
-    assert np.degrees(step.as_rotvec()) * 100 == pytest.approx(seen.gyro[0], abs=1e-6)
-    assert turned[3].apply(seen.gravity[3]) == pytest.approx([0, 0, 9.81], abs=1e-9)
-
-
-def test_an_imu_without_flaws_reports_the_truth():
-    truth = ImuTruth(np.array([[1.0, 0, 0, 0]]), np.ones((1, 3)), np.ones((1, 3)), np.ones((1, 3)))
-    seen = worn(truth, mounting(NONE.imu, np.random.default_rng(0)))
-    assert [np.allclose(a, b) for a, b in zip(vars(seen).values(), vars(truth).values(), strict=True)] == [True] * 4
 
 
 def test_dropped_pictures_are_missing_and_the_others_where_they_were():
