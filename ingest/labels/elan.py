@@ -104,8 +104,8 @@ def write(
         kind |= {"CONTROLLED_VOCABULARY_REF": tier} if tier in (vocabulary or {}) else {}
         ET.SubElement(root, "LINGUISTIC_TYPE", kind)
     ET.SubElement(root, "LANGUAGE", LANG_ID="und", LANG_LABEL="undetermined (und)")
-    for tier, values in sorted((vocabulary or {}).items()):
-        _offer(ET.SubElement(root, "CONTROLLED_VOCABULARY", CV_ID=tier), values)
+    for number, (tier, values) in enumerate(sorted((vocabulary or {}).items())):
+        _offer(ET.SubElement(root, "CONTROLLED_VOCABULARY", CV_ID=tier), values, f"cveid_{number}")
     ET.indent(root)
     durable.write_bytes(path, ET.tostring(root, "UTF-8", xml_declaration=True) + b"\n")
     return left
@@ -157,10 +157,10 @@ def _link(header: ET.Element, film: Path, origin_ns: int, folder: Path) -> None:
         media.set("TIME_ORIGIN", str(milliseconds(origin_ns)))
 
 
-def _offer(vocabulary: ET.Element, values: Sequence[str]) -> None:
+def _offer(vocabulary: ET.Element, values: Sequence[str], identity: str) -> None:
     ET.SubElement(vocabulary, "DESCRIPTION", LANG_REF="und")
     for number, value in enumerate(values):
-        entry = ET.SubElement(vocabulary, "CV_ENTRY_ML", CVE_ID=f"cveid{number}")
+        entry = ET.SubElement(vocabulary, "CV_ENTRY_ML", CVE_ID=f"{identity}_{number}")
         ET.SubElement(entry, "CVE_VALUE", LANG_REF="und", DESCRIPTION="").text = value
 
 

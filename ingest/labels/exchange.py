@@ -15,7 +15,7 @@ from firmware_host.errors import ConfigError, SessionError
 from ingest.ego import Aligned
 from ingest.labels import ava, boris, cvat, elan, film, homage, table, via, words
 from ingest.labels.film import Film
-from ingest.labels.label import MILLISECOND_NS, Label, Linked, in_order
+from ingest.labels.label import Label, Linked, in_order, milliseconds
 from ingest.labels.words import Vocabulary
 
 FORMATS = {
@@ -100,8 +100,8 @@ def bring(path: Path, aligned: Aligned, asked: Asked, name: str, known: Vocabula
     span = film.span_ns(aligned)
     outside = film.outside(labels, span) if span else []
     others = [n for n in sorted((aligned.session.root / FOLDER).glob("*.csv")) if n.stem != name]
-    there = {key for other in others for n in table.read(other) for key in _near(n)}
-    doubled = [n for n in labels if _key(n) in there]
+    there = {key for other in others for n in table.read(other) for key in _keys(n, (-1, 0, 1))}
+    doubled = [n for n in labels if _keys(n) & there]
     gone = {*unknown, *outside, *doubled}
     zero = seen.path.name if seen else None
     return Brought([n for n in labels if n not in gone], zero, unknown, outside, doubled)
@@ -245,13 +245,9 @@ def _linked(aligned: Aligned, master: Film) -> list[Linked]:
     ]
 
 
-def _key(label: Label) -> tuple[object, ...]:
-    t0, t1 = (t // MILLISECOND_NS for t in (label.t0_ns, label.t1_ns))
-    box = tuple(round(c, 3) for c in label.box) if label.box else None
-    return label.tier, label.value, label.actor, box, t0, t1
-
-
-def _near(label: Label) -> Iterable[tuple[object, ...]]:
-    """The keys of all labels that are this one to the millisecond."""
-    *rest, t0, t1 = _key(label)
-    return [(*rest, int(str(t0)) + a, int(str(t1)) + b) for a in (-1, 0, 1) for b in (-1, 0, 1)]
+def _keys(label: Label, around_ms: Iterable[int] = (0,)) -> set[tuple[object, ...]]:
+    """What a label says and its ends in whole milliseconds, these moved by any of `around_ms`."""
+    said = (label.tier, label.value, label.actor, tuple(round(c, 3) for c in label.box or ()))
+    around = list(around_ms)
+    t0, t1 = milliseconds(label.t0_ns), milliseconds(label.t1_ns)
+    return {(said, t0 + a, t1 + b) for a in around for b in around}

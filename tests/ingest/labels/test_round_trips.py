@@ -54,12 +54,14 @@ def test_elan_and_pympi_see_the_same(every, origin_ms, folder):
         Linked(folder / "kit-01.mkv", -origin_ms * MILLISECOND_NS),
         Linked(folder / "x", 1),
     ]
-    assert elan.write(every, path, films, {"free": ["a", "b & c"]}) == []
+    assert elan.write(every, path, films, {"free": ["a", "b & c"], "g": ["a"]}) == []
     assert near(elan.read(path, "head.mp4"), every)
     later = [n.at(lambda t: t + origin_ms * MILLISECOND_NS) for n in every]
     assert near(elan.read(path, "kit-01.mkv"), later)
     opened = pympi.Eaf(str(path))
-    assert opened.controlled_vocabularies["free"][1].keys() == {"cveid0", "cveid1"}
+    offered = [entries for _, entries, _ in opened.controlled_vocabularies.values()]
+    assert [[said[0][0] for said, _ in entries.values()] for entries in offered] == [["a", "b & c"], ["a"]]
+    assert len({key for entries in offered for key in entries}) == 3  # an id is one in the whole file
     found = [
         (t0, t1, value)
         for tier in opened.get_tier_names()
