@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PEERS := tests/firmware_host/peers/requirements.txt
 
-.PHONY: demo test lint bench soak docs clean system
+.PHONY: demo test lint bench soak docs pictures clean system
 
 demo: $(VENV)/ready
 	VENV=$(VENV) bash docs/demo.sh
@@ -27,6 +27,10 @@ soak: $(VENV)/ready
 
 docs: $(VENV)/ready
 	$(BIN)/python docs/check.py
+
+# Of docs/simulator.md.
+pictures: $(VENV)/ready
+	$(BIN)/python docs/pictures.py
 
 # The constraints name the versions that the tests ran with; torch's pin also keeps the CPU build.
 $(VENV)/ready: pyproject.toml constraints.txt $(PEERS)
