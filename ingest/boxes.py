@@ -14,6 +14,21 @@ import pyarrow as pa
 from ingest import tables
 from recorder.session import Session
 
+NO_PERSON = ("object", "relation")
+"""Tiers whose boxes are of things."""
+
+
+def labelled_relations(session: Session, labels: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """Rows of `relations` from labels of tier `relation`, whose value is ``relation:object``, by time."""
+    rows = []
+    for label in labels:
+        relation, mark, thing = label["value"].partition(":")
+        if label["tier"] == "relation" and mark and label["actor"]:
+            said = {"subject": label["actor"], "relation": relation, "object": thing, "source": label["source"]}
+            rows.append({"session": session.id, **said, "t0_ns": label["t0_ns"], "t1_ns": label["t1_ns"]})
+    key = ("t0_ns", "subject", "relation", "object")
+    return tables.table("relations", sorted(rows, key=lambda r: tuple(r[k] for k in key)))
+
 
 def labelled_boxes(session: Session, labels: Iterable[Mapping[str, Any]]) -> pa.Table:
     """Rows of `boxes` from those of `labels` that have one, by camera, time and actor.
@@ -25,7 +40,7 @@ def labelled_boxes(session: Session, labels: Iterable[Mapping[str, Any]]) -> pa.
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
     for label in labels:
         device = label.get("device") or usual
-        if label["x1"] is None or device is None:
+        if label["x1"] is None or device is None or label["tier"] in NO_PERSON:
             continue
         corners = {c: label[c] for c in ("x1", "y1", "x2", "y2")}
         key = (device, label["t0_ns"], label["actor"] or "", *corners.values())

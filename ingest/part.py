@@ -20,7 +20,9 @@ import pyarrow as pa
 
 from firmware_host.clockmap import ClockMap
 from ingest import statistics, tables, truth
-from ingest.boxes import labelled_boxes
+from ingest.bodies import FOLDER as TRACKS
+from ingest.bodies import film_tracks, worn_tracks
+from ingest.boxes import labelled_boxes, labelled_relations
 from ingest.cache import Recipe, write_video_cache
 from ingest.ego import Aligned, frame_size, measured, open_aligned
 from ingest.index import VideoIndex, video_index
@@ -104,7 +106,7 @@ def _key(session: Session, out: Path) -> str:
     media = {session.path(d.file) for d in session.devices}
     small = {session.root / "session.json", session.root / alignment.FILE}
     small |= {session.root / name for name in truth.FILES}
-    small |= {*session.root.glob("*.csv"), *session.root.glob("labels/*.csv")}
+    small |= {*session.root.glob("*.csv"), *session.root.glob("labels/*"), *session.root.glob(f"{TRACKS}/*.npz")}
     for path in sorted(small | media):
         stat = path.stat() if path.is_file() else None
         content = stat and (f"{stat.st_size} {stat.st_mtime_ns}".encode() if path in media else path.read_bytes())
@@ -124,8 +126,16 @@ def _write_tables(aligned: Aligned, out: Path, part: Path) -> dict[str, Any]:
     labels, notes = _inside(labels, found.spans)
     found.rows["labels"].append(tables.table("labels", labels))
     found.rows["boxes"].append(labelled_boxes(session, labels))
-    for name, rows in truth.truth_tables(session, aligned.alignment).items():
+    found.rows["relations"].append(labelled_relations(session, labels))
+    known = truth.truth_tables(session, aligned.alignment)
+    for name, rows in known.items():
         found.rows[name].append(rows)
+    found.rows["tracks"] += worn_tracks(session, found.series, set(known["tracks"]["actor"].to_pylist()))
+    for device, _ in aligned.devices:
+        if times := [t for (name, _), (_, t) in found.video.items() if name == device.name]:
+            tracks, boxes = film_tracks(session, device, times[0])
+            found.rows["tracks"] += tracks
+            found.rows["boxes"].append(boxes)
     found.rows["sessions"].append(tables.table("sessions", [_session_row(aligned, out, found)]))
     for name in PART_TABLES:
         whole = tables.concatenated(name, found.rows[name]).combine_chunks()

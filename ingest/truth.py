@@ -17,6 +17,7 @@ import pyarrow as pa
 from firmware_host.clockmap import ClockMap
 from firmware_host.errors import SessionError
 from ingest import tables
+from ingest.bodies import track_rows
 from ingest.people import person_vector
 from recorder.session import Device, Session
 from sync.alignment import Alignment
@@ -94,18 +95,8 @@ def _tracks(session: Session, people: list[str], clock: _Clock) -> pa.Table:
         t_ns = clock(packed["t_ns"])
         for who in sorted(people):
             vector = person_vector(packed[f"{who}.smpl"])
-            count = len(vector)
-            columns = {
-                "session": [session.id] * count,
-                "actor": [who] * count,
-                "t_ns": t_ns,
-                "vector": pa.FixedSizeListArray.from_arrays(pa.array(vector.reshape(-1)), tables.VECTOR),
-                "measured": pa.FixedSizeListArray.from_arrays(
-                    pa.array(np.ones(count * tables.JOINTS, bool)), tables.JOINTS
-                ),
-                "source": [SOURCE] * count,
-            }
-            parts.append(pa.table(columns, schema=tables.SCHEMAS["tracks"]))
+            every = np.ones((len(vector), tables.JOINTS), bool)
+            parts.append(track_rows(session.id, who, t_ns, vector, every, SOURCE))
     return tables.concatenated("tracks", parts)
 
 

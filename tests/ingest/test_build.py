@@ -249,3 +249,33 @@ def test_another_versions_dataset_is_not_written_into(built, sessions, tmp_path,
     change_json(tmp_path / "old" / tables.INFO, version=0)
     with pytest.raises(SessionError, match="version 0"):
         build(find_sessions([sessions]), tmp_path / "old", inline)
+
+
+def test_what_people_and_trackers_said_of_a_real_session_is_in_its_tables(tmp_path, inline):
+    folder = make_session(tmp_path / "s", participant="ann", seconds=2)
+    rows = [
+        "tier,t0_ns,t1_ns,value,actor,x1,y1,x2,y2,confidence,device",
+        f"person,{T0 + SECOND},{T0 + SECOND},person,ann,0.1,0.2,0.3,0.4,0.9,kit-01",
+        f"atomic,{T0 + SECOND},{T0 + SECOND},pour,ann,0.1,0.2,0.3,0.4,0.9,",
+        f"object,{T0 + SECOND},{T0 + SECOND},cup,,0.5,0.5,0.6,0.6,,kit-01",
+        f"relation,{T0},{T0 + SECOND},holding:cup,ann,,,,,,",
+    ]
+    (folder / "labels" / "mine.csv").write_text("\n".join(rows) + "\n")
+    (folder / "tracks").mkdir()
+    pose = np.random.default_rng(0).normal(size=(2, 229)).astype(np.float32)
+    boxes = np.array([[19.2, 10.8, 96, 54]] * 2)
+    np.savez(folder / "tracks" / "kit-01.npz", frame=[3, 4], track=[7, 7], box=boxes, score=[0.5, 0.6], pose=pose)
+    out = build([folder], tmp_path / "out", inline).out
+    found = tables.read(out, "boxes").to_pylist()
+    assert [(r["actor"], r["t_ns"], r["source"]) for r in found] == [
+        ("ann", T0 + SECOND, "mine"),
+        *(("7", T0 + n * SECOND // 15 // 1000 * 1000, "tracks") for n in (3, 4)),
+    ]
+    np.testing.assert_allclose([found[1][c] for c in ("x1", "y1", "x2", "y2")], [0.1, 0.1, 0.5, 0.5], atol=1e-6)
+    (relation,) = tables.read(out, "relations").to_pylist()
+    assert (relation["subject"], relation["relation"], relation["object"]) == ("ann", "holding", "cup")
+    tracks = tables.read(out, "tracks")
+    by = {who: tracks.filter(tables.pc.equal(tracks["actor"], who)) for who in ("ann", "7")}
+    np.testing.assert_array_equal(np.array(by["7"]["vector"].to_pylist(), np.float32), pose)
+    assert set(by["ann"]["source"].to_pylist()) == {"imu"}
+    assert np.array(by["ann"]["measured"].to_pylist())[5].sum() >= 10
