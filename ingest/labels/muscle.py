@@ -106,7 +106,7 @@ def write(records: Iterable[Record], folder: Path, split: str) -> list[Record]:
     ):
         with durable.replacing(_h5(start, split, name)) as scratch, h5py.File(scratch, "w") as file:
             for key, array in arrays.items():
-                file.create_dataset(key, data=array, track_times=False)  # equal records, equal bytes
+                file.create_dataset(key, data=array)
     durable.write_json(_json(start, split, "image_name"), {r.name: list(r.images) for r in every})
     durable.write_json(_json(start, split, "h5pyind_2_frameind"), {r.name: r.frames.tolist() for r in every})
     durable.write_json(_json(start, split, "timestamp"), {r.name: r.t_s.tolist() for r in every})

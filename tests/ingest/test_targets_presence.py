@@ -46,9 +46,9 @@ def test_a_current_comes_and_goes_with_a_margin_between_and_a_missed_reading_cha
 
 @pytest.fixture(scope="module")
 def home() -> dict[str, np.ndarray]:
-    """A minute and a half of somebody in all three rooms, as chips in the living room measure it, once a second."""
+    """A minute and a half of somebody in all three rooms, as chips in the living room measure it every two seconds."""
     world = World(WorldPlan(duration_s=90, seed=5))
-    t = np.arange(0, world.duration_ns, 1_000_000_000)
+    t = np.arange(0, world.duration_ns, 2_000_000_000)
     noise = np.random.default_rng(0)
     people = [[b for b in seen if b.kind == "person"] for seen in world.boxes("third", t)]
     rooms = [next(o for _, relation, o in graph if relation == "in_room") for graph in world.scene_graphs(t)]

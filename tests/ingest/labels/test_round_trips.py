@@ -19,7 +19,7 @@ from recorder import durable
 
 SIZE = (1000, 500)
 FRAMES = np.arange(600, dtype=np.int64) * SECOND_NS // 30
-few = settings(max_examples=40)
+few = settings(max_examples=25)
 
 
 @pytest.fixture(autouse=True, scope="module")
