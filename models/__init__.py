@@ -17,6 +17,7 @@ from firmware_host.errors import ConfigError, unknown_name
 MODELS = {
     "ccau": "models.ccau",
     "hgrnn": "models.hgrnn",
+    "hgrnn_features": "models.hgrnn.tuning",
     "lart": "models.lart",
     "muscles": "models.muscles",
     "transfer": "models.transfer",

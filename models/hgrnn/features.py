@@ -2,8 +2,8 @@
 
 The persons' come from inside their boxes, which stand still for the 33 frames: at every step of the trunk's map 7 x 7
 cells are cut out, the rest of the I3D runs over them, and the mean of what comes out is the feature. The scene's is the
-same over the whole picture. The I3D with a layer of 256 on it is first tuned to the classes (`loss`); the features are
-stored once, because the RNNs need them again and again.
+same over the whole picture. The I3D with a layer of 256 on it is first tuned to the classes (`models.hgrnn.tuning`);
+the features are stored once, because the RNNs need them again and again.
 
 Optical flow is a second stream: an I3D of its own over `flow` of the same frames. The public flow weights were trained
 on TV-L1, which OpenCV has only in its contributed modules; this is DIS (Kroeger et al., "Fast Optical Flow using Dense
@@ -20,8 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models import boxes
-from models.hgrnn.model import focal_loss
+from models import boxes, i3d
 from models.i3d import I3D
 
 FRAMES = 33
@@ -62,11 +61,19 @@ class FeatureNet(nn.Module):
             return scene, scene.new_zeros(len(scene), 0, scene.shape[1])
         return scene, self.rest(tubes(maps, where)).unflatten(0, where.shape[:2])
 
-    def loss(self, clips: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        """Focal loss of the persons' classes; the batch has ``boxes``, ``box_valid`` and ``box_actions``."""
-        _, persons = self(clips, batch["boxes"])
-        logits = self.classify(self.reduce(persons))
-        return focal_loss(logits, batch["box_actions"], batch["box_valid"], gamma=2.0)
+    def logits(self, clips: Tensor, where: Tensor) -> Tensor:
+        """What each person does, from its own box alone: (B, P, classes)."""
+        return self.classify(self.reduce(self(clips, where)[1]))
+
+    def adopt(self, published: Mapping[str, Tensor]) -> None:
+        """Take public I3D weights, by either of their namings; the layers after the I3D stay as they are."""
+        last = ("logits.conv3d.weight", "conv3d_0c_1x1.conv3d.weight")
+        classes = next((len(tensor) for name, tensor in published.items() if name.endswith(last)), 0)
+        channels = self.trunk.get_submodule("Conv3d_1a_7x7").conv3d.in_channels
+        whole = i3d.from_reference(published, classes=classes, inputs=channels)
+        for part in (self.trunk, self.rest):
+            own = {name: tensor for name, tensor in whole.state_dict().items() if name.split(".")[0] in part.names}
+            part.load_state_dict(own)
 
 
 def tubes(maps: Tensor, where: Tensor) -> Tensor:

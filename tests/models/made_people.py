@@ -26,6 +26,21 @@ def tracks(count: int, seed: int = 0) -> dict[str, torch.Tensor]:
     return lart.clips(count, seed)
 
 
+def pictures(count: int, seed: int = 0, frames: int = 5, size: int = 32, classes: int = 3) -> dict[str, torch.Tensor]:
+    """A batch of noise for the I3D behind HGRNN: two boxes a clip, the second not always there."""
+    rng = torch.Generator().manual_seed(seed)
+    corner = torch.rand(count, 2, 2, generator=rng) * 0.5
+    valid = torch.ones(count, 2, dtype=torch.bool)
+    valid[::2, 1] = False
+    return {
+        "third": torch.randint(0, 256, (count, frames, 3, size, size), generator=rng, dtype=torch.uint8),
+        "boxes": torch.cat([corner, corner + 0.4], dim=-1),
+        "box_valid": valid,
+        "box_score": valid.float(),
+        "box_actions": (torch.rand(count, 2, classes, generator=rng) > 0.5).float() * valid[..., None],
+    }
+
+
 class MadePeople:
     """Clips of four sessions, made by one of the generators of `models.synthetic`.
 

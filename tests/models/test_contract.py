@@ -19,6 +19,7 @@ from models.config import Preset, TrainConfig
 
 SMALLER = {
     "hgrnn": made_people.HGRNN_SMALL,
+    "hgrnn.tuning": {"size": 32, "frames": 5, "features": 8, "narrow": 32, "classes": 3, "persons": 2},
     "lart": made_people.LART_SMALL,
     "ccau": made_streams.SMALL
     | {"modalities": ("ego", "audio", "thermal"), "size": 32, "hidden": 8, "head_dropout": 0.0},
@@ -44,6 +45,8 @@ def batch_of(config, seed=0):
     """Eight clips of what that model reads."""
     if type(config).__module__.startswith("models.ccau"):
         return made_streams.batch_of(config, 8, seed)
+    if type(config).__module__ == "models.hgrnn.tuning":
+        return made_people.pictures(8, seed)
     if type(config).__module__.startswith(("models.hgrnn", "models.lart")):
         return made_people.keyframes(8, seed) if hasattr(config, "context") else made_people.tracks(8, seed)
     made = MadeScenes if type(config).__module__ == "models.vat.config" else MadeClips
