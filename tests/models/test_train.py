@@ -294,7 +294,8 @@ def test_a_single_session_is_measured_without_an_interval(tmp_path):
 
 
 def test_tensorboard_has_the_steps_of_the_log(tmp_path, clips):
-    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    from tensorboard.backend.event_processing import event_accumulator as accumulator
+
     config = small("train.steps=4")
     train(config, tmp_path / "run", Interrupting(len(clips), after=2 * 8 + 1))
     train(config, tmp_path / "run", clips, resume=True)
