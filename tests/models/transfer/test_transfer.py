@@ -277,7 +277,8 @@ def test_depth_measures():
 
 SETTINGS = [
     "transfer.size=64", "transfer.widths=[4, 4, 8, 8]", "transfer.difference=false", "transfer.channels=8",
-    "transfer.hidden=16", "transfer.dropout=0", "transfer.range_m=5", "train.batch=8", "train.steps=40", "train.lr=1e-2",
+    "transfer.hidden=16", "transfer.dropout=0", "transfer.range_m=5", "train.batch=8", "train.steps=40",
+    "train.lr=1e-2",
 ]  # fmt: skip
 
 

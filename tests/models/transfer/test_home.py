@@ -1,0 +1,87 @@
+"""The simulated home in the five layouts: what is asked of a picture, and a whole session."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from firmware_host.errors import SessionError
+from models import transfer
+from models.transfer import Config, home
+from models.transfer.home import Home, actions, box_of, heading
+
+
+def label(value, t0_s, t1_s, actor="p01", tier="atomic"):
+    return {"tier": tier, "t0_ns": round(t0_s * 1e9), "t1_ns": round(t1_s * 1e9), "value": value, "actor": actor}
+
+
+@pytest.mark.parametrize(
+    ("moved", "name"),
+    [((0, 0), "still"), ((2, -2), "still"), ((9, 1), "right"), ((-9, 8), "left"), ((1, -9), "up"), ((0, 9), "down")],
+)
+def test_headings_are_of_the_larger_part(moved, name):
+    assert heading(np.array(moved, float), width=100) == name
+
+
+def test_box_is_half_open_and_small_things_have_none():
+    seen = np.zeros((50, 80), bool)
+    seen[10:14, 20:25] = True
+    assert box_of(seen) == (20, 10, 25, 14)
+    seen[10:14, 21:25] = False
+    assert box_of(seen) is None
+
+
+def test_actions_are_the_wearers_that_change_something():
+    truth = {
+        "plan": {"participant": "p01"},
+        "labels": [
+            label("pick_up_cup", 1, 2),
+            label("put_in_cup", 2, 2.4),  # too short
+            label("pour_kettle", 3, 5),
+            label("open_cabinet", 6, 7, actor="guest03"),
+            label("walk_to", 7, 9),
+            label("cut_bread", 9, 12, tier="activity"),
+            label("cutlery", 12, 14),
+        ],
+    }
+    assert actions(Home(None, truth, "train")) == [(10**9, 2 * 10**9, "take"), (3 * 10**9, 5 * 10**9, "pour")]
+
+
+def test_a_folder_that_is_full_or_no_simulation_is_refused(tmp_path, home):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("keep")
+    with pytest.raises(SessionError, match="full exists"):
+        transfer.home.export([home], tmp_path / "full")
+    with pytest.raises(SessionError, match="record the session with --truth-video"):
+        transfer.home.export([home], tmp_path / "out")
+    (home / "truth.json").unlink()
+    with pytest.raises(SessionError, match="is no simulated session"):
+        transfer.home.export([home], tmp_path / "out")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["full", "session"]
+
+
+@pytest.mark.slow
+def test_a_session_becomes_all_five_layouts(tmp_path, run_syncctl):
+    session = tmp_path / "session"
+    made = run_syncctl(
+        "record", session, "--simulate", "--fast", "--duration", 16, "--seed", 2, "--size", "160x96", "--truth-video",
+        "--activity", "make_tea",
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    found = json.loads(run_syncctl("transfer", "export", session, "--out", tmp_path / "t", "--json").stdout)
+    counts = {task: splits["train"] for task, splits in found["examples"].items()}
+    assert counts["walkable"] == counts["depth"] == counts["scene"] >= 14
+    assert counts["action"] >= 1
+    assert counts["dynamics"] >= 10
+    for task, count in counts.items():
+        config = transfer.completed(Config(task=task, size=64), str(tmp_path / "t"))
+        clips = transfer.open_split(str(tmp_path / "t"), "train", config)
+        assert len(clips) == count
+        assert {clips[i]["session"] for i in range(count)} == {found and clips[0]["session"]}
+    with np.load(session / "truth-video" / "head.npz") as packed:
+        at = 5 * home.PICTURE_EVERY
+        written = sorted((tmp_path / "t" / "depth" / "train").glob("*__0005.depth.png"))
+        np.testing.assert_array_equal(cv2.imread(str(written[0]), cv2.IMREAD_UNCHANGED), packed["depth_mm"][at])
