@@ -184,8 +184,9 @@ class ActionTransformer(nn.Module):
     def remembered(self, maps: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Keys and values of every layer, each (B, H, N, D), computed together."""
         memory = self.memory(maps.flatten(2).transpose(1, 2))  # (B, N, L * 2 * H * D)
-        parts = memory.unflatten(-1, (self.layers, 2, self.heads, self.width)).permute(2, 3, 0, 4, 1, 5)
-        return parts[:, 0].unbind(0), parts[:, 1].unbind(0)  # parts: (L, 2, B, H, N, D)
+        parts = memory.unflatten(-1, (2 * self.layers, self.heads, self.width)).permute(2, 0, 3, 1, 4)
+        each = parts.unbind(0)  # 2 L times (B, H, N, D); one unbind, whose gradient is put together in one go
+        return each[0::2], each[1::2]
 
     def start(self, cells: Tensor) -> Tensor | None:
         """What goes into the first layer, (B, R, inputs); None where every unit looks at the box itself."""

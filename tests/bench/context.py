@@ -76,16 +76,16 @@ def one_seed(seed: int, steps: int) -> dict[str, dict[str, float]]:
     return found
 
 
-def trained(config: Config, steps: int, seed: int) -> Heads:
+def trained(config: Config, steps: int, seed: int, lr: float = LR, batch: int = BATCH) -> Heads:
     """A head that has learned from `steps` batches."""
     torch.manual_seed(seed)
     head, random = Heads(config, CHANNELS).train(), torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.AdamW(head.parameters(), LR, weight_decay=0.0)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LR, total_steps=steps, pct_start=0.1)
+    optimizer = torch.optim.AdamW(head.parameters(), lr, weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps, pct_start=0.1)
     for _ in range(steps):
-        batch = scenes(BATCH, random)
-        logits, _ = head(batch.maps, batch.boxes)
-        loss = F.binary_cross_entropy_with_logits(logits, batch.labels)
+        seen = scenes(batch, random)
+        logits, _ = head(seen.maps, seen.boxes)
+        loss = F.binary_cross_entropy_with_logits(logits, seen.labels)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(head.parameters(), 1.0)
