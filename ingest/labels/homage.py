@@ -3,10 +3,12 @@
     list_with_activity_labels/{train,val,test}_list.csv          p0030_r003_a002,activity
     annotation_files/atomic_actions/p0030/p0030_r003_a002__aa.json   frame_start, frame_end, class, action_length
     annotation_files/scene_graphs/p0030/p0030_r003_a002__sg.csv      our own columns, see GRAPH
+    {train,val,test}_split.csv, {train,val,test}_split_atomic.csv    path, first, last, label, and again for each view
 
-The first two are as the authors' public code reads them: frames count from 0, both ends are in the action. No file of
-their scene graphs is public, so the third is our own table of what the paper describes: at frames sampled evenly over
-each action, which object is in which relation to the person, and both boxes. In tiers: `activity`, `atomic`, `relation`
+The first two are as the authors' public code reads them; the last as it writes them for its training, read where the
+first two say nothing. Frames count from 0 and both ends are in the action. No file of their scene graphs is public, so
+that is our own table of what the paper describes: at frames sampled evenly over each action, which object is in which
+relation to the person, and both boxes. In tiers: `activity`, `atomic`, `relation`
 (value ``relation:object``), `person` and `object` (boxes).
 """
 
@@ -60,6 +62,8 @@ def read(root: Path, name: str, frames_ns: np.ndarray) -> list[Label]:
         for action in json.loads(path.read_text(encoding="utf-8")) if path.is_file() else ():
             span = _frames(frames_ns, int(action["frame_start"]), int(action["frame_end"]))
             labels.append(Label(ATOMIC, *span, action["class"], person))
+        for tier, path in () if labels else _splits(root):
+            labels += _split(path, name, tier, frames_ns)
         path = _graph_file(root, name)
         labels += _read_graph(path, frames_ns) if path.is_file() else []
     except (ValueError, KeyError, IndexError, TypeError) as error:
@@ -150,6 +154,21 @@ def _read_graph(path: Path, frames_ns: np.ndarray) -> Iterator[Label]:
                 box = _box(row, tier)
                 if box:
                     yield Label(tier, *span, value, actor, box)
+
+
+def _splits(root: Path) -> Iterator[tuple[str, Path]]:
+    for split in ("train", "val", "test"):
+        for tier, file in ((ACTIVITY, f"{split}_split.csv"), (ATOMIC, f"{split}_split_atomic.csv")):
+            if (root / file).is_file():
+                yield tier, root / file
+
+
+def _split(path: Path, name: str, tier: str, frames_ns: np.ndarray) -> Iterator[Label]:
+    """Rows of four columns a view; all views of one row say the same, so the first is taken."""
+    for row in _rows(path):
+        person, run, _, activity = row[0].rstrip("/").rsplit("/", 1)[-1].split("_")
+        if f"{person}_{run}_{activity}" == name:
+            yield Label(tier, *_frames(frames_ns, int(row[1]), int(row[2])), row[3], person)
 
 
 def _box(row: dict[str, str], whose: str) -> Box | None:

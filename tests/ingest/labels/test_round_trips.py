@@ -367,6 +367,26 @@ def test_homage_lists_and_actions(every, activity, folder):
         assert len(lists) == 1
 
 
+def test_homage_splits_as_the_public_code_writes_them(tmp_path):
+    views = ["/data/frame/p0030/p0030_r003_v000_a002", "/data/frame/p0030/p0030_r003_v002_a002"]
+
+    def row(first: int, last: int, label: str) -> str:
+        return ",".join(f"{view},{first},{last},{label}" for view in views) + "\n"
+
+    (tmp_path / "train_split.csv").write_text(row(0, 599, "make_bed"))
+    (tmp_path / "train_split_atomic.csv").write_text(row(3, 8, "hold_pillow") + row(20, 20, "let_go"))
+    (tmp_path / "val_split_atomic.csv").write_text(row(1, 2, "other").replace("_r003", "_r004"))
+    found = homage.read(tmp_path, "p0030_r003_a002", FRAMES)
+    assert [(n.tier, n.value, n.t0_ns, n.t1_ns) for n in found] == [
+        ("activity", "make_bed", 0, homage.end_ns(FRAMES, 599)),
+        ("atomic", "hold_pillow", FRAMES[3], FRAMES[9]),
+        ("atomic", "let_go", FRAMES[20], FRAMES[21]),
+    ]
+    (tmp_path / "train_split.csv").write_text("nonsense,0,1,x\n")
+    with pytest.raises(SessionError, match=r"train_split.csv: .* take the folder as it was published"):
+        homage.read(tmp_path, "p0030_r003_a002", FRAMES)
+
+
 def test_homage_samples_three_frames_of_a_short_action_and_five_of_a_long_one(folder):
     cup, ann = (0.4, 0.4, 0.5, 0.5), (0.1, 0.0, 0.6, 1.0)
     long_, short = (
