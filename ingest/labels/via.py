@@ -81,12 +81,18 @@ def write(labels: Iterable[Label], path: Path, film: Path, size: tuple[int, int]
         for name in (ACTOR, CONFIDENCE, *([UNTIL] if boxed else [])) if these else ():
             _add(attributes, name, anchor, TEXT, {})
     entries = {f"1_{i:08d}": _entry(label, attributes, size) for i, label in enumerate(every)}
-    document = {
+    durable.write_json(path, _document(path.stem, film.name, attributes, entries))
+    return left
+
+
+def _document(name: str, film: str, attributes: dict[str, dict[str, Any]], entries: dict[str, Any]) -> dict[str, Any]:
+    """A project of one film as VIA 3 saves one."""
+    return {
         "project": {
             "pid": "__VIA_PROJECT_ID__",
             "rev": "__VIA_PROJECT_REV_ID__",
             "rev_timestamp": "__VIA_PROJECT_REV_TIMESTAMP__",
-            "pname": path.stem,
+            "pname": name,
             "creator": "VGG Image Annotator (http://www.robots.ox.ac.uk/~vgg/software/via)",
             "created": 0,
             "vid_list": ["1"],
@@ -103,12 +109,10 @@ def write(labels: Iterable[Label], path: Path, film: Path, size: tuple[int, int]
             },
         },
         "attribute": attributes,
-        "file": {"1": {"fid": "1", "fname": film.name, "type": VIDEO, "loc": 2, "src": film.name}},
+        "file": {"1": {"fid": "1", "fname": film, "type": VIDEO, "loc": 2, "src": film}},
         "metadata": entries,
         "view": {"1": {"fid_list": ["1"]}},
     }
-    durable.write_json(path, document)
-    return left
 
 
 def _add(attributes: dict[str, dict[str, Any]], name: str, anchor: str, kind: int, options: dict[str, str]) -> None:
