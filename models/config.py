@@ -151,9 +151,11 @@ def changed(config: RunConfig, file: Path | None = None, settings: Iterable[str]
     """The configuration with a file's and then the settings' values; see `resolve`."""
     if file is not None:
         config = _updated(config, {k: v for k, v in _read(file).items() if k not in TOP}, str(file))
-    for setting in settings:
-        config = _updated(config, _setting(setting), "--set")
-    return config
+    asked: dict[str, dict[str, Any]] = {}
+    for setting in settings:  # all at once: one value may make sense only with another
+        for section, values in _setting(setting).items():
+            asked.setdefault(section, {}).update(values)
+    return _updated(config, asked, "--set")
 
 
 def load(path: Path) -> RunConfig:

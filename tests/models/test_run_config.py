@@ -96,3 +96,11 @@ def test_differences_name_what_changed():
 def test_train_config_checks_itself():
     with pytest.raises(ConfigError, match=r"train\.batch must be at least 1, not 0"):
         TrainConfig(batch=0)
+
+
+def test_settings_that_need_each_other_come_in_any_order():
+    asked = ["ccau.distillation=static", 'ccau.students=["ego"]']
+    for order in (asked, asked[::-1]):
+        assert resolve("ccau", "tiny", "made", settings=order).net.students == ("ego",)
+    with pytest.raises(ConfigError, match=r"needs ccau\.students"):
+        resolve("ccau", "tiny", "made", settings=asked[:1])
