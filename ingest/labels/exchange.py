@@ -111,8 +111,10 @@ def store(labels: Sequence[Label], aligned: Aligned, name: str, *, again: bool, 
     """Keep labels as ``labels/NAME.csv`` of the session, whole or not at all.
 
     Raises:
-        ConfigError: that file is there, and not `again`.
+        ConfigError: that file is there, and not `again`; or `name` is no plain file name.
     """
+    if Path(name).name != name:
+        raise ConfigError(f"labels cannot be kept as '{name}', which is no plain name; give --name without a folder")
     folder = aligned.session.root / FOLDER
     path = folder / f"{name}.csv"
     if path.exists() and not again:

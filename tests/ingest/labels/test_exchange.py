@@ -222,6 +222,8 @@ def test_what_is_outside_unknown_or_there_already_is_named_refused_or_left_out(s
     assert words.of_folder(session / "labels").version == 2
     with pytest.raises(ConfigError, match="is there already; give --replace"):
         run("labels", "import", path, session, "--skip")
+    with pytest.raises(ConfigError, match=r"'../x', which is no plain name"):
+        run("labels", "import", path, session, "--skip", "--name", "../x")
     table.write(extra, session / "labels" / "later.csv")
     with pytest.raises(SessionError, match=r"later.csv: unknown value .*'cofee'"):
         table.read_labels(session / "labels", "s1")
