@@ -37,6 +37,8 @@ MP4 = VideoIndex("mp4", 0, ())
 """Of an MP4 a reader needs to know nothing beforehand."""
 
 
+NO_PROBING = {"analyzeduration": "0", "fpsprobesize": "0", "probesize": "2048"}
+"""The header says all that a decoder must know; probing a 1080p film would decode for 18 ms only to learn it again."""
 Head = TypeVar("Head", bytes, Packets)
 
 
@@ -245,7 +247,7 @@ def _matroska(video: Video, header: bytes, frames: Sequence[int]) -> Iterator[av
     base = next(g.first_frame for g in gops if g.start == start)  # the first keyframe of that cluster
     data = header + video.bytes(start, stop)
     chosen = set(frames)
-    with av.open(io.BytesIO(data), "r", format="matroska") as container:
+    with av.open(io.BytesIO(data), "r", format="matroska", options=NO_PROBING) as container:
         stream = container.streams.video[0]
         stream.thread_type = "NONE"
         packets = [p for p in container.demux(stream) if p.pts is not None]
@@ -255,7 +257,10 @@ def _matroska(video: Video, header: bytes, frames: Sequence[int]) -> Iterator[av
         for packet in [*packets, None]:
             for picture in stream.decode(packet):
                 if number[picture.pts or 0] in chosen:
+                    chosen.remove(number[picture.pts or 0])
                     yield picture
+                if not chosen:
+                    return
 
 
 def write_manifest(folder: Path, recipe: Recipe, size: Mapping[str, Sequence[int]]) -> None:
