@@ -116,13 +116,15 @@ def record_home(
     participant: str | None = None,
     place: str | None = None,
     people: int = 1,
+    mirror: bool = False,
     truth_video: bool = False,
     workers: int | None = None,
 ) -> Done:
     """Record a session of the simulated home: `kits` in the room, one on the body, head camera and eye tracker.
 
     It is rendered in `workers` processes, or in as many as there are cores. With two `people` the participant has a
-    guest. `truth_video` writes what each pixel shows and how far it is (`truth.write_video`).
+    guest; with `mirror` they begin with a pattern before a mirror. `truth_video` writes what each pixel shows and how
+    far it is (`truth.write_video`).
 
     Raises:
         SessionError: the folder already holds a session.
@@ -137,6 +139,7 @@ def record_home(
         width=width,
         height=height,
         people=people,
+        mirror=mirror,
     )
     plan = plan_home(world, kits, flaws)
     main_activity = _main_activity(World(world))  # a plan that cannot be is refused before the folder is touched

@@ -40,6 +40,7 @@ class SimulationPlan:
         width, height: of every camera's pictures, pixels.
         participants, places: how many different ones.
         people: in each session; 2 for a guest beside the participant.
+        mirror: whether participants begin with a pattern before a mirror, for cameras without sound.
         truth_video: whether each session holds what every pixel shows, and its depth.
         activities: one of which fills each session; all that the home knows where none is named.
         flaws: of the devices.
@@ -53,6 +54,7 @@ class SimulationPlan:
     participants: int = 6
     places: int = 4
     people: int = 1
+    mirror: bool = False
     truth_video: bool = False
     activities: tuple[str, ...] = ACTIVITIES
     flaws: Flaws = field(default_factory=Flaws)
@@ -200,6 +202,7 @@ def _make(plan: SimulationPlan, folder: Path, part: Part) -> str:
                 participant=part.participant,
                 place=part.place,
                 people=plan.people,
+                mirror=plan.mirror,
                 truth_video=plan.truth_video,
                 workers=1,
             )

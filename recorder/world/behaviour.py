@@ -74,6 +74,10 @@ def direct(plan: WorldPlan, home: Home, builds: list[Build]) -> tuple[Props, lis
         until = plan.tone_s["end"] - SETTLE_S if wearer else plan.duration_s - 0.5
         stage.t = plan.tone_s["start"] + 1.0 + 0.3 if wearer else float(random.uniform(0.5, 3.0))
         actors.append(Actor(stage, name, until, wearer, manner(plan, "" if wearer else f"{name}/")))
+    if plan.mirror and not _take(actors[0], actors[1:], [f"go {_mirror(home)}", "signal"]):
+        raise ConfigError(
+            f"a session of {plan.duration_s:g} s is too short for the pattern at the mirror; ask for 30 s"
+        )
     while not all(actor.done for actor in actors):
         _next(min((a for a in actors if not a.done), key=lambda a: a.stage.t), actors, plan)
     for actor in actors:
@@ -82,6 +86,12 @@ def direct(plan: WorldPlan, home: Home, builds: list[Build]) -> tuple[Props, lis
             actor.stage.walk_to(home.stations["mark"])
             actor.stage.look(actor.stage.t - 0.3, KIT, 0.1)
     return actors[0].stage.props, [actor.stage.script for actor in actors]
+
+
+def _mirror(home: Home) -> str:
+    """The living room's station before a mirror, or another where it has none."""
+    seen = [name for name in BOARD if ABOVE.get(name) == "mirror"]
+    return min(seen, key=lambda name: home.stations[name].room != LIVING)
 
 
 def _laid_out(home: Home, random: np.random.Generator, at_home: float) -> Props:

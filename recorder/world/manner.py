@@ -14,10 +14,10 @@ from recorder.world.body import SIDES, Build
 from recorder.world.grammar import ASIDES
 from recorder.world.plan import WorldPlan
 
-TEMPO = (0.72, 1.40)
+TEMPO = (0.65, 1.45)
 STOOP_RAD, SINK_M, CHIN_RAD, ELBOW_RAD = (-0.06, 0.26), (0.0, 0.10), (-0.20, 0.20), (-0.30, 0.95)
 IDLE_M = ((0.0, 0.20), (0.0, 0.04), (0.0, 0.26))
-RESTLESS = (0.25, 0.75)
+RESTLESS = (0.40, 0.82)
 PICKY = 0.45
 """Concentration of the Dirichlet distribution of moods: below 1, so that a session has a few of them."""
 
@@ -48,7 +48,7 @@ class Manner:
 
     def today(self, one: Build) -> Build:
         """The body of somebody who moves as fast as that."""
-        return replace(one, pace=one.pace * self.tempo**0.5, haste=one.haste * self.tempo)
+        return replace(one, pace=one.pace * self.tempo**0.7, haste=one.haste * self.tempo)
 
 
 def manner(plan: WorldPlan, prefix: str = "") -> Manner:

@@ -33,6 +33,8 @@ class WorldPlan:
         place: sets the room's look and which furniture stands where.
         width, height: size of every camera picture, pixels.
         people: 1, or 2 for a guest who acts beside the participant; the participant wears the sensors.
+        mirror: whether the participant, before all else, moves a hand in a pattern before a mirror, as the protocol
+            of cameras without sound asks.
         barrel: how much every camera's lens draws its picture's edge in: -k1 of Brown's model.
         decentred: how far lenses sit off their axis: p1 and p2 of Brown's model, one standard deviation.
     """
@@ -45,6 +47,7 @@ class WorldPlan:
     width: int = 640
     height: int = 360
     people: int = 1
+    mirror: bool = False
     barrel: float = 0.0
     decentred: float = 0.0
 

@@ -12,6 +12,7 @@ from recorder.world.gestures import GESTURES, STILL, Gesture
 from recorder.world.script import Hold, Place
 from recorder.world.stage import ImpossibleError, Stage, lead, xyz
 
+SIGNAL_PAUSES_S = (0.15, 0.3, 0.5, 0.75, 1.05, 1.4)
 OTHER = {"l": "r", "r": "l"}
 
 
@@ -332,6 +333,23 @@ def _sight(stage: Stage, look: str, middle: np.ndarray, thing: str, target: str 
     return None if look in ("ahead", "mirror", "sight") else stage.at.to_world(middle)
 
 
+def signal(stage: Stage) -> None:
+    """Raise and lower the better hand before a mirror, with pauses of unequal length: an even rhythm fits anywhere."""
+    side = stage.free_hand()
+    if side is None:
+        raise ImpossibleError("no hand is free")
+    tall, t0 = stage.one.stature, stage.t
+    stage.look(t0, _sight(stage, "mirror", np.zeros(3), "", None))
+    high, low = (np.array([0.36, SIDES[side] * 0.26, share * tall]) for share in (0.92, 0.62))
+    for pause_s in stage.random.permutation(SIGNAL_PAUSES_S):
+        for point in (high, low):
+            stage.lead(f"{side}hand", stage.t, stage.t + 0.38, point)
+            stage.t += 0.42
+        stage.t += float(pause_s)
+    stage.label("signal_mirror", t0, stage.t)
+    stage.t = stage.withdraw(side, stage.rest(side), stage.lasting(0.6))
+
+
 STEPS: dict[str, Callable[..., None]] = {
     "get": get,
     "go": go,
@@ -342,6 +360,7 @@ STEPS: dict[str, Callable[..., None]] = {
     "open": open_door,
     "close": close_door,
     "wipe_inside": wipe_inside,
+    "signal": signal,
 }
 
 

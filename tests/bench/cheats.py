@@ -1,49 +1,74 @@
-"""Can an activity of the simulated home be told by cheating, and can it be told honestly?
+"""Whether the simulated home can be cheated: what a linear probe makes of too little.
 
-Linear probes, trained on some people and tested on others: on the background of one picture, on the mean of a single
-sensor, on how long the activity lasted, on who did it; each must stay near chance. A probe on the scene graph must
-not: what was done with what is what makes an activity.
+    python -m tests.bench cheats [--quick]
+
+Every person does every activity, in houses drawn at random. A pair of people at a time is left out of the training, so
+that every session is tested once, by a probe that never saw its person. An activity must not be told from a picture's
+background, the length of a session, who it is, or the mean of one body sensor (within 5 points of chance), and must be
+learnable from what is done with what (a scene graph, at least 70 %).
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
+from recorder.workers import pool
 from recorder.world import ACTIVITIES, World, WorldPlan
 
 SECONDS, GRAPH_HZ, SENSOR_HZ = 60.0, 2, 5
-PEOPLE, HELD_OUT, LAPS = 6, 2, 2
+PEOPLE, PAIR, LAPS, HOUSES = 6, 2, 2, 11
 STEPS, RATE, DECAY = 400, 0.5, 1e-2
+MOST_POINTS, LEAST_GRAPH = 5.0, 70.0
 
 
-def sessions(people: int, laps: int) -> list[World]:
-    """Every person does every activity `laps` times, in different houses."""
-    plans = [
-        WorldPlan(
-            SECONDS, 1000 * lap + 31 * who + k, activity, f"p{who:02d}", f"r{(7 * lap + 3 * who + k) % 11:02d}", 160, 90
-        )
-        for lap in range(laps)
-        for who in range(people)
-        for k, activity in enumerate(ACTIVITIES)
-    ]
-    return [World(plan) for plan in plans]
+@dataclass(frozen=True)
+class Told:
+    """What one session gives the probes; `background` is of the first lap's alone, for pictures cost most."""
+
+    activity: int
+    person: int
+    means: dict[str, np.ndarray]
+    lasted: np.ndarray
+    graph: Counter[tuple[str, str]]
+    background: np.ndarray | None
+
+
+def plans(people: int, laps: int) -> Iterator[tuple[WorldPlan, int, int, bool]]:
+    """Every person does every activity `laps` times: plan, activity, person, and whether a picture is asked."""
+    for lap in range(laps):
+        for who in range(people):
+            for k, activity in enumerate(ACTIVITIES):
+                seed = 1000 * lap + 31 * who + k
+                house = np.random.default_rng([lap, who, k]).integers(HOUSES)
+                plan = WorldPlan(SECONDS, seed, activity, f"p{who:02d}", f"r{house:02d}", 160, 90)
+                yield plan, k, who, lap == 0
+
+
+def told(asked: tuple[WorldPlan, int, int, bool]) -> Told:
+    """Live through one session."""
+    plan, activity, person, picture = asked
+    world = World(plan)
+    seen = background(world) if picture else None
+    return Told(activity, person, sensor_means(world), lasted(world), graph(world), seen)
 
 
 def background(world: World) -> np.ndarray:
     """One picture of the head camera in mid-session without what can move: 16 x 9 cells of colour."""
     t_ns = [world.duration_ns // 2]
-    picture = next(world.render("head", t_ns)).astype(float)
+    picture = next(iter(world.render("head", t_ns))).astype(float)
     still = next(world.annotate("head", t_ns))[0] < 2
-    picture[~still] = picture[still].mean(axis=0) if still.any() else 0.0
     world.close()
+    picture[~still] = picture[still].mean(axis=0) if still.any() else 0.0
     return picture.reshape(9, 10, 16, 10, 3).mean(axis=(1, 3)).ravel()
 
 
 def sensor_means(world: World) -> dict[str, np.ndarray]:
-    """By body sensor: the means of gravity, and of how fast it turns and is pushed."""
+    """By body sensor: the means of gravity, and of how fast it turns and is pushed; of a perfect one, well strapped."""
     t_ns = np.arange(0, world.duration_ns, 10**9 // SENSOR_HZ)
     found = {}
     for segment in world.segments:
@@ -59,14 +84,14 @@ def lasted(world: World) -> np.ndarray:
     return np.array([sum(spans), len(spans), sum(spans) ** 2 / 1e10]) / 1e9
 
 
-def graph(world: World, words: dict[tuple[str, str], int]) -> np.ndarray:
+def graph(world: World) -> Counter[tuple[str, str]]:
     """How often the person was how to what; places are left out."""
-    counts = np.zeros(4000)
+    counts: Counter[tuple[str, str]] = Counter()
     for triples in world.scene_graphs(np.arange(0, world.duration_ns, 10**9 // GRAPH_HZ)):
         for subject, relation, what in triples:
             if subject == world.plan.participant and what in world.home.things:
-                counts[words.setdefault((relation, what), len(words))] += 1
-    return np.log1p(counts)
+                counts[relation, what] += 1
+    return counts
 
 
 def accuracy(x: np.ndarray, y: np.ndarray, test: np.ndarray) -> float:
@@ -84,25 +109,40 @@ def accuracy(x: np.ndarray, y: np.ndarray, test: np.ndarray) -> float:
     return float(np.mean((x[test] @ weights).argmax(axis=1) == y[test]))
 
 
+def over_people(x: np.ndarray, y: np.ndarray, who: np.ndarray) -> float:
+    """Top-1 of all sessions, each told by a probe that was trained without its person and one more."""
+    pairs = [who // PAIR == pair for pair in range(int(who.max()) // PAIR + 1)]
+    return float(sum(accuracy(x, y, test) * test.sum() for test in pairs) / len(y))
+
+
+def features(sessions: list[Told]) -> dict[str, np.ndarray]:
+    """By probe, one row a session, or a session with a picture."""
+    words = sorted({word for one in sessions for word in one.graph})
+    people = 1 + max(one.person for one in sessions)
+    return {
+        "background of one picture": np.array([s.background for s in sessions if s.background is not None]),
+        "session length": np.array([s.lasted for s in sessions]),
+        "who it is": np.eye(people)[[s.person for s in sessions]],
+        **{f"mean of {name}": np.array([s.means[name] for s in sessions]) for name in sessions[0].means},
+        "scene graph": np.log1p([[s.graph[word] for word in words] for s in sessions]),
+    }
+
+
 def main() -> None:
     """Print one line a probe."""
     people, laps = (4, 1) if "--quick" in sys.argv else (PEOPLE, LAPS)
-    worlds = sessions(people, laps)
-    y = np.array([ACTIVITIES.index(world.plan.activity or "") for world in worlds])
-    who = np.array([int(world.plan.participant[1:]) for world in worlds])
-    test = who >= people - min(HELD_OUT, people // 2)
-    means, words = [sensor_means(world) for world in worlds], {}
-    probes: dict[str, Callable[[], np.ndarray]] = {
-        "background of one picture": lambda: np.array([background(world) for world in worlds]),
-        "session length": lambda: np.array([lasted(world) for world in worlds]),
-        "who it is": lambda: np.eye(people)[who],
-        **{f"mean of {s}": lambda s=s: np.array([m[s] for m in means]) for s in worlds[0].segments},
-        "scene graph": lambda: np.array([graph(world, words) for world in worlds]),
-    }
+    with pool(None) as processes:
+        sessions = list(processes.map(told, plans(people, laps), chunksize=4))
     chance = 100 / len(ACTIVITIES)
-    print(f"{len(worlds)} sessions, {len(ACTIVITIES)} activities, {test.sum()} of unseen people; chance {chance:.1f} %")
-    for name, features in probes.items():
-        print(f"{name:28s} {100 * accuracy(features(), y, test):5.1f} %", flush=True)
+    print(f"{len(ACTIVITIES)} activities, {people} people; chance {chance:.1f} %")
+    print(f"{'probe':28s} {'top-1':>7s} {'limit':>7s} {'sessions':>9s} {'one is':>7s} {'one sigma of chance':>20s}")
+    for name, x in features(sessions).items():
+        asked = [s for s in sessions if s.background is not None] if name.startswith("background") else sessions
+        y, who = (np.array([getattr(s, what) for s in asked]) for what in ("activity", "person"))
+        limit = f">{LEAST_GRAPH:.0f} %" if name == "scene graph" else f"<{chance + MOST_POINTS:.1f} %"
+        sigma = np.sqrt(chance * (100 - chance) / len(y))
+        top = 100 * over_people(x, y, who)
+        print(f"{name:28s} {top:5.1f} % {limit:>7s} {len(y):9d} {100 / len(y):7.2f} {sigma:20.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -208,7 +208,7 @@ def test_gravity_points_up_at_rest(world: World) -> None:
     for segment in world.segments:
         gravity = world.imu(segment, t).gravity
         np.testing.assert_allclose(np.linalg.norm(gravity, axis=1), 9.81, rtol=1e-9)
-        assert (gravity[:, 2] > 7.5).all(), segment
+        assert (gravity[:, 2] > 3.0).all(), segment  # an idle arm may be held bent
 
 
 # --- gaze ---

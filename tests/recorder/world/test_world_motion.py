@@ -147,6 +147,26 @@ def test_activities_share_stations_and_starting_places() -> None:
     assert len(places) >= 4
 
 
+@pytest.mark.parametrize("place", ["r01", "r02", "r05"])
+def test_a_plan_may_begin_with_a_pattern_before_the_mirror(place: str) -> None:
+    """The hand goes up and down, which its IMU feels, while the eyes are on the mirror; no two pauses are alike."""
+    world = World(WorldPlan(40.0, 3, place=place, mirror=True))
+    (signal,) = [label for label in world.labels() if label.value == "signal_mirror"]
+    activities = [label for label in world.labels() if label.tier == "activity"]
+    assert signal.t1_ns <= min(label.t0_ns for label in activities)
+    t = np.arange(signal.t0_ns, signal.t1_ns, 10**7)
+    person, side = world._person, world._person.one.hand
+    up = person.palm(side, t / 1e9)[:, 2] > 0.77 * person.one.stature
+    begins = np.flatnonzero(np.diff(up.astype(int)) == 1)
+    assert len(begins) == 6
+    assert np.ptp(np.diff(begins)) * 0.01 > 0.3, "an even rhythm fits anywhere"
+    assert np.linalg.norm(world.imu(f"{side}armd", t).gyro, axis=1).max() > 100
+    mirror = world.home.sights[world.home.house.room_at(person.ground(t[:1] / 1e9)[0])]["mirror"]
+    looked = world._gaze.wanted(t[len(t) // 2 :] / 1e9)
+    assert np.median(np.linalg.norm(looked - mirror, axis=1)) < 0.2
+    assert not [x for x in World(WorldPlan(40.0, 3, place=place)).labels() if x.value == "signal_mirror"]
+
+
 def test_people_differ_in_size_speed_care_and_hand() -> None:
     people = [build(f"p{k:02d}") for k in range(30)]
     assert {one.hand for one in people} == {"l", "r"}
