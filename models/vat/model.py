@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +20,8 @@ SHARE = 0.25
 """Of the boxes the second stage learns from, at most this part shows persons."""
 IS_PERSON = 0.5
 """Overlap from which a proposal shows a person; under it, background."""
+FROM_SCRATCH = 0.1
+"""Share of a batch in batch norm's running statistics where these are learned; I3D's own 0.01 takes 500 steps."""
 
 
 class Model(nn.Module):
@@ -38,15 +40,17 @@ class Model(nn.Module):
         kinds = len(config.scales) * len(config.ratios)
         self.rpn = Rpn(self.trunk.channels, -(-512 // config.narrow), kinds)
         self.head = Heads(config, self.trunk.channels)
+        if not config.frozen_norm:
+            for part in _norms(self):
+                part.momentum = FROM_SCRATCH
         self.train()
 
     def train(self, mode: bool = True) -> Model:
         """As ever, but with ``frozen_norm`` batch norm keeps the statistics it has."""
         super().train(mode)
         if self.config.frozen_norm:
-            for part in self.modules():
-                if isinstance(part, nn.BatchNorm3d):
-                    part.eval()
+            for part in _norms(self):
+                part.eval()
         return self
 
     def maps(self, batch: Mapping[str, Tensor]) -> Tensor:
@@ -207,6 +211,10 @@ def box_loss(codes: Tensor, goals: Tensor, person: Tensor, wanted: Tensor) -> Te
     if codes.shape[2] > 1:
         each = each * wanted / wanted.sum(-1, keepdim=True).clamp(min=1)
     return torch.where(person, each.sum(-1), 0).sum()
+
+
+def _norms(model: nn.Module) -> Iterator[nn.BatchNorm3d]:
+    return (part for part in model.modules() if isinstance(part, nn.BatchNorm3d))
 
 
 def _middle(maps: Tensor) -> Tensor:
