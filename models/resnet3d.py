@@ -54,9 +54,9 @@ class BasicBlock(nn.Module):
         In use, flat kernels also take frames by themselves: (B*T, inputs, H, W).
         """
         shortcut = x if self.downsample is None else normed(*self.downsample, x)
-        y = torch.relu(normed(self.conv1, self.bn1, x))
-        y = normed(self.conv2, self.bn2, y) + shortcut
-        return torch.relu(y) if self.rectified else y
+        y = torch.relu_(normed(self.conv1, self.bn1, x))
+        y = normed(self.conv2, self.bn2, y).add_(shortcut)
+        return torch.relu_(y) if self.rectified else y
 
 
 class Bottleneck(nn.Module):
@@ -82,10 +82,10 @@ class Bottleneck(nn.Module):
         In use, flat kernels also take frames by themselves: (B*T, inputs, H, W).
         """
         shortcut = x if self.downsample is None else normed(*self.downsample, x)
-        y = torch.relu(normed(self.conv1, self.bn1, x))
-        y = torch.relu(normed(self.conv2, self.bn2, y))
-        y = normed(self.conv3, self.bn3, y) + shortcut
-        return torch.relu(y) if self.rectified else y
+        y = torch.relu_(normed(self.conv1, self.bn1, x))
+        y = torch.relu_(normed(self.conv2, self.bn2, y))
+        y = normed(self.conv3, self.bn3, y).add_(shortcut)
+        return torch.relu_(y) if self.rectified else y
 
 
 class ResNet2d3d(nn.Module):
@@ -129,11 +129,11 @@ class ResNet2d3d(nn.Module):
         """
         if self.training:
             x = frames.contiguous(memory_format=torch.channels_last_3d) if frames.is_cuda else frames
-            x = torch.relu(normed(self.conv1, self.bn1, x))  # (B, widths[0], T, H/2, W/2)
+            x = torch.relu_(normed(self.conv1, self.bn1, x))  # (B, widths[0], T, H/2, W/2)
             x = self.layer2(self.layer1(self.maxpool(x)))  # (B, ., T, H/8, W/8)
         else:
             x = frames.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
-            x = torch.relu(normed(self.conv1, self.bn1, x))  # (B*T, widths[0], H/2, W/2)
+            x = torch.relu_(normed(self.conv1, self.bn1, x))  # (B*T, widths[0], H/2, W/2)
             x = self.layer2(self.layer1(F.max_pool2d(x, 3, 2, padding=1)))
             x = x.unflatten(0, (len(frames), -1)).transpose(1, 2)  # (B, ., T, H/8, W/8), channels last
         return self.layer4(self.layer3(x))
