@@ -227,6 +227,18 @@ def test_padding_and_what_is_under_it_change_nothing(model):
     assert (answer[:, 5:] == 0).all()
 
 
+def test_what_is_under_a_false_does_not_reach_the_gradient():
+    torch.manual_seed(5)
+    model, batch = Model(SMALL).double(), batch_of(SMALL)
+    gone = ~batch["person_features_valid"][..., None]
+    gradients = []
+    for under in (0.0, math.nan):
+        model.zero_grad()
+        model.loss(batch | {"person_features": torch.where(gone, under, batch["person_features"])})[0].backward()
+        gradients.append([p.grad.clone() for p in model.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+
+
 def test_a_clip_among_others_and_alone(model):
     batch = batch_of(SMALL)
     alone = {name: value[1:2] for name, value in batch.items()}

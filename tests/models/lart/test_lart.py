@@ -252,6 +252,19 @@ def test_a_person_without_a_detection_changes_nothing_to_the_bit():
     torch.testing.assert_close(model(without)["actions"], before[:, :2], atol=1e-12, rtol=0)
 
 
+def test_what_is_under_a_false_does_not_reach_the_gradient():
+    model, batch = made(replace(SMALL, partial=True)), batch_of()
+    batch["tracks_joints"] = torch.rand(2, 3, 24) > 0.3
+    gone = ~batch["tracks_valid"][..., None]
+    gradients = []
+    for under in (0.0, math.nan):
+        model.zero_grad()
+        hidden = {name: torch.where(gone, under, batch[name]) for name in ("tracks", "appearance")}
+        model.loss(batch | hidden)[0].backward()
+        gradients.append([p.grad.clone() for p in model.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+
+
 def test_steps_without_anybody_at_the_end_change_nothing():
     model, batch = made(), batch_of(steps=7)
     batch["tracks_valid"][:, :, STEPS:] = False
