@@ -44,8 +44,8 @@ def main() -> None:
 
 def _film(path: Path) -> None:
     """1080p30 of moving noise and shapes, 8 Mbit/s, a keyframe a second: no easier than a room."""
-    source = f"testsrc2=size=1920x1080:rate=30:duration={SECONDS},noise=alls=12:allf=t"
-    options = ["-c:v", "libx264", "-preset", "ultrafast", "-b:v", "8M", "-g", "30", "-bf", "0", "-sc_threshold", "0"]
+    source = f"testsrc2=size=1920x1080:rate=30:duration={SECONDS},noise=alls=6:allf=t"
+    options = ["-c:v", "libx264", "-preset", "veryfast", "-b:v", "8M", "-g", "30", "-bf", "0", "-sc_threshold", "0"]
     subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", source, *options, path], check=True)
 
 
