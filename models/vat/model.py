@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from models import boxes as boxing
 from models import rpn
 from models.i3d import I3D, scaled
+from models.reference import load_exactly
 from models.rpn import Rpn
 from models.vat.config import Config
 from models.vat.heads import Heads, detections
@@ -153,11 +154,13 @@ class Model(nn.Module):
         """Start from a whole I3D's weights, by the names of `models.i3d`: the trunk's, and the I3D head's tail.
 
         Raises:
-            KeyError: a layer is missing.
+            ConfigError: names are missing or shapes differ.
         """
         parts = [self.trunk] + ([self.head.tube.tail] if self.head.tube is not None else [])
         for part in parts:
-            part.load_state_dict({name: published[name] for name in part.state_dict()})
+            own = part.state_dict()
+            load_exactly(part, {name: x for name, x in published.items() if name in own}, "vat's I3D")
+        self.train(self.training)
 
     @torch.no_grad()
     def _lesson(self, found: Tensor, truth: Tensor, there: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

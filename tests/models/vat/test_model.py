@@ -298,6 +298,9 @@ def test_weights_of_a_whole_i3d_go_to_trunk_and_tail():
     model.load_i3d(whole.state_dict())
     torch.testing.assert_close(model.trunk.Mixed_4f.b0.conv3d.weight, whole.Mixed_4f.b0.conv3d.weight)
     torch.testing.assert_close(model.head.tube.tail.Mixed_5c.b0.bn.bias, whole.Mixed_5c.b0.bn.bias)
+    assert model.trunk.training
+    with pytest.raises(ConfigError, match="vat's I3D: missing Conv3d_1a"):
+        model.load_i3d({})
 
 
 @pytest.mark.parametrize(
