@@ -13,9 +13,10 @@ from firmware_host.errors import ConfigError, SessionError
 from models import evaluate, hgrnn, lart
 from models.config import resolve
 from models.lart.data import Taught, shared_by_second, teacher_of
+from models.process import Place
 from models.synthetic import hgrnn as made_frames
 from models.synthetic import lart as made_tracks
-from models.train import train
+from models.train import Run, learning_rate, train
 
 
 def settings(model, small, *more):
@@ -104,6 +105,16 @@ def test_a_teachers_answers_are_the_labels(first, tmp_path, tracks):
 def test_a_second_shares_the_answer_of_its_middle():
     answers = torch.arange(10.0)[:, None]
     assert shared_by_second(answers, 4)[:, 0].tolist() == [2, 2, 2, 2, 6, 6, 6, 6, 9, 9]
+
+
+def test_the_papers_rate_stays_and_early_layers_learn_slower(tracks):
+    paper = hgrnn.PRESETS["paper"]().train
+    assert learning_rate(paper, 0) == learning_rate(paper, 999) == paper.lr
+    config = settings("lart", LART_SMALL, "train.layer_decay=0.5", "train.warmup=0", "train.batch=8")
+    run = Run(config, tracks, Place.here("cpu"))
+    run.advance(run.batches())
+    rates = {group["lr"] for group in run.optimizer.param_groups}
+    assert rates == {config.train.lr * share for share in (0.25, 0.5, 1.0)}
 
 
 def test_what_a_dataset_cannot_give_is_said():
