@@ -14,6 +14,7 @@ from firmware_host.errors import ConfigError
 from models import lart
 from models.config import TrainConfig
 from models.lart import Config, Model
+from models.lart.model import openable
 from models.lart.positions import positions
 from models.lart.tracks import VECTOR, at_moment, hidden_share, known, order_for, random_order, rest, taken
 from models.lart.transformer import Attention, Part, Transformer
@@ -292,6 +293,12 @@ def test_companions_change_the_answer():
     other["tracks"][:, 1] += 1
     batch["tracks_valid"][:, 1] = True
     assert (model(batch)["actions"][:, 0] - model(other)["actions"][:, 0]).abs().max() > 1e-6
+
+
+def test_a_softmax_never_runs_over_nothing():
+    """Some versions of torch answer with zeros, others with no number."""
+    seen = torch.tensor([[False, False], [False, True]])
+    assert openable(seen).tolist() == [[True, False], [False, True]]
 
 
 def test_a_clip_without_any_detection_has_a_number_and_no_loss():
