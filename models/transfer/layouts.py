@@ -83,7 +83,7 @@ def classes_of(data: str, task: str) -> tuple[str, ...]:
     """Names of the classes in the training split, in alphabetical order; SessionError where there are none."""
     names = sorted({example.label for example in examples(Path(data), task, "train")})
     if not names:
-        raise SessionError(f"{Path(data) / task} has nothing in its split 'train'; fill it as docs of the layouts say")
+        raise SessionError(f"{Path(data) / task} has nothing in its split 'train'; fill it as docs/reference/target-tasks.md says")
     return tuple(names)
 
 
