@@ -83,7 +83,9 @@ def classes_of(data: str, task: str) -> tuple[str, ...]:
     """Names of the classes in the training split, in alphabetical order; SessionError where there are none."""
     names = sorted({example.label for example in examples(Path(data), task, "train")})
     if not names:
-        raise SessionError(f"{Path(data) / task} has nothing in its split 'train'; fill it as docs/reference/target-tasks.md says")
+        raise SessionError(
+            f"{Path(data) / task} has nothing in its split 'train'; docs/reference/target-tasks.md says what goes there"
+        )
     return tuple(names)
 
 
