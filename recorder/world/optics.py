@@ -91,6 +91,7 @@ class Optics:
         self.bends = lens != PINHOLE
         self.drawn_focal = focal / float(max(1.0, edge.max()) * MARGIN) if self.bends else focal
         """Of the straight picture, which is as large, pixels."""
+        self._resting = [self._source(np.zeros((len(self.corners), 3)))]
 
     def _looked(self, px: np.ndarray) -> np.ndarray:
         flat = self._lens.straight((px - self._middle) / self._focal)
@@ -103,6 +104,8 @@ class Optics:
             spin: (3,) how fast the camera turns, rad/s, in its own frame.
             shutter: of the camera.
         """
+        if not spin.any():
+            return self._resting
         row_s = shutter.rolling_s * ((self.corners[:, 0, 1] + 0.5) / self.size[1] - 0.5)
         blur_px = float(np.linalg.norm(spin)) * shutter.exposure_s * self._focal
         count = int(np.clip(np.ceil(blur_px / BLUR_PX), 1, MOST_MOMENTS))

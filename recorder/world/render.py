@@ -236,8 +236,9 @@ class Renderer:
                 self._place(views, index, camera, ~moving[self._body_of])
                 backdrop = self._drawn(far)
             self._place(views, index, camera, moving[self._body_of])
-            picture = self._drawn(near)
-            np.copyto(picture, backdrop, where=(near <= far)[..., None])
+            drawn, picture = self._drawn(near), backdrop.copy()
+            before = np.flatnonzero(near > far)
+            picture.reshape(-1, 3)[before] = drawn.reshape(-1, 3)[before]
             yield picture
 
     def _geom_ids(self, poses: Mapping[str, Pose], index: int, camera: str) -> np.ndarray:
