@@ -89,7 +89,7 @@ def test_what_is_known_of_sessions_streams_and_labels_is_kept(built, sessions):
         ("activity", "tea", T0, "dora"),
     ]
     info = tables.read_info(built.out)
-    assert info["vocabulary"] == {"action": ["pour"], "activity": ["tea"]}
+    assert info["vocabulary"] == {"action": ["pour"], "activity": ["tea"], "atomic": ["hold", "pour", "sit"]}
 
 
 def test_thirds_come_from_the_training_people_alone(built, sessions, tmp_path, inline):
