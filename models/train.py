@@ -40,8 +40,9 @@ from firmware_host.errors import ConfigError, SessionError, SyncctlError
 from ingest.dataset import ClipSampler
 from models import config as configuration
 from models import module_of
-from models.config import RunConfig, TrainConfig
+from models.config import RunConfig
 from models.journal import Journal
+from models.optimizing import Average, learning_rate, optimizer_of
 from models.process import Place, Stop
 from recorder import durable
 
@@ -73,24 +74,6 @@ class Objective(nn.Module):
         return self.model.loss(batch)
 
 
-class Average:
-    """Exponentially averaged weights; buffers such as batch norm's statistics are taken as they are."""
-
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-
-    @torch.no_grad()
-    def update(self, model: nn.Module) -> None:
-        """Move towards the weights of `model`."""
-        learned = {name for name, _ in model.named_parameters()}
-        for name, tensor in model.state_dict().items():
-            if name in learned:
-                self.weights[name].lerp_(tensor, 1 - self.decay)
-            else:
-                self.weights[name].copy_(tensor)
-
-
 class Run:
     """A training run in progress: builds the parts from a configuration; `advance` makes one step.
 
@@ -106,7 +89,7 @@ class Run:
         self.model: nn.Module = module_of(config.model).Model(config.net).to(place.device)
         if fresh and hasattr(self.model, "begin"):
             self.model.begin()  # a model on weights of others reads them here; the run then has them
-        self.optimizer = _optimizer(self.model, config.train)
+        self.optimizer = optimizer_of(self.model, config.train)
         self.average = Average(self.model, config.train.ema) if config.train.ema else None
         self.dataset, self.step = dataset, 0
         self.batches_per_epoch = len(dataset) // config.train.batch
@@ -287,23 +270,6 @@ def _summary(run: Run, folder: Path, journal: Journal) -> dict[str, Any]:
     }
 
 
-def learning_rate(train: TrainConfig, step: int) -> float:
-    """Learning rate of a step (counted from 0).
-
-    A linear rise over `warmup` steps, times half a cosine from `lr` to 0, or a tenth after each quarter of the
-    steps (the muscles code's 50 of 200 epochs), or a tenth after 3/5 and
-    after 4/5 (MoCo's 120 and 160 of 200), or nothing more.
-    """
-    rise = min(1.0, (step + 1) / (train.warmup + 1))
-    if train.schedule == "constant":
-        return train.lr * rise
-    if train.schedule == "fifths":
-        return train.lr * rise * 0.1 ** max(0, 5 * step // train.steps - 2)
-    if train.schedule == "quarters":
-        return train.lr * rise * 0.1 ** min(3, 4 * step // train.steps)
-    return train.lr * rise * 0.5 * (1 + math.cos(math.pi * step / train.steps))
-
-
 def open_folder(config: RunConfig, folder: Path, resume: bool) -> None:
     """Make the run's folder and write its configuration, or check that it can be resumed with it.
 
@@ -323,18 +289,6 @@ def open_folder(config: RunConfig, folder: Path, resume: bool) -> None:
             f"{folder} was started with other settings (it has, you ask for): {', '.join(changed)}; "
             "a resumed run keeps its own, so drop them or start anew in another folder"
         )
-
-
-def _optimizer(model: nn.Module, train: TrainConfig) -> torch.optim.Optimizer:
-    """All that learns; of a model with ``parameter_groups`` each group has its own ``share`` of the rate."""
-    if hasattr(model, "parameter_groups"):
-        learned = model.parameter_groups(train)
-    else:
-        learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    if train.optimizer == "sgd":
-        return torch.optim.SGD(learned, lr=train.lr, momentum=0.9, weight_decay=train.weight_decay)
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[train.optimizer]
-    return kind(learned, lr=train.lr, betas=(0.9, train.beta2), weight_decay=train.weight_decay)
 
 
 def _diverged(step: int, sums: Mapping[str, float], clips: list[str]) -> str:

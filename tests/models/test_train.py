@@ -20,7 +20,8 @@ from models import evaluate, muscles
 from models.config import TrainConfig, resolve
 from models.journal import read_log
 from models.muscles import GROUPS
-from models.train import Average, DivergedError, learning_rate, train
+from models.optimizing import Average, learning_rate
+from models.train import DivergedError, train
 
 SMALL = [
     "muscles.size=32", "muscles.widths=[4, 4, 8, 8]", "muscles.channels=4", "muscles.hidden=8",

@@ -45,7 +45,13 @@ def test_train_and_evaluate(command, tmp_path):
     assert (document["step"], document["steps"], document["clips"]) == (3, 3, 48)
     assert document["loss_first"] > 0
     names = {path.name for path in out.iterdir()}
-    assert names - {"tensorboard"} == {"config.toml", "metrics.jsonl", "checkpoint.pt", "model.safetensors", "trivial.json"}
+    assert names - {"tensorboard"} == {
+        "config.toml",
+        "metrics.jsonl",
+        "checkpoint.pt",
+        "model.safetensors",
+        "trivial.json",
+    }
 
     status, said, _ = command("evaluate", out, "--json")
     document = json.loads(said)
