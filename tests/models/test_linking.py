@@ -68,6 +68,7 @@ def test_who_is_gone_for_longer_than_the_patience_is_somebody_else(gap, expected
 def test_a_box_far_from_every_track_begins_one():
     frames = [Frame(np.array([box(0.2)])), Frame(np.array([box(0.8), box(0.2)]))]
     assert link(frames)[1].tolist() == [1, 0]
+    assert link([Frame(np.array([box(0.2)])), Frame(np.array([box(0.8)]))])[1].tolist() == [1]
 
 
 def test_boxes_that_are_none_are_in_no_track():
