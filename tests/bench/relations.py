@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> None:
     there = test["person_features_valid"][:, CONTEXT]
     chance = test["box_actions"][there].mean(0).tolist()
     print(f"{steps} steps of {BATCH} frames, {seeds} seeds, {int(there.sum())} test persons; mean and spread of AP")
-    print(f"{'':24}" + "".join(f"{name:>12}" for name in (*CLASSES, "mean")) + "   s a run")
+    print(f"{'':24}" + "".join(f"{name:>14}" for name in (*CLASSES, "mean")) + "   s a run")
     _row("chance", [[*chance, float(np.mean(chance))]], 0.0)
     _row("ceiling", [[1.0] * 7], 0.0)
     means: dict[str, list[float]] = {}
@@ -89,7 +89,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _row(name: str, rows: list[list[float]], seconds: float) -> None:
     mean, spread = np.mean(rows, axis=0), np.std(rows, axis=0)
-    shown = "".join(f"{m:7.3f}±{s:.3f}"[:12].rjust(12) for m, s in zip(mean, spread, strict=True))
+    shown = "".join(f"{m:.3f}±{s:.3f}".rjust(14) for m, s in zip(mean, spread, strict=True))
     print(f"{name:24}{shown}{seconds:8.0f}", flush=True)
 
 
