@@ -195,9 +195,9 @@ GRAMMAR: dict[str, tuple[str, ...]] = {
         "~?press; look_around",
     ),
     "exercise": (
-        "go T|M; stretch; go A; squat; go S; swing",
+        "go T|M; stretch; go A; squat",
         "~stretch; go B; squat; go T|M; squat",
-        "~punch & look_in; go A; swing & watch; go S; bend",
+        "~punch & look_in; go A; swing & watch; go S; bend; look_around",
         "~get bottle; drink bottle; put bottle",
         "~get towel; rub_hair towel; put towel",
         "~?bend; stretch",

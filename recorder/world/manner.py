@@ -17,6 +17,8 @@ from recorder.world.plan import WorldPlan
 TEMPO = (0.65, 1.45)
 STOOP_RAD, SINK_M, CHIN_RAD, ELBOW_RAD = (-0.06, 0.26), (0.0, 0.10), (-0.20, 0.20), (-0.30, 0.95)
 IDLE_M = ((0.0, 0.20), (0.0, 0.04), (0.0, 0.26))
+OTHER_HAND = 0.3
+"""How often somebody spares the better hand that day."""
 RESTLESS = (0.40, 0.82)
 PICKY = 0.45
 """Concentration of the Dirichlet distribution of moods: below 1, so that a session has a few of them."""
@@ -33,6 +35,7 @@ class Manner:
         chin: radians the head is lower.
         elbows: side -> radians the elbow is lifted outwards, about the line from shoulder to hand.
         idle: side -> (3,) metres from where an idle hand hangs to where it is held: ahead, to the left, up.
+        other_hand: whether the better hand is spared.
         restless: how often something else comes between two phrases of an activity.
         moods: of `ASIDES`, how much of that is each; sums to 1.
     """
@@ -43,12 +46,14 @@ class Manner:
     chin: float
     elbows: dict[str, float]
     idle: dict[str, np.ndarray]
+    other_hand: bool
     restless: float
     moods: dict[str, float]
 
     def today(self, one: Build) -> Build:
-        """The body of somebody who moves as fast as that."""
-        return replace(one, pace=one.pace * self.tempo**0.7, haste=one.haste * self.tempo)
+        """The body of somebody who moves as fast as that, with that hand."""
+        hand = {"l": "r", "r": "l"}[one.hand] if self.other_hand else one.hand
+        return replace(one, hand=hand, pace=one.pace * self.tempo**0.7, haste=one.haste * self.tempo)
 
 
 def manner(plan: WorldPlan, prefix: str = "") -> Manner:
@@ -61,6 +66,7 @@ def manner(plan: WorldPlan, prefix: str = "") -> Manner:
         chin=float(random.uniform(*CHIN_RAD)),
         elbows={side: float(random.uniform(*ELBOW_RAD)) for side in SIDES},
         idle={side: random.uniform(*np.transpose(IDLE_M)) * [1.0, sign, 1.0] for side, sign in SIDES.items()},
+        other_hand=bool(random.random() < OTHER_HAND),
         restless=float(random.uniform(*RESTLESS)),
         moods=dict(zip(ASIDES, random.dirichlet(np.full(len(ASIDES), PICKY)).tolist(), strict=True)),
     )
