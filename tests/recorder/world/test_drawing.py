@@ -87,6 +87,8 @@ def test_a_mirror_shows_itself_to_who_stands_before_it() -> None:
     where = {(0.5, 0.0): True, (-1.0, 0.0): False, (1.0, 3.0): False, (1.5, 0.6): True, (3.0, 0.0): False}
     at = np.array([[x, y, 1.5] for x, y in where])
     assert mirror.shows(at, np.tile(ahead, (len(at), 1, 1)), reach).tolist() == list(where.values())
+    back = np.diag([-1.0, -1.0, 1.0]) @ ahead
+    assert not mirror.shows(np.array([[3.0, 0.0, 1.5]]), back[None], reach).any(), "its back shows nothing"
     cone = mirror.cone(at[:1])
     assert cone.at[0] == pytest.approx([3.5, 0.0, 1.5])
     before, behind = np.array([[[0.0, 0.0, 1.5]]]), np.array([[[0.0, 3.0, 1.5]]])
