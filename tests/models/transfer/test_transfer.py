@@ -167,6 +167,14 @@ def test_surface_head_equals_loops():
     np.testing.assert_allclose(metres, (x[0] + 1) / 2 * 10, atol=1e-5)
 
 
+def test_the_backbone_measures_as_in_use_whatever_the_head_does():
+    model = Model(Config(task="scene", **TINY))
+    assert not any(part.training for part in model.feature_extractor.modules())
+    model.eval().train()
+    assert not any(part.training for part in model.feature_extractor.modules())
+    assert model.head.training
+
+
 def test_unknown_pixels_cost_nothing():
     model, _ = built("depth")
     model.float()
