@@ -122,7 +122,8 @@ def _next(actor: Actor, actors: list[Actor], plan: WorldPlan) -> None:
         actor.begun = stage.t
         roles = _roles(stage.random, 1.0 if plan.duration_s < BRIEF_S else AT_HOME)
         actor.phrases = unfold(actor.activity, actor.name, roles, stage.random)
-    if actor.phrases and stage.random.random() < actor.manner.restless and _aside(actor, others):
+    begun = stage.t > actor.begun  # an activity begins with what belongs to it
+    if begun and actor.phrases and stage.random.random() < actor.manner.restless and _aside(actor, others):
         return
     while actor.phrases:
         if _take(actor, others, actor.phrases.pop(0)):

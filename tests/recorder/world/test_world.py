@@ -227,7 +227,7 @@ def test_gaze_is_the_truth_with_half_a_degree_of_noise(world: World) -> None:
 
 def test_gaze_is_on_a_thing_when_the_hand_gets_there() -> None:
     near = []
-    for seed in range(4):
+    for seed in range(8):
         world = World(WorldPlan(duration_s=40.0, seed=seed))
         for label in world.labels():
             if label.value.startswith("reach_"):
