@@ -42,7 +42,7 @@ class TrainConfig:
         warmup: steps of linear rise to `lr`.
         clip_norm: largest norm of the gradient; 0 leaves it alone.
         bf16: compute in bfloat16 where autocast allows; losses stay in float32.
-        compile: let `torch.compile` fuse the model first; worth its minute in long runs of clips of one shape.
+        compile: let `torch.compile` fuse the model first, on CUDA only; worth its minute in long runs.
         ema: decay of the averaged weights that are written for use; 0 writes the weights themselves.
         workers: processes that read clips; 0 reads in the loop.
         keep_mb: megabytes of decoded frames that stay in memory; needs `workers` 0, whose memory lasts.

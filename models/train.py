@@ -86,6 +86,11 @@ class Run:
 
     def __init__(self, config: RunConfig, dataset: Clips, place: Place, fresh: bool = True) -> None:
         self.config, self.train, self.place = config, config.train, place
+        if config.train.compile and place.device.type == "cpu":
+            raise ConfigError(
+                "train.compile is for CUDA: what torch 2.13 compiled for a CPU damaged memory here; "
+                "drop it, or train on a GPU"
+            )
         self.model: nn.Module = module_of(config.model).Model(config.net).to(place.device)
         if fresh and hasattr(self.model, "begin"):
             self.model.begin()  # a model on weights of others reads them here; the run then has them
