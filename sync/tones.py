@@ -81,10 +81,14 @@ class Tone:
 T = TypeVar("T", bound=Tone)
 
 
-def find(sound: Sound | Wave) -> tuple[Tone, ...]:
+def find(sound: Sound | Wave, worn: bool = False) -> tuple[Tone, ...]:
     """Every tone in a sound, by time.
 
     Memory is bounded: the filter sees blocks of eight seconds.
+
+    Args:
+        sound: where to look.
+        worn: somebody wears the microphone, whose movements stretch each tone otherwise.
 
     Raises:
         EvidenceError: the sound is silent, or holds no tone.
@@ -98,8 +102,8 @@ def find(sound: Sound | Wave) -> tuple[Tone, ...]:
         raise EvidenceError(
             f"no start or end tone in the sound of {sound.clock}; play `syncctl tone start` near every microphone"
         )
-    ppm = _stretch(work, kept)
-    return tuple(sorted((_timed(work, k, ppm) for k in kept), key=lambda t: t.t_ns))
+    stretches = [_stretch(work, [k]) for k in kept] if worn else [_stretch(work, kept)] * len(kept)
+    return tuple(sorted((_timed(work, k, ppm) for k, ppm in zip(kept, stretches, strict=True)), key=lambda t: t.t_ns))
 
 
 def match(source: Recording, target: Recording) -> Pairing:
@@ -108,7 +112,7 @@ def match(source: Recording, target: Recording) -> Pairing:
     Raises:
         EvidenceError: a recording without tones, or tones that do not belong together.
     """
-    found = [find(r.heard()) for r in (source, target)]
+    found = [find(r.heard(), r.wearer is not None) for r in (source, target)]
     pairs = paired(found[0], found[1], source.clock, target.clock)
     matches = tuple(_match(source, target, a, b) for a, b in pairs)
     evidence: dict[str, float] = {
@@ -267,7 +271,7 @@ def _places(work: Wave) -> Iterator[_Place]:
 
 
 def _stretch(work: Wave, places: list[_Place]) -> int:
-    """By how many ppm the recording's clock runs faster than the speaker's, as all its tones together say.
+    """By how many ppm some tones are longer than the speaker's, as all of them together say.
 
     Up to 150 ppm off, a filter scores nearly as high as the right one, and which is highest depends on the reflections.
     But the scores fall alike on either side, so the middle of what is high is right.

@@ -133,7 +133,7 @@ def recorded_blind(root: Path, seconds: float) -> Session:
     """A session in which nothing is to be seen: drawing is what takes time."""
     grey = np.full((48, 64, 3), 128, np.uint8)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(World, "render", lambda _self, _name, t_ns: (grey for _ in t_ns))
+        patch.setattr(World, "render", lambda _self, _name, t_ns, _shutter=None: (grey for _ in t_ns))
         record_home(root, duration_s=seconds, fast=True, seed=3, width=64, height=48, kits=3, workers=1)
     return open_session(root)
 

@@ -78,6 +78,17 @@ def heard_at(times: dict[str, float], name: str, distance_m: float | None) -> Re
     return Recording(name, sound(x, name=name), tone_distance_m=distance_m)
 
 
+def test_a_head_that_moves_while_the_tone_sounds_is_followed():
+    """Five centimetres in a second are 0.15 ms: as much as a clock 150 ppm off, but in one tone only."""
+    t = np.arange(20 * RATE) / RATE
+    x = with_tones(np.zeros(20 * RATE, np.float32), {"start": 3.0, "end": 15.0})
+    late = 150e-6 * np.clip(t - 3.0, 0.0, 1.0)
+    x = np.interp(t - late, t, x) + 0.002 * np.random.default_rng(3).standard_normal(len(t))
+    heard = {tone.kind: tone.t_ns - 1_000_000_000 for tone in find(sound(x), worn=True)}
+    assert heard["start"] == pytest.approx(3e9 + 75e3, abs=80e3)
+    assert heard["end"] == pytest.approx(15e9 + 150e3, abs=20e3)
+
+
 def test_a_part_of_a_tone_is_none():
     """A household now and then sounds like the last quarter of one."""
     x = np.random.default_rng(6).standard_normal(20 * RATE).astype(np.float32) * 0.01
