@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
-from firmware_host.errors import ConfigError, SessionError
+from firmware_host.errors import ConfigError
 from models.hgrnn.features import FRAMES, FeatureNet
-from models.i3d import LAYERS, from_reference, scaled
+from models.i3d import scaled
+from models.reference import read_weights
 from recorder.terminal import emit, json_option, progress
 
 TUNED = "reduce.weight"
@@ -45,10 +44,7 @@ class I3dBackbone:
         if self._tuned:
             network.load_state_dict(weights)
         else:
-            whole = from_reference(weights)
-            for part in (network.trunk, network.rest):
-                mine = {name for name in LAYERS if hasattr(part, name)}
-                part.load_state_dict({k: v for k, v in whole.state_dict().items() if k.split(".")[0] in mine})
+            network.adopt(weights)
         self._network = network.eval()
         self.dims = width[0] if self._tuned else network.rest.channels
 
@@ -56,11 +52,10 @@ class I3dBackbone:
     def __call__(self, frames: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See `ingest.features.Backbone`."""
         clip = scaled(torch.from_numpy(frames)[None])
-        some = boxes if len(boxes) else np.zeros((1, 4), np.float32)  # the rest of an I3D does not run over nobody
-        scene, persons = self._network(clip, torch.from_numpy(some)[None])
+        scene, persons = self._network(clip, torch.from_numpy(boxes)[None])
         if self._tuned:
             scene, persons = self._network.reduce(scene), self._network.reduce(persons)
-        return scene[0].numpy(), persons[0, : len(boxes)].numpy()
+        return scene[0].numpy(), persons[0].numpy()
 
 
 @click.command()
@@ -93,13 +88,7 @@ def features(dataset: Path, name: str, weights: Path, size: int, view: str, as_j
 
 def _read(path: Path) -> tuple[dict[str, Tensor], str]:
     """A file of weights, and a hash of its bytes."""
-    try:
-        key = hashlib.sha256(path.read_bytes()).hexdigest()
-        state: Any = load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True)
-    except FileNotFoundError:
-        raise SessionError(f"{path} does not exist; give a file of I3D weights") from None
-    except Exception as error:
-        raise SessionError(f"{path} cannot be read as weights ({error})") from error
+    state = read_weights(path, "give a file of I3D weights")
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise ConfigError(f"{path} holds no plain dictionary of tensors")
-    return state, key
+    return state, hashlib.sha256(path.read_bytes()).hexdigest()

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
+import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from firmware_host.errors import ConfigError
+from firmware_host.errors import ConfigError, SessionError
 
 SHOWN = 6
 
@@ -14,6 +18,22 @@ SHOWN = 6
 def without_prefix(state_dict: Mapping[str, Tensor], prefix: str = "module.") -> dict[str, Tensor]:
     """The same tensors without the prefix that torch's DataParallel puts before every name."""
     return {name.removeprefix(prefix): tensor for name, tensor in state_dict.items()}
+
+
+def read_weights(path: Path, remedy: str) -> Any:
+    """What a file of weights holds: ``.safetensors``, or whatever of tensors and plain types torch saved.
+
+    Raises:
+        SessionError: there is no such file (`remedy` says what to do), or it cannot be read.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise SessionError(f"{path} does not exist; {remedy}") from None
+    except Exception as error:
+        raise SessionError(f"{path} cannot be read as weights ({error})") from error
 
 
 def load_exactly(

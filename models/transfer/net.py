@@ -8,11 +8,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from firmware_host.errors import ConfigError, SessionError
-from models.reference import load_exactly, without_prefix
+from firmware_host.errors import ConfigError
+from models.reference import load_exactly, read_weights, without_prefix
 from models.resnet import FrameFeatures, normalised
 from models.transfer.config import RANDOM, Config
 from models.transfer.heads import head_of
@@ -96,17 +95,7 @@ def sized(found: Tensor, frames: Tensor) -> Tensor:
 def backbone_weights(path: Path) -> dict[str, Tensor]:
     """A ResNet-18's weights without ``fc``: of a run, or of a file by torchvision's or the authors' names."""
     path = path / WEIGHTS if path.is_dir() else path
-    try:
-        state: dict[str, Any] = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
-    except FileNotFoundError as error:
-        raise SessionError(f"{path} does not exist; name a run of muscles or a file of weights") from error
-    except Exception as error:
-        raise SessionError(f"{path} cannot be read as weights ({error})") from error
-    named = without_prefix(state)
+    named = without_prefix(read_weights(path, "name a run of muscles or a file of weights"))
     own = {name.removeprefix(INSIDE): tensor for name, tensor in named.items() if name.startswith(INSIDE)}
     return own or {name: tensor for name, tensor in named.items() if not name.startswith("fc.")}
 
