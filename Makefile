@@ -9,9 +9,9 @@ PEERS := tests/firmware_host/peers/requirements.txt
 demo: $(VENV)/ready
 	VENV=$(VENV) bash docs/demo.sh
 
-# A file of tests stays in one process, because its tests share what was recorded for them.
+# A file of tests stays in one process, because its tests share what was recorded for them. Each process has one core.
 test: $(VENV)/ready
-	$(BIN)/pytest -q -n auto --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --dist loadfile
 
 lint: $(VENV)/ready
 	$(BIN)/ruff format --check .

@@ -10,6 +10,10 @@ from typing import Any
 
 import click
 
+# numpy's products here are small: shared between cores they cost ten times as much, most of it waiting. Torch has its
+# own threads.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 COMMANDS = {
     "record": ("recorder.cli:record", "Record a session, or simulate one."),
     "simulate": ("recorder.cli:simulate", "Make many sessions of the simulated home from a plan."),
