@@ -56,6 +56,9 @@ BENCHES = {
 }
 
 if __name__ == "__main__":
-    for name in [a for a in sys.argv[1:] if not a.startswith("-")] or BENCHES:
+    named = [a for a in sys.argv[1:] if not a.startswith("-")]
+    if "--help" in sys.argv or not set(named) <= set(BENCHES):
+        sys.exit(f"{__doc__}\nNames: {', '.join(BENCHES)}. Further options stand at the top of tests/bench/NAME.py.")
+    for name in named or BENCHES:
         print(f"\n== {name}")
         BENCHES[name]()
