@@ -18,7 +18,9 @@ RATE_HZ = 48_000
 TONE_START_S = 1.5
 TONE_END_BEFORE_STOP_S = 2.5
 SHORTEST_S = 6.0
-MOST_PEOPLE, GUESTS = 2, 20
+MOST_PEOPLE, GUESTS = 2, 2
+"""People at home at most, and how many guests each participant has, who visit nobody else: so what splits
+participants splits everybody."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class WorldPlan:
     @property
     def names(self) -> tuple[str, ...]:
         """Who is at home: the participant, then the guest."""
-        return (self.participant, f"guest{self.seed % GUESTS:02d}")[: self.people]
+        return (self.participant, f"{self.participant}-guest{1 + self.seed % GUESTS}")[: self.people]
 
     @property
     def tone_s(self) -> dict[str, float]:

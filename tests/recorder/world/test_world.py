@@ -279,6 +279,15 @@ def test_actions_overlap(days: list[World]) -> None:
     assert at_once > 20
 
 
+def test_guests_visit_one_participant_only() -> None:
+    """So a split that keeps participants apart keeps everybody apart."""
+    guests = {
+        p: {WorldPlan(60.0, seed, participant=p, people=2).names[1] for seed in range(20)} for p in ("p01", "p02")
+    }
+    assert len(guests["p01"]) > 1
+    assert not guests["p01"] & guests["p02"]
+
+
 def test_a_guest_acts_and_both_do_things_together(days: list[World]) -> None:
     together = set()
     for world in days:
