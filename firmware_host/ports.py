@@ -95,7 +95,7 @@ class I2CBus:
         try:
             import smbus2
         except ImportError as error:
-            raise PortError(f"I2C on {device} needs the package smbus2; install syncctl[kit]") from error
+            raise PortError(f"I2C on {device} needs the package smbus2: pip install smbus2") from error
         self._message = smbus2.i2c_msg
         self._device = device
         self._bus = smbus2.SMBus()
@@ -152,7 +152,7 @@ class SerialLine:
         try:
             import serial
         except ImportError as error:
-            raise PortError(f"the serial line {device} needs the package pyserial; install syncctl[kit]") from error
+            raise PortError(f"the serial line {device} needs the package pyserial: pip install pyserial") from error
         try:
             self._serial = serial.Serial(device, baud, timeout=0, write_timeout=0.1, exclusive=True)
         except (OSError, ValueError) as error:

@@ -50,7 +50,9 @@ def find(seconds: float = LOOK_S) -> dict[str, str]:
     try:
         from zeroconf import ServiceBrowser, Zeroconf
     except ImportError as error:
-        raise PortError("looking for kits needs zeroconf; install syncctl[kit], or name them with --host") from error
+        raise PortError(
+            "looking for kits needs the package zeroconf: pip install zeroconf, or name the kits with --host"
+        ) from error
     try:
         zeroconf = Zeroconf()
     except OSError as error:

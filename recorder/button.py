@@ -107,7 +107,7 @@ class Panel:
             self._button: Any = gpiozero.Button(button) if button is not None else None
             self._led: Any = gpiozero.LED(led) if led is not None else None
         except ImportError as error:
-            raise PortError("the button and the LED need gpiozero; install syncctl[kit]") from error
+            raise PortError("the button and the LED need the package gpiozero: pip install gpiozero") from error
         except Exception as error:  # gpiozero has a family of its own, and each pin library another
             pins = " and ".join(str(p) for p in (button, led) if p is not None)
             raise PortError(f"GPIO {pins} cannot be used ({error}); check [button] and [led] in kit.toml") from error

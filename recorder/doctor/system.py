@@ -159,6 +159,6 @@ def check_versions(machine: Machine, needed: set[str]) -> Check:
         apt = "picamera2" in missing
         how = "`sudo apt-get install python3-picamera2`, and a virtual environment with --system-site-packages"
         pip = [m for m in missing if m != "picamera2"]
-        remedy = " and ".join(([f"`pip install 'syncctl[kit]'` for {', '.join(pip)}"] if pip else []) + [how] * apt)
+        remedy = " and ".join(([f"`pip install {' '.join(pip)}`"] if pip else []) + [how] * apt)
         return Check("versions", FAIL, f"{text}; missing: {', '.join(missing)}", remedy)
     return Check("versions", OK, text)

@@ -194,7 +194,7 @@ def test_the_real_time_limits():
     ("machine", "status", "words"),
     [
         (Ill(), OK, "smbus2 1.0"),
-        (Ill(absent=("smbus2",)), FAIL, "`pip install 'syncctl[kit]'` for smbus2"),
+        (Ill(absent=("smbus2",)), FAIL, "`pip install smbus2`"),
         (Ill(absent=("picamera2",)), FAIL, "--system-site-packages"),
         (Ill(version_of_python=(3, 9)), FAIL, "3.11 or newer"),
     ],
