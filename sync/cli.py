@@ -15,7 +15,14 @@ from recorder.terminal import emit, json_option
 @click.command()
 @click.argument("reference", metavar="REF", type=click.Path(path_type=Path))
 @click.argument("other", metavar="OTHER", type=click.Path(path_type=Path))
-@click.option("--apart", default=1.0, show_default=True, metavar="METRES", type=click.FloatRange(min=0.0))
+@click.option(
+    "--apart",
+    default=1.0,
+    show_default=True,
+    metavar="METRES",
+    type=click.FloatRange(min=0.0),
+    help="How far the microphones were from each other.",
+)
 @json_option
 def offset(reference: Path, other: Path, apart: float, as_json: bool) -> int:
     """Offset and drift of OTHER against REF, by their sound.
