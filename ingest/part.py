@@ -37,7 +37,7 @@ from sync import alignment
 
 FOLDER = ".parts"
 DONE = "done.json"
-FACTS = 3
+FACTS = 4
 """Counts up when the facts in it mean something else."""
 HEARD = ("third", "ego")
 """Roles of devices whose sound becomes a log-mel picture."""
@@ -123,9 +123,10 @@ def _write_tables(aligned: Aligned, out: Path, part: Path) -> dict[str, Any]:
             found.rows["targets"] += measured(aligned, device, found.video, found.series)
     session = aligned.session
     labels = read_labels(session.root / "labels", session.id)
-    labels, notes = _inside(labels, found.spans)
+    span_ns = (min(a for a, _ in found.spans), max(b for _, b in found.spans)) if found.spans else (0, 0)
+    labels, notes = _inside(labels, span_ns)
     found.rows["labels"].append(tables.table("labels", labels))
-    found.rows["boxes"].append(labelled_boxes(session, labels))
+    found.rows["boxes"].append(labelled_boxes(session, labels, span_ns))
     found.rows["relations"].append(labelled_relations(session, labels))
     known = truth.truth_tables(session, aligned.alignment)
     for name, rows in known.items():
@@ -160,9 +161,9 @@ def _write_tables(aligned: Aligned, out: Path, part: Path) -> dict[str, Any]:
     }
 
 
-def _inside(labels: list[dict[str, Any]], spans: list[tuple[int, int]]) -> tuple[list[dict[str, Any]], list[str]]:
+def _inside(labels: list[dict[str, Any]], span_ns: tuple[int, int]) -> tuple[list[dict[str, Any]], list[str]]:
     """The labels that meet the recording, and a sentence about the others."""
-    first, last = (min(a for a, _ in spans), max(b for _, b in spans)) if spans else (0, 0)
+    first, last = span_ns
     kept = [r for r in labels if r["t1_ns"] >= first and r["t0_ns"] < last]
     lost = [r for r in labels if not (r["t1_ns"] >= first and r["t0_ns"] < last)]
     if not lost:

@@ -1,14 +1,15 @@
-"""CVAT for video 1.1 (XML): tracks of boxes, one box a frame, in pixels of the film.
+"""CVAT for video 1.1 (XML): tracks of boxes, in pixels of the film.
 
-A run of frames in which a track's box stays where it is becomes one label from its first frame to the one after its
-last. A track's label is the value; its attributes `tier`, `actor` and `confidence` are the rest. A track without them,
-drawn in CVAT, is of tier `person` where its label says so and else of `object`, and its number is its actor. Intervals
-without a box have no place in it, and a moment becomes a frame.
+As in CVAT, between two frames that are told a box goes along a line, one that is `outside` ends it, and the last one
+stands until the task ends. A run of frames in which it stays where it is becomes one label from its first frame to the
+one after its last. A track's label is the value; its attributes `tier`, `actor` and `confidence` are the rest. A track
+without them, drawn in CVAT, is of tier `person` where its label says so and else of `object`, and its number is its
+actor. Intervals without a box have no place in it, and a moment becomes a frame.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -38,10 +39,12 @@ def read(path: Path, frames_ns: np.ndarray, size: tuple[int, int] | None = None)
         if None in told:
             raise SessionError(f"{path} does not say how large its pictures are; export it from CVAT again")
         size = int(told[0] or 0), int(told[1] or 0)
+    last = root.findtext("meta//stop_frame")
+    stop = min(len(frames_ns), int(last) + 1) if last and last.isdecimal() else len(frames_ns)
     labels: list[Label] = []
     for track in root.iterfind("track"):
         try:
-            labels += _track(track, frames_ns, size)
+            labels += _track(track, frames_ns, size, stop)
         except (ValueError, KeyError) as error:
             raise SessionError(f"{path} at track {track.get('id')}: {error}; mend it in CVAT") from error
     return in_order(labels)
@@ -125,24 +128,54 @@ def _write_box(
         ET.SubElement(element, "attribute", name=name).text = text
 
 
-def _track(track: ET.Element, frames_ns: np.ndarray, size: tuple[int, int]) -> Iterator[Label]:
+def _track(track: ET.Element, frames_ns: np.ndarray, size: tuple[int, int], stop: int) -> Iterator[Label]:
+    """One label for each run of frames in which the box stays where it is."""
     value = track.attrib["label"]
     run: tuple[int, int, Box, dict[str, str]] | None = None
-    for element in sorted(track.iterfind("box"), key=lambda b: int(b.attrib["frame"])):
-        frame = int(element.attrib["frame"])
-        if not 0 <= frame < len(frames_ns):
-            raise ValueError(f"its frame {frame} is not one of the film's {len(frames_ns)}")
-        about = {a.attrib["name"]: a.text or "" for a in element.iterfind("attribute")}
-        edges = [float(element.attrib[e]) for e in ("xtl", "ytl", "xbr", "ybr")]
-        box = box_of_px(edges[0], edges[1], edges[2], edges[3], size)
-        if run and (run[1] + 1, run[2], run[3], "0") == (frame, box, about, element.get("outside")):
+    for frame, box, about in _shown(_told(track, len(frames_ns), size), stop):
+        if run and (run[1] + 1, run[2], run[3]) == (frame, box, about):
             run = (run[0], frame, box, about)
             continue
         if run:
             yield _label(track, value, run, frames_ns)
-        run = (frame, frame, box, about) if element.get("outside") != "1" else None
+        run = (frame, frame, box, about)
     if run:
         yield _label(track, value, run, frames_ns)
+
+
+Told = tuple[int, Box | None, dict[str, str]]
+"""Frame, box (None from where the track is not shown), attributes."""
+
+
+def _told(track: ET.Element, count: int, size: tuple[int, int]) -> list[Told]:
+    """What the file says of a track, by frame."""
+    told: list[Told] = []
+    for element in sorted(track.iterfind("box"), key=lambda b: int(b.attrib["frame"])):
+        frame = int(element.attrib["frame"])
+        if not 0 <= frame < count:
+            raise ValueError(f"its frame {frame} is not one of the film's {count}")
+        about = {a.attrib["name"]: a.text or "" for a in element.iterfind("attribute")}
+        edges = [float(element.attrib[e]) for e in ("xtl", "ytl", "xbr", "ybr")]
+        outside = element.get("outside") == "1"
+        told.append((frame, None if outside else box_of_px(edges[0], edges[1], edges[2], edges[3], size), about))
+    return told
+
+
+def _shown(told: Sequence[Told], stop: int) -> Iterator[tuple[int, Box, dict[str, str]]]:
+    """Every frame that a track is shown in, up to `stop`: between two that are told its box goes along a line."""
+    for here, there in zip(told, [*told[1:], None], strict=True):
+        frame, box, about = here
+        if box is None:
+            continue
+        until, goal = (there[0], there[1]) if there else (max(stop, frame + 1), None)
+        for between in range(frame, until):
+            share = (between - frame) / (until - frame)
+            yield between, _between(box, goal or box, share), about
+
+
+def _between(a: Box, b: Box, share: float) -> Box:
+    x1, y1, x2, y2 = (p + (q - p) * share for p, q in zip(a, b, strict=True))
+    return x1, y1, x2, y2
 
 
 def _label(track: ET.Element, value: str, run: tuple[int, int, Box, dict[str, str]], frames_ns: np.ndarray) -> Label:

@@ -193,6 +193,36 @@ def test_cvat_as_it_exports(folder):
     assert cvat.write([Label("act", 0, 5, "x"), *found], folder / "u.xml", FRAMES, SIZE) == [Label("act", 0, 5, "x")]
 
 
+@given(st.data())
+@few
+def test_cvat_between_keyframes_a_box_goes_along_a_line_and_the_last_one_stands_until_the_task_ends(folder, data):
+    frames = sorted(data.draw(st.sets(st.integers(0, 60), min_size=1, max_size=4)))
+    told = [(frame, data.draw(boxes()), data.draw(st.booleans())) for frame in frames]
+    rows = "".join(
+        f'<box frame="{frame}" xtl="{1000 * b[0]}" ytl="{500 * b[1]}" xbr="{1000 * b[2]}" ybr="{500 * b[3]}" '
+        f'outside="{int(outside)}" keyframe="1"/>'
+        for frame, b, outside in told
+    )
+    (folder / "keys.xml").write_text(
+        "<annotations><version>1.1</version><meta><task><stop_frame>70</stop_frame><original_size><width>1000</width>"
+        f'<height>500</height></original_size></task></meta><track id="0" label="cup">{rows}</track></annotations>'
+    )
+    found = cvat.read(folder / "keys.xml", FRAMES)
+    ends = [*frames[1:], 71]
+    for k in range(75):
+        at = [n.box for n in found if n.t0_ns <= FRAMES[k] < n.t1_ns]
+        i = max((i for i, frame in enumerate(frames) if frame <= k), default=None)
+        if i is None or told[i][2] or k > 70:
+            assert at == []
+            continue
+        after = told[i + 1] if i + 1 < len(told) and not told[i + 1][2] else told[i]
+        share = (k - frames[i]) / (ends[i] - frames[i])
+        assert len(at) == 1
+        assert at[0] == pytest.approx(
+            [p + (q - p) * share for p, q in zip(told[i][1], after[1], strict=True)], abs=1e-9
+        )
+
+
 @st.composite
 def keyframes(draw):
     """Who is where at some seconds, each once, and what they do around them."""
