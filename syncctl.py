@@ -41,6 +41,7 @@ COMMANDS = {
     "export": ("ingest.cli:export", "Write a dataset in another tool's format."),
     "train": ("models.cli:train", "Train a model on a dataset."),
     "evaluate": ("models.cli:evaluate", "Evaluate a trained run on held-out participants."),
+    "predict": ("models.cli:predict", "Write a run's detections in AVA's format."),
     "transfer": ("models.transfer_cli:transfer", "Judge a backbone by five target tasks."),
     "ava": ("models.ava.cli:ava", "Frame mAP of two csv files, as the AVA challenge measures it."),
 }

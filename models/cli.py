@@ -1,4 +1,4 @@
-"""``syncctl train`` and ``syncctl evaluate``."""
+"""``syncctl train``, ``syncctl evaluate`` and ``syncctl predict``."""
 
 from __future__ import annotations
 
@@ -71,6 +71,32 @@ def evaluate(run: Path, data: str | None, split: str, as_json: bool) -> None:
     emit(as_json, document, _measure_lines(document))
 
 
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the files, made where needed.")
+@click.option("--data", type=click.Path(), help="Another dataset than the run was trained on.")
+@click.option("--split", default="test", show_default=True, help="Which people to answer for.")
+@click.option("--pictures", type=click.IntRange(0), default=0, help="Of so many clips, what `vat` found and looked at.")
+@json_option
+def predict(run: Path, out: Path, data: str | None, split: str, pictures: int, as_json: bool) -> None:
+    """Write who does what in which box, as RUN of vat, hgrnn or lart says, in AVA's format.
+
+    In --out: detections.csv, truth.csv of the same moments (the video is the session, the second that of its
+    recording), and labels.pbtxt, which says what the ids mean. `syncctl ava` measures one against the other.
+
+    \b
+    Example:
+      syncctl predict run --out found --pictures 6
+      syncctl ava found/truth.csv found/detections.csv --labels found/labels.pbtxt --page ava.html
+    """
+    from models.workflow import answer
+
+    document = answer(run, out, data, split, pictures)
+    shown = f", {len(document['files']) - 3} pictures" if pictures else ""
+    counts = f"{document['detections']} rows and {document['truth']} true ones in {document['frames']} frames"
+    emit(as_json, document, [f"{out}: {counts}{shown}"])
+
+
 def _training_lines(document: dict[str, Any]) -> list[str]:
     state = "stopped" if document["interrupted"] else "done"
     lines = [
@@ -96,7 +122,7 @@ def _measure_lines(document: dict[str, Any]) -> list[str]:
             continue
         pair = document["ci95"][name]
         between = f"[{pair[0]:.3f}, {pair[1]:.3f}]" if pair else "no interval"
-        trivial, chance = document["baseline"][name], document["chance"][name]
-        shown = f"{trivial:9.3f}{chance:8.3f}" if trivial is not None else f"{'':9}{chance:8.3f}"
+        trivial, chance = document["baseline"][name], document["chance"].get(name)
+        shown = "".join(f"{x:{width}.3f}" if x is not None else " " * width for x, width in ((trivial, 9), (chance, 8)))
         lines.append(f"{name:32}{value:8.3f}{between:>18}{shown}  {document['verdict'][name]}")
     return lines

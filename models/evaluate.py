@@ -56,7 +56,7 @@ def evaluate(folder: Path, config: RunConfig, dataset: Clips, split: str, truth:
     if not len(dataset):
         raise SessionError(f"{config.data} has no clips in the split '{split}'; choose another --split")
     model, step = load_model(folder, config)
-    predicted = predict(model, dataset, _device(config))
+    predicted = predict(model, dataset, device_of(config))
     document = _head(folder, config, step, split, truth)
     for comparison in truth.comparisons(predicted, _read_trivial(folder)):
         _compare(document, comparison)
@@ -147,6 +147,7 @@ def _read_trivial(folder: Path) -> dict[str, Any]:
         raise SessionError(f"{path} is missing or damaged; the run cannot be compared, train it anew") from error
 
 
-def _device(config: RunConfig) -> torch.device:
+def device_of(config: RunConfig) -> torch.device:
+    """Where a run is evaluated: on CUDA where there is one and the run was not kept from it."""
     wanted = config.train.device
     return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")

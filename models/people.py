@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from firmware_host.errors import SessionError
+from models.ava.rows import Rows, detections
 from models.metrics import Comparison, Measure
 from models.report import Example
 
@@ -28,12 +30,16 @@ class PersonTruth:
         valid: (N, P) bool, the persons that are there.
         session: (N,) text.
         names: of the A classes.
+        boxes: (N, P, 4) where they are in the picture, 0 for who is not in it; None where nobody says.
+        sure: (N, P) in [0, 1], that a box holds a person; None for boxes that are true.
     """
 
     actions: np.ndarray
     valid: np.ndarray
     session: np.ndarray
     names: tuple[str, ...]
+    boxes: np.ndarray | None = None
+    sure: np.ndarray | None = None
 
     def counts(self) -> dict[str, int]:
         """Persons, and what they do, all classes together."""
@@ -55,9 +61,27 @@ class PersonTruth:
         chance = {name: float(value[0]) for name, value in other(np.ones((1, len(places)))).items()}
         return [Comparison(len(places), own, other, chance)]
 
+    def acts(self) -> Rows:
+        """What is true, a row for each person in a box and action; a clip is a frame, named by its number."""
+        return self._in_boxes(np.where(self.actions > 0.5, 1.0, np.nan))
+
+    def found(self, predicted: Mapping[str, np.ndarray]) -> Rows:
+        """What the model says of every box, likewise: the detector's confidence times the probability."""
+        if "detections" in predicted:
+            return self._in_boxes(predicted["detections"])
+        return self._in_boxes(predicted["actions"] * (1.0 if self.sure is None else self.sure[..., None]))
+
     def examples(self, dataset: Any, predicted: Mapping[str, np.ndarray]) -> list[Example]:  # noqa: ARG002
         """None: these clips have no pictures."""
         return []
+
+    def _in_boxes(self, scores: np.ndarray) -> Rows:
+        if self.boxes is None:
+            raise SessionError("these clips do not say where anybody is in a picture, so no box can be written")
+        with np.errstate(invalid="ignore"):
+            shown = self.valid & ((self.boxes[..., 2:] - self.boxes[..., :2]) > 0).all(-1)
+        ids = range(1, len(self.names) + 1)
+        return detections([str(i) for i in range(len(self.boxes))], self.boxes, shown, scores, ids)
 
     def _measure(self, score: np.ndarray, wanted: np.ndarray, session: np.ndarray) -> Measure:
         def measure(drawn: np.ndarray) -> dict[str, np.ndarray]:
@@ -100,11 +124,10 @@ def precision(score: np.ndarray, right: np.ndarray, drawn: np.ndarray, session: 
     return np.concatenate(found)
 
 
-def truth_of(
-    rows: Sequence[tuple[np.ndarray, np.ndarray]], sessions: Sequence[str], names: tuple[str, ...]
-) -> PersonTruth:
-    """From each clip's actions (P, A) and who is there (P,)."""
+def truth_of(rows: Sequence[tuple[np.ndarray, ...]], sessions: Sequence[str], names: tuple[str, ...]) -> PersonTruth:
+    """From each clip's actions (P, A), who is there (P,), and where it is known their boxes (P, 4) and how sure (P,)
+    these are."""
     if not rows:
         return PersonTruth(np.zeros((0, 1, len(names))), np.zeros((0, 1), bool), np.zeros(0, np.str_), names)
-    actions, valid = (np.stack(column) for column in zip(*rows, strict=True))
-    return PersonTruth(actions, valid.astype(bool), np.array(sessions), names)
+    actions, valid, *where = (np.stack(column) for column in zip(*rows, strict=True))
+    return PersonTruth(actions, valid.astype(bool), np.array(sessions), names, *where)

@@ -45,9 +45,9 @@ class Example:
     predicted: tuple[float, float] | None = None
 
 
-def evenly(clips: int) -> list[int]:
+def evenly(clips: int, count: int = EXAMPLES) -> list[int]:
     """Indices of a few clips spread over a split."""
-    return np.unique(np.linspace(0, clips - 1, EXAMPLES).astype(int)).tolist()
+    return np.unique(np.linspace(0, clips - 1, count).astype(int)).tolist()
 
 
 def write_report(folder: Path, document: dict[str, Any], examples: list[Example], figures: Sequence[str] = ()) -> None:

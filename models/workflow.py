@@ -1,4 +1,4 @@
-"""What `syncctl train` and `syncctl evaluate` do, as functions: from names and paths to what they print."""
+"""What `syncctl train`, `evaluate` and `predict` do, as functions: from names and paths to what they print."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from firmware_host.errors import ConfigError
+from firmware_host.errors import ConfigError, SessionError
 from models import config as configuration
 from models import evaluate, module_of
+from models.ava import answers
 from models.config import RunConfig
 from models.train import train
 
@@ -48,12 +49,40 @@ def measure(run: Path, data: str | None = None, split: str = "test") -> dict[str
     Raises:
         SessionError: a folder that is no run, or a dataset without clips in that split.
     """
+    config, dataset, truth = _opened(run, data, split)
+    return evaluate.evaluate(run, config, dataset, split, truth)
+
+
+def answer(run: Path, out: Path, data: str | None = None, split: str = "test", pictures: int = 0) -> dict[str, Any]:
+    """Write what a run says of a split as AVA's files; see `syncctl predict --help`.
+
+    Raises:
+        SessionError: a folder that is no run, or a dataset without clips in that split.
+        ConfigError: a run that finds nobody, or has no pictures to show.
+    """
+    config, dataset, truth = _opened(run, data, split)
+    if not isinstance(truth, answers.Located):
+        raise ConfigError(f"{run} is a run of {config.model}, which says of no box who does what in it")
+    if pictures and not isinstance(truth, answers.Drawn):
+        raise ConfigError(f"{run} is a run of {config.model}, which reads no pictures; leave --pictures out")
+    if not len(dataset):
+        raise SessionError(f"{config.data} has no clips in the split '{split}'; choose another --split")
+    model, step = evaluate.load_model(run, config)
+    predicted = evaluate.predict(model, dataset, evaluate.device_of(config))
+    document = {"run": str(run), "step": step, "split": split} | answers.write(out, dataset, truth, predicted)
+    if pictures:
+        document["files"] += answers.write_pictures(out, dataset, truth, predicted, pictures)
+    return document
+
+
+def _opened(run: Path, data: str | None, split: str) -> tuple[RunConfig, Any, Any]:
+    """A run's configuration, the clips of a split and what is true of them."""
     config = evaluate.read_config(run)
     if data is not None:
         config = dataclasses.replace(config, data=_located(data))
     module = module_of(config.model)
     dataset = module.open_split(config.data, split, config.net)
-    return evaluate.evaluate(run, config, dataset, split, module.truth(dataset))
+    return config, dataset, module.truth(dataset)
 
 
 def _resumed(

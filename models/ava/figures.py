@@ -44,7 +44,12 @@ def class_bars(result: Result) -> str:
     seen = sorted((i for i, n in result.count.items() if n), key=lambda i: -result.ap[i])
     return bars(
         [
-            (result.labels.names[i], result.ap[i], f"{result.count[i]} boxes", COLOURS[result.labels.kinds[i]])
+            (
+                result.labels.names[i],
+                result.ap[i],
+                f"{result.count[i]} boxes",
+                COLOURS.get(result.labels.kinds[i], PLAIN),
+            )
             for i in seen
         ]
     )

@@ -53,7 +53,7 @@ class Result:
         ap: id -> average precision in [0, 1], NaN where the class does not occur.
         count: id -> true boxes.
         mean: over the classes that occur; NaN where none does.
-        kind_mean: kind -> the same over its classes.
+        kind_mean: kind -> the same over its classes; of the kinds that the label map has.
         matches: what it was computed from.
         cap: rows of a frame that were kept; 0 is all.
         iou: overlap that counts.
@@ -122,7 +122,8 @@ def evaluate(
     matches = match(known.take(best_rows(known, 0)), real, iou)
     precision = {i: class_precision(matches, i) for i in labels.names}
     count = {i: int((known.label == i).sum()) for i in labels.names}
-    kinds = {kind: mean_of([precision[i] for i in precision if labels.kinds[i] == kind]) for kind in KINDS}
+    sorts = [kind for kind in KINDS if kind in labels.kinds.values()]
+    kinds = {kind: mean_of([precision[i] for i in precision if labels.kinds[i] == kind]) for kind in sorts}
     mean = mean_of(list(precision.values()))
     return Result(labels, precision, count, mean, kinds, matches, cap, iou, left_out)
 

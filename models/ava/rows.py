@@ -18,6 +18,8 @@ from recorder import durable
 
 MOVEMENT, MANIPULATION, INTERACTION = "person movement", "object manipulation", "person interaction"
 KINDS = (MOVEMENT, MANIPULATION, INTERACTION)
+UNSORTED = "unsorted"
+"""Of a class of which nobody says a kind; it has no part in the means over kinds."""
 LAST_POSE, LAST_OBJECT = 14, 63
 """AVA's ids: 1 to 14 are movements of a person, 15 to 63 involve an object, 64 to 80 another person."""
 
@@ -28,7 +30,7 @@ class LabelMap:
 
     Attributes:
         names: id -> name.
-        kinds: id -> one of `KINDS`.
+        kinds: id -> one of `KINDS`, or `UNSORTED`.
     """
 
     names: Mapping[int, str]
@@ -122,8 +124,8 @@ def read_excluded(path: Path) -> frozenset[str]:
 def read_label_map(path: Path) -> LabelMap:
     """Read a label map in protocol buffer text: ``item { name: "stand" id: 12 }``, over any number of lines.
 
-    ``label_id`` stands for ``id``; ``label_type: PERSON_MOVEMENT`` (OBJECT_MANIPULATION, PERSON_INTERACTION) says the
-    kind. A class without one is of the kind that AVA gives its id.
+    ``label_id`` stands for ``id``; ``label_type: PERSON_MOVEMENT`` (OBJECT_MANIPULATION, PERSON_INTERACTION, UNSORTED)
+    says the kind. A class without one is of the kind that AVA gives its id.
 
     Raises:
         SessionError: no such file, or no class in it.
@@ -144,6 +146,22 @@ def read_label_map(path: Path) -> LabelMap:
     if not names:
         raise SessionError(f'{path} has no classes; it should hold entries like item {{ name: "stand" id: 12 }}')
     return LabelMap(names, kinds)
+
+
+def write_label_map(labels: LabelMap, path: Path) -> None:
+    """Write a label map, each class with its kind.
+
+    Raises:
+        ConfigError: a name with a quotation mark, which a label map cannot hold.
+    """
+    for name in labels.names.values():
+        if '"' in name:
+            raise ConfigError(f"a label map cannot hold the name {name}, which has a quotation mark; rename the class")
+    items = [
+        f'item {{\n  name: "{name}"\n  id: {i}\n  label_type: {_word(labels.kinds[i])}\n}}\n'
+        for i, name in labels.names.items()
+    ]
+    durable.write_bytes(path, "".join(items).encode())
 
 
 def ava_kind(label: int) -> str:
@@ -178,10 +196,14 @@ def detections(
 
 def _kind(path: Path, word: str) -> str:
     kind = word.lower().replace("_", " ")
-    if kind not in KINDS:
-        known = ", ".join(k.upper().replace(" ", "_") for k in KINDS)
+    if kind not in (*KINDS, UNSORTED):
+        known = ", ".join(map(_word, (*KINDS, UNSORTED)))
         raise ConfigError(f"{path}: unknown label_type '{word}'; known: {known}")
     return kind
+
+
+def _word(kind: str) -> str:
+    return kind.upper().replace(" ", "_")
 
 
 def _lines(path: Path) -> list[tuple[int, list[str]]]:

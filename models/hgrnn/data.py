@@ -43,6 +43,7 @@ def wanted(config: Config) -> Ask:
 def truth(clips: Any) -> PersonTruth:
     """What was annotated of every box."""
     items = [clips.labels(i) for i in range(len(clips))]
-    rows = [(np.asarray(item["box_actions"]), np.asarray(item["box_valid"])) for item in items]
+    keys = ("box_actions", "box_valid", *(key for key in ("boxes", "box_score") if items and key in items[0]))
+    rows = [tuple(np.asarray(item[key]) for key in keys) for item in items]
     names = tuple(clips.dataset.info["vocabulary"].get(ATOMIC, ()))
     return truth_of(rows, [item["session"] for item in items], names)

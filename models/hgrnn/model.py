@@ -125,21 +125,26 @@ class Model(nn.Module):
         """Nothing follows a step."""
 
     def predict(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """``actions`` (B, P, A): probabilities, 0 for a person who is not there."""
+        """``actions`` (B, P, A): probabilities, 0 for a person who is not there; with boxes also ``detections``, what
+        `detect` says."""
         valid = self._window(batch)[2][:, self.config.context]
-        return {"actions": torch.where(valid[..., None], torch.sigmoid(self(batch)["actions"]), 0)}
+        answer = {"actions": torch.where(valid[..., None], torch.sigmoid(self(batch)["actions"]), 0)}
+        return answer | ({"detections": self.detect(batch, answer["actions"])} if "boxes" in batch else {})
 
     @torch.no_grad()
-    def detect(self, batch: Mapping[str, Tensor]) -> Tensor:
+    def detect(self, batch: Mapping[str, Tensor], probability: Tensor | None = None) -> Tensor:
         """Scores of every box: the detector's confidence times the probability, the worse of two alike left out.
 
         Args:
             batch: as for `forward`, with ``boxes`` (B, P, 4), ``box_score`` (B, P) in [0, 1]; 1 for true boxes.
+            probability: (B, P, A), what `predict` says, where it is known already.
 
         Returns:
             (B, P, A) in [0, 1]; NaN where the box is not there, not usable, or overlaps a better one of this class.
         """
-        scores = batch["box_score"][..., None] * self.predict(batch)["actions"]
+        if probability is None:
+            return self.predict(batch)["detections"]
+        scores = batch["box_score"][..., None] * probability
         there = self._window(batch)[2][:, self.config.context, :, None]
         by_class = torch.where(there, scores, torch.nan).transpose(1, 2)  # (B, A, P)
         each = batch["boxes"][:, None].expand(-1, by_class.shape[1], -1, -1)

@@ -17,11 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from firmware_host.clock import SECOND_NS
-from firmware_host.errors import ConfigError, SessionError, unknown_name
+from firmware_host.errors import ConfigError, unknown_name
 from ingest.ask import ATOMIC, Ask
 from ingest.dataset import Clips
 from models.config import Preset, TrainConfig, require
@@ -29,6 +28,7 @@ from models.hgrnn.data import truth
 from models.hgrnn.features import FRAMES, FeatureNet, flow
 from models.hgrnn.model import focal_loss
 from models.i3d import scaled
+from models.reference import read_weights
 
 __all__ = ["PRESETS", "Config", "Model", "open_split", "truth"]
 
@@ -49,7 +49,7 @@ class Config:
         narrow: every width of the I3D is divided by it.
         classes: A.
         gamma: of the focal loss.
-        weights: a safetensors file with public I3D weights to start from; empty for random ones.
+        weights: a file with public I3D weights to start from, .safetensors or .pt; empty for random ones.
     """
 
     stream: str = "rgb"
@@ -96,12 +96,7 @@ class Model(FeatureNet):
         """Take the public weights, before the first step."""
         if not self.config.weights:
             return
-        path = Path(self.config.weights)
-        try:
-            published = load_file(path)
-        except (OSError, ValueError) as error:
-            raise SessionError(f"{path} of hgrnn_features.weights cannot be read ({error})") from error
-        self.adopt(published)
+        self.adopt(read_weights(Path(self.config.weights), "hgrnn_features.weights must name a file of I3D weights"))
 
     def _clips(self, batch: Mapping[str, Tensor]) -> Tensor:
         """(B, 3 or 2, T, S, S) in [-1, 1]."""

@@ -109,6 +109,7 @@ def truth(clips: Any) -> PersonTruth:
     rows = []
     for item in items:
         middle = item["tracks_valid"].shape[1] // 2
-        rows.append((np.asarray(item["track_actions"][:1, middle]), np.asarray(item["tracks_valid"][:1, middle])))
+        keys = ("track_actions", "tracks_valid", *(["track_boxes"] if "track_boxes" in item else []))
+        rows.append(tuple(np.asarray(item[key][:1, middle]) for key in keys))
     names = tuple(clips.dataset.info["vocabulary"].get(ATOMIC, ()))
     return truth_of(rows, [item["session"] for item in items], names)

@@ -54,6 +54,16 @@ class Scenes:
         return self.clips.labels(index)
 
     @property
+    def dataset(self) -> Any:
+        """The dataset of the clips."""
+        return self.clips.dataset
+
+    @property
+    def ask(self) -> Ask:
+        """What was asked of it."""
+        return self.clips.ask
+
+    @property
     def actions(self) -> tuple[str, ...]:
         """Names of the actions."""
         return tuple(self.clips.dataset.info["vocabulary"].get(ATOMIC, ()))

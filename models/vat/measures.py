@@ -21,6 +21,7 @@ from models.report import Example, evenly
 from models.vat.pictures import boxed, coloured, seen_by
 
 PERSON = LabelMap({1: "person"}, {1: MOVEMENT})
+GREEN, RED = (46, 204, 64), (255, 65, 54)
 AT_ONCE = 100
 """Draws of the bootstrap that are computed together."""
 
@@ -60,9 +61,7 @@ class Truth:
         ids = list(range(1, len(self.names) + 1))
         labels = LabelMap(dict(zip(ids, self.names, strict=True)), dict.fromkeys(ids, MOVEMENT))
         acts = {"map": ids} | {f"ap_{name}": [i] for i, name in labels.names.items()}
-        parts = [
-            (_rows(predicted["boxes"], predicted["scores"]), self._blind_acts(trivial), self.acts(), labels, 0.5, acts)
-        ]
+        parts = [(self.found(predicted), self._blind_acts(trivial), self.acts(), labels, 0.5, acts)]
         if not self.given:
             found = _rows(predicted["person_boxes"][:, :, None], predicted["person"][..., None])
             blind = self._one_box(trivial, np.ones(1))
@@ -78,6 +77,10 @@ class Truth:
     def acts(self) -> Rows:
         """The truth, a row for each person and action; a clip is a frame, named by its number."""
         return _rows(self.boxes[:, :, None], self.actions * self.valid[..., None])
+
+    def found(self, predicted: Mapping[str, np.ndarray]) -> Rows:
+        """What the model says, likewise."""
+        return _rows(predicted["boxes"], predicted["scores"])
 
     def persons(self) -> Rows:
         """The truth, a row for each person."""
@@ -111,20 +114,24 @@ class Truth:
         return lambda counts: _means(classes, names, counts)
 
     def examples(self, dataset: Any, predicted: Mapping[str, np.ndarray]) -> list[Example]:
-        """Clips spread over the split: the keyframe with true (green) and found (red) persons, and where was looked."""
-        found = []
-        for i in evenly(len(dataset)):
-            frames = dataset[i]["third"]
-            frame = frames[len(frames) // 2].permute(1, 2, 0).numpy()
-            sure = int(predicted["person"][i].argmax())
-            best = predicted["person_boxes"][i, sure]
-            shown = boxed(boxed(frame, self.boxes[i][self.valid[i]], (46, 204, 64)), best[None], (255, 65, 54))
-            acts = np.argsort(-predicted["scores"][i, sure])[:2]
-            said = ", ".join(f"{self.names[a]} {predicted['scores'][i, sure, a]:.2f}" for a in acts)
-            found.append(Example(shown, f"{self.session[i]}: {said}"))
-            if "attention" in predicted:
-                found.append(Example(seen_by(frame, predicted["attention"][i]), "where this person looked for it"))
-                found.append(Example(coloured(frame, predicted["embedding"][i, 0]), "keys of its first head"))
+        """`pictures` of clips spread over the split."""
+        return [shown for i in evenly(len(dataset)) for shown in self.pictures(dataset, predicted, i).values()]
+
+    def pictures(self, dataset: Any, predicted: Mapping[str, np.ndarray], index: int) -> dict[str, Example]:
+        """One clip: ``found``, the keyframe with the true persons (green) and the surest found one (red);
+        ``attention``, where that one looked; ``keys``, what the first head holds alike."""
+        frames = dataset[index]["third"]
+        frame = frames[len(frames) // 2].permute(1, 2, 0).numpy()
+        sure = int(predicted["person"][index].argmax())
+        best = predicted["person_boxes"][index, sure]
+        shown = boxed(boxed(frame, self.boxes[index][self.valid[index]], GREEN), best[None], RED)
+        scores = predicted["scores"][index, sure]
+        said = ", ".join(f"{self.names[a]} {scores[a]:.2f}" for a in np.argsort(-scores)[:2])
+        found = {"found": Example(shown, f"{self.session[index]}: {said}")}
+        if "attention" in predicted:
+            seen, keys = predicted["attention"][index], predicted["embedding"][index, 0]
+            found["attention"] = Example(seen_by(frame, seen), "where this person looked for it")
+            found["keys"] = Example(coloured(frame, keys), "keys of its first head")
         return found
 
 

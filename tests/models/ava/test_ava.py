@@ -11,12 +11,12 @@ from click.testing import CliRunner
 from made_rows import LABELS, made, plain_ap
 
 from firmware_host.errors import ConfigError, SessionError
-from models.ava import Rows, detections, evaluate, read_excluded, read_label_map, read_rows, write_rows
+from models.ava import LabelMap, Rows, detections, evaluate, read_excluded, read_label_map, read_rows, write_rows
 from models.ava.breakdown import breakdowns, by_people, by_size
 from models.ava.cli import ava
 from models.ava.figures import write_page
 from models.ava.matching import average_precision
-from models.ava.rows import INTERACTION, MANIPULATION, MOVEMENT
+from models.ava.rows import INTERACTION, MANIPULATION, MOVEMENT, UNSORTED, write_label_map
 
 BOX = [0.1, 0.1, 0.5, 0.5]
 MAP = 'item {\n  name: "stand"\n  id: 12\n}\nitem {\n  name: "carry/hold {an object}"\n  id: 17\n}\n'
@@ -271,3 +271,17 @@ def test_the_command_prints_numbers_and_writes_a_page(tmp_path):
     said = CliRunner().invoke(ava, [*map(str, arguments), "--cap", "0"]).stdout
     assert "all rows" in said
     assert "stand" in said
+
+
+def test_a_label_map_is_written_and_read_and_unsorted_classes_have_no_kind(tmp_path):
+    path = tmp_path / "map.pbtxt"
+    labels = LabelMap({1: "pour {tea}", 2: "sit"}, {1: MANIPULATION, 2: UNSORTED})
+    write_label_map(labels, path)
+    assert read_label_map(path) == labels
+    truth = several(one(BOX, 1, 1), one(BOX, 1, 2))
+    result = evaluate(truth, several(one(BOX, 0.9, 2)), labels)
+    assert result.kind_mean == {MANIPULATION: 0.0}
+    assert result.mean == 0.5
+    write_page(tmp_path / "page.html", result, breakdowns(result))
+    with pytest.raises(ConfigError, match="quotation mark"):
+        write_label_map(LabelMap({1: 'a "b"'}, {1: UNSORTED}), path)

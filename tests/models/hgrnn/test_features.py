@@ -115,5 +115,5 @@ def test_a_stream_learns_what_its_boxes_show(stream):
 
 def test_weights_that_cannot_be_read_are_a_sentence(tmp_path):
     config = tuning.Config(size=32, frames=5, features=8, narrow=32, classes=3, weights=str(tmp_path / "none"))
-    with pytest.raises(SessionError, match=r"hgrnn_features\.weights cannot be read"):
+    with pytest.raises(SessionError, match=r"hgrnn_features\.weights must name a file"):
         tuning.Model(config).begin()
