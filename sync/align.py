@@ -28,7 +28,7 @@ from sync.contradiction import PRIOR, Judged, judge
 from sync.fuse import DOUBT, Fused, fuse
 from sync.graph import breaks, evidence_spans, shared_ns
 from sync.motion.match import match_turning
-from sync.motion.mirror import Moving, match_pattern
+from sync.motion.mirror import Moving, alone, match_pattern
 from sync.recordings import SEEN, camera_delay, comparisons, recordings
 from sync.wanted import Prior, chosen, prior_pairings
 
@@ -47,23 +47,36 @@ def turned(source: Recording, target: Recording) -> Pairing:
 
 
 def pattern(source: Recording, target: Recording) -> Pairing:
-    """Compare how a limb moved with what a camera saw move: of several limbs the one that moved most.
+    """Compare how a limb moved with what a camera saw move: when it moved alone, or else all along.
+
+    Of several limbs it is the one that moved most then.
 
     Raises:
         EvidenceError: neither of them saw the other, there was no movement, or no lag fits it.
         SessionError: a film cannot be read.
     """
-    sides = [_most_moved(recording) for recording in (source, target)]
     if (SEEN in source.moved) == (SEEN in target.moved):
         raise EvidenceError(f"of {source.clock} and {target.clock} not one is a camera and the other on a limb")
-    return match_pattern(*sides)
+    body, camera = (target, source) if SEEN in source.moved else (source, target)
+    limbs, picture = _limbs(body), camera.moved[SEEN]()
+    why: list[EvidenceError] = []
+    for limb in (*alone(limbs), _most_moved(limbs)):
+        try:
+            return match_pattern(picture, limb) if camera is source else match_pattern(limb, picture)
+        except EvidenceError as error:
+            why.append(error)
+    raise why[0]
 
 
-def _most_moved(recording: Recording) -> Moving:
-    found = [read() for limb, read in sorted(recording.moved.items()) if limb != SEEN or len(recording.moved) == 1]
+def _limbs(body: Recording) -> list[Moving]:
+    found = [read() for _, read in sorted(body.moved.items())]
     if not found:
-        raise EvidenceError(f"{recording.clock} has no IMU on a limb and no camera that sees one")
-    return max(found, key=lambda m: float(np.nanmean(m.speed**2)) if np.isfinite(m.speed).any() else 0.0)
+        raise EvidenceError(f"{body.clock} has no IMU on a limb")
+    return found
+
+
+def _most_moved(limbs: Sequence[Moving]) -> Moving:
+    return max(limbs, key=lambda m: float(np.nanmean(m.speed**2)) if np.isfinite(m.speed).any() else 0.0)
 
 
 METHODS: dict[str, Method] = {

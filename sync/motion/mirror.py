@@ -1,21 +1,27 @@
 """A body that moves where a camera sees it, in a mirror or across the room: how fast, by the picture and by an IMU.
 
 A limb turns about a joint, so its speed in the picture rises and falls with its rate of turning, whatever the
-direction. What moves in the picture is found by dense optical flow after the camera's own turn is taken from it (a
-camera that is worn sees everything move), and its speed is one number a frame. The IMU's is the length of its rate.
+direction. Each picture is laid over the one before as the camera turned meanwhile (a camera that is worn sees
+everything move); what still differs is what moved, more of it the faster it went. That is one number a frame, and the
+IMU's is the length of its rate. Dense optical flow, which was tried before, loses an arm that is a few pixels wide.
 
 One number is less than three: it has no axes to tell two movements apart. A pattern that is repeated evenly fits at
-every period, so start, stop and pause without a rhythm; what fits at several lags is refused. A limb is no rigid
-pendulum and the rest of the body moves too, so an answer is good to about a third of a frame at best, and says so.
+every period, so start, stop and pause without a rhythm; what fits at several lags is refused. And most of a session is
+no pattern: who walks about moves all limbs, and all that the camera sees. Where a body has IMUs enough, they tell when
+one limb moved and the rest of it stood still (`alone`), and there the pattern is sought. A limb is no rigid pendulum,
+so an answer is good to about a third of a frame at best, and says so.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from scipy.ndimage import uniform_filter1d
 
+from firmware_host.clock import SECOND_NS
 from sync.alignment import Pairing
 from sync.motion.filmed import Filmed
 from sync.motion.flow import WIDTH, flows, rotation_field, turn
@@ -23,10 +29,14 @@ from sync.motion.match import Rules, compare
 from sync.motion.shutter import USUAL, USUAL_SIGMA
 from sync.motion.turning import Late, Turning
 
-DENSE_WIDTH = 160
-FLOOR_PX, OVER_MEDIAN = 0.15, 5.0
-"""Flow of fewer pixels a frame is noise and compression, and of less than this many times the usual what the camera's
-own turn left of the scene."""
+CHANGE_WIDTH, SMOOTH_PX = 160, 1.0
+FLOOR_GREY, OVER_MEDIAN = 4.0, 4.0
+"""Less difference, in grey values of 8 bits, is grain and compression; and less than this many times the usual is what
+the camera's own turn, and its exposure, left of the scene."""
+REST_RAD_S, REST_SHARE = 0.15, 0.75
+"""A body stands still where this share of its IMUs turn more slowly than that, in the mean over `SETTLED_S`."""
+SETTLED_S, SHORTEST_S, STRETCHES = 1.0, 8.0, 3
+"""How long a stretch must be to say anything, and how many of them are asked."""
 PATTERN = Rules("pattern", 0.05, 0.5, "move a limb in a pattern with pauses of unequal length", shared_ns=8_000_000.0)
 """A limb's speed in the picture is not exactly its rate of turning: a quarter of a frame either way."""
 
@@ -74,21 +84,48 @@ def felt(turning: Turning) -> Moving:
     return Moving(turning.clock, turning.t_ns, np.linalg.norm(rate, axis=1), turning.width_ns, turning.late)
 
 
+def alone(limbs: Sequence[Moving]) -> list[Moving]:
+    """When one limb moved and the rest of the body stood still, as before a mirror.
+
+    Args:
+        limbs: one for each IMU of a body, on one clock.
+
+    Returns:
+        At most `STRETCHES` stretches of the limb that moved most in them, the liveliest first; none where the body
+        never stood still for `SHORTEST_S`, or has too few IMUs to tell.
+    """
+    still_ones = int(np.ceil(REST_SHARE * len(limbs)))
+    if still_ones == len(limbs) or any(len(limb.t_ns) < 2 for limb in limbs):
+        return []
+    t_ns = limbs[0].t_ns
+    speeds = np.stack([np.interp(t_ns, limb.t_ns, np.nan_to_num(limb.speed)) for limb in limbs])
+    settled = max(1, round(SETTLED_S * SECOND_NS / float(np.median(np.diff(t_ns)))))
+    rest = uniform_filter1d(np.sort(speeds, axis=0)[still_ones - 1], settled) < REST_RAD_S
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], rest.astype(int), [0]])))
+    found = []
+    for first, end in zip(edges[::2], edges[1::2], strict=True):
+        begun_ns, over_ns = int(t_ns[first]), int(t_ns[end - 1])
+        if over_ns - begun_ns >= SHORTEST_S * SECOND_NS:
+            lively = np.sum(speeds[:, first:end] ** 2, axis=1)
+            margin_ns = round(SETTLED_S * SECOND_NS / 2)  # the mean came to rest so much later than the body
+            here = _between(limbs[int(lively.argmax())], begun_ns - margin_ns, over_ns + margin_ns)
+            found.append((float(lively.max()), here))
+    return [limb for _, limb in sorted(found, key=lambda f: -f[0])[:STRETCHES]]
+
+
+def _between(moving: Moving, begun_ns: int, over_ns: int) -> Moving:
+    here = (moving.t_ns >= begun_ns) & (moving.t_ns <= over_ns)
+    return replace(moving, t_ns=moving.t_ns[here], speed=moving.speed[here])
+
+
 def seen(filmed: Filmed) -> Moving:
-    """How fast things moved in a film beside the camera's own turning: root mean square of what is left of the flow."""
+    """How fast things moved in a film beside the camera's own turning: the mean of what its pictures differ by."""
     t_ns = filmed.t_ns
     speed = np.full(max(len(t_ns) - 1, 0), np.nan)
     steps = np.diff(t_ns)
-    dense = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     for k, flow in zip(range(len(speed)), flows(filmed.pictures(WIDTH)), strict=False):
-        size = flow.after.shape[:2]
-        turned = np.nan_to_num(turn(flow.was, flow.now, size, filmed.focal * WIDTH)[:3])
-        small = (DENSE_WIDTH, round(DENSE_WIDTH * size[0] / size[1]))
-        before, after = (cv2.resize(p, small, interpolation=cv2.INTER_AREA) for p in (flow.before, flow.after))
-        moved = dense.calc(before, after, np.zeros((*after.shape, 2), np.float32))
-        left = np.linalg.norm(moved - rotation_field(turned, moved.shape[:2], filmed.focal * DENSE_WIDTH), axis=2)
-        floor = max(FLOOR_PX, OVER_MEDIAN * float(np.median(left)))
-        speed[k] = np.sqrt(np.mean(np.where(left > floor, left, 0.0) ** 2)) / (steps[k] * 1e-9)
+        turned = np.nan_to_num(turn(flow.was, flow.now, flow.after.shape[:2], filmed.focal * WIDTH)[:3])
+        speed[k] = _changed(flow.before, flow.after, turned, filmed.focal) / (steps[k] * 1e-9)
     to_middle_ns, sigma_ns = filmed.exposed()
     if filmed.first_row and len(steps):
         to_middle_ns += USUAL * filmed.frame_ns / 2
@@ -96,3 +133,17 @@ def seen(filmed: Filmed) -> Moving:
     late: Late = ((f"shutter of {filmed.clock}'s camera", sigma_ns),) if sigma_ns else ()
     middles = t_ns[:-1] + steps // 2 + round(to_middle_ns) if len(t_ns) else t_ns
     return Moving(filmed.clock, middles, speed, round(filmed.frame_ns) if len(steps) else 0, late)
+
+
+def _changed(before: np.ndarray, after: np.ndarray, turned: np.ndarray, focal: float) -> float:
+    """Mean difference, grey values, of two pictures (H, W) uint8 between which the camera turned by a vector, rad."""
+    size = (CHANGE_WIDTH, round(CHANGE_WIDTH * before.shape[0] / before.shape[1]))
+    was, now = (
+        cv2.GaussianBlur(cv2.resize(p, size, interpolation=cv2.INTER_AREA).astype(np.float32), (0, 0), SMOOTH_PX)
+        for p in (before, after)
+    )
+    own = rotation_field(turned, (size[1], size[0]), focal * CHANGE_WIDTH)
+    x, y = np.meshgrid(np.arange(size[0], dtype=np.float32), np.arange(size[1], dtype=np.float32))
+    laid = cv2.remap(now, x + own[..., 0], y + own[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    left = np.abs(laid - was)
+    return float(np.mean(np.where(left > max(FLOOR_GREY, OVER_MEDIAN * float(np.median(left))), left, 0.0)))

@@ -158,7 +158,7 @@ def test_a_plan_may_begin_with_a_pattern_before_the_mirror(place: str) -> None:
     person, side = world._person, world._person.one.hand
     up = person.palm(side, t / 1e9)[:, 2] > 0.77 * person.one.stature
     begins = np.flatnonzero(np.diff(up.astype(int)) == 1)
-    assert len(begins) == 6
+    assert len(begins) == 7
     assert np.ptp(np.diff(begins)) * 0.01 > 0.3, "an even rhythm fits anywhere"
     assert np.linalg.norm(world.imu(f"{side}armd", t).gyro, axis=1).max() > 100
     mirror = world.home.sights[world.home.house.room_at(person.ground(t[:1] / 1e9)[0])]["mirror"]
