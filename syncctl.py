@@ -36,6 +36,7 @@ COMMANDS = {
     "labels": ("ingest.labels.cli:labels", "Labels out to annotation tools, and back."),
     "build": ("ingest.cli:build", "Build a dataset from aligned sessions."),
     "cache": ("ingest.cli:cache", "Make small copies of a dataset's videos."),
+    "detect": ("models.detect_cli:detect", "Find the persons in a film, with a detector of yours."),
     "features": ("models.features:features", "Compute a network's features of every keyframe once."),
     "check": ("ingest.cli:check", "Look for leaks, holes and unreadable clips in a dataset."),
     "export": ("ingest.cli:export", "Write a dataset in another tool's format."),
