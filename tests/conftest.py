@@ -1,5 +1,6 @@
 """Fixtures that several rooms share: one simulated session, made once by the command a user would type."""
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -7,6 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+
+if importlib.util.find_spec("torch") is None and "CI" not in os.environ:
+    # A Python for which there is no torch, as a kit's may be: everything that needs none must pass there.
+    WITH_TORCH = ("contract", "dataset", "export", "features", "opened", "transforms")
+    collect_ignore = ["models", *(f"ingest/test_{name}.py" for name in WITH_TORCH)]
 
 
 def syncctl_command(*arguments: object, timeout: float = 200) -> subprocess.CompletedProcess[str]:
