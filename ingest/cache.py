@@ -1,9 +1,10 @@
 """Frames by their number, and the small copies of videos that training reads.
 
 A clip of five frames out of a 1080p recording costs hundreds of milliseconds, nearly all of it decoding pixels
-that are then thrown away. The cache holds each video once more at the size that models eat: H.264, a keyframe
-every 16 frames, no B-frames, the same frames with the same numbers. It is derived: its folder is named by a hash of
-its parameters, and deleting it costs only speed. Both are read exactly, never by nearest time.
+that are then thrown away. The cache holds each video once more as models eat it: the whole picture squeezed to a small
+square, H.264, a keyframe every 16 frames, no B-frames, the same frames with the same numbers. It is derived: its
+folder is named by a hash of its parameters, and deleting it costs only speed. Both are read exactly, never by nearest
+time.
 """
 
 from __future__ import annotations
@@ -11,35 +12,27 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import NamedTuple
 
 import av
+import av.container
 import av.error
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from firmware_host.errors import SessionError
-from ingest.index import Gop, VideoIndex, video_index
-from ingest.mp4 import Packets, mp4_packets, mp4_samples
-from ingest.store import Store
+from ingest.film import Film, Packet, Video, delay, open_film
+from ingest.index import Gop, video_index
 from recorder import durable
 
-OPEN_FILES, KNOWN_HEADS = 8, 256
-"""Files a reader keeps open: opening costs as much as a clip, and PyAV's containers hold tens of megabytes. Headers are
-small."""
+OPEN_FILMS, OPEN_PIXELS = 32, 8 * 1920 * 1080
+"""What a reader keeps open: two cameras of the 16 sessions that clips keep, unless their pictures are large. A decoder
+holds a dozen of them."""
 MANIFEST = "manifest.json"
-MP4 = VideoIndex("mp4", 0, ())
-"""Of an MP4 a reader needs to know nothing beforehand."""
-
-
-NO_PROBING = {"analyzeduration": "0", "fpsprobesize": "0", "probesize": "2048"}
-"""The header says all that a decoder must know; probing a 1080p film would decode for 18 ms only to learn it again."""
-Head = TypeVar("Head", bytes, Packets)
 
 
 @dataclass(frozen=True)
@@ -68,34 +61,12 @@ class Recipe:
         return max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2)
 
 
-@dataclass(frozen=True)
-class Video:
-    """A file and where its GOPs are.
-
-    Attributes:
-        path: of the file; from the root where it is in a store.
-        store: where the file is, None for a file of this machine.
-    """
-
-    path: Path
-    index: VideoIndex
-    store: Store | None = None
-
-    def bytes(self, start: int, stop: int) -> bytes:
-        """One range of the file."""
-        if self.store is not None:
-            return self.store.read(self.path.as_posix(), start, stop)
-        with self.path.open("rb") as file:
-            file.seek(start)
-            return file.read(stop - start)
-
-
 class FrameReader:
-    """Reads frames of many files, keeping the last few open. One process, one thread."""
+    """Reads frames of many films, keeping the decoders of the last few. One process, one thread."""
 
     def __init__(self) -> None:
-        self._start()
-        self._inherited: tuple[object, ...] = ()
+        self._open: OrderedDict[Path, _Decoder] = OrderedDict()
+        self._scaler = VideoReformatter()  # one for all: setting up a scaler costs ten times as much as using it
 
     def read(self, video: Video, frames: Sequence[int], size: tuple[int, int]) -> np.ndarray:
         """Some frames of a video, scaled.
@@ -110,14 +81,9 @@ class FrameReader:
         Raises:
             SessionError: the file is gone, or lacks one of the frames.
         """
-        if not len(frames):
-            return np.empty((0, size[1], size[0], 3), np.uint8)
-        if self._owner != os.getpid():
-            # A forked worker shares file positions with its parent, so it opens files of its own. What it was born
-            # with is kept: closing it would wait for threads of FFmpeg that only the parent has.
-            self._inherited = (self._open, self._scaler)
-            self._start()
         out = np.empty((len(frames), size[1], size[0], 3), np.uint8)
+        if not len(frames):
+            return out
         done = 0
         try:
             for picture in self._pictures(video, frames):
@@ -130,137 +96,61 @@ class FrameReader:
         return out
 
     def close(self) -> None:
-        """Close every file."""
+        """Close every film."""
         while self._open:
-            self._open.popitem()[1].close()
+            self._open.popitem()[1].container.close()
 
     def __reduce__(self) -> tuple[type[FrameReader], tuple[()]]:
-        return FrameReader, ()  # open files do not travel to another process
-
-    def _start(self) -> None:
-        self._open: OrderedDict[Path, _Mp4] = OrderedDict()
-        self._heads: OrderedDict[Path, bytes | Packets] = OrderedDict()
-        self._scaler = VideoReformatter()  # one for all: setting up a scaler costs ten times as much as using it
-        self._owner = os.getpid()
+        return FrameReader, ()  # decoders do not travel to another process
 
     def _pictures(self, video: Video, frames: Sequence[int]) -> Iterator[av.VideoFrame]:
-        if video.index.container == "matroska":
-            header = self._head(video, lambda: video.bytes(0, video.index.header_stop))
-            return _matroska(video, header, frames)
-        if video.store is not None:
-            return _packets(video, self._head(video, lambda: _remote_packets(video)), frames)
-        file = self._mp4(video.path)
-        return (file.frame(number) for number in frames)
+        film, _, codec = self._decoder(video)
+        packets = film.packets(video, frames[0], frames[-1])
+        codec.flush_buffers()
+        codec.reorder_depth = delay(packets)
+        return _decoded(codec, packets, set(frames))
 
-    def _head(self, video: Video, read: Callable[[], Head]) -> Head:
-        """What must be known of a file before any of its clips, read once."""
-        head = self._heads.get(video.path)
-        if head is None:
-            if len(self._heads) >= KNOWN_HEADS:
-                self._heads.popitem(last=False)
-            head = self._heads[video.path] = read()
-        return cast("Head", head)
+    def _decoder(self, video: Video) -> _Decoder:
+        if video.path not in self._open:
+            self._open[video.path] = _decoder(video)
+        self._open.move_to_end(video.path)
+        while len(self._open) > OPEN_FILMS or (len(self._open) > 1 and self._pixels() > OPEN_PIXELS):
+            self._open.popitem(last=False)[1].container.close()
+        return self._open[video.path]
 
-    def _mp4(self, path: Path) -> _Mp4:
-        if path not in self._open:
-            if len(self._open) >= OPEN_FILES:
-                self._open.popitem(last=False)[1].close()
-            self._open[path] = _Mp4(path)
-        self._open.move_to_end(path)
-        return self._open[path]
+    def _pixels(self) -> int:
+        return sum(held.codec.width * held.codec.height for held in self._open.values())
 
 
-class _Mp4:
-    """An open MP4 that knows which frame comes next, so that reading on does not seek."""
+class _Decoder(NamedTuple):
+    """A film, and the decoder of its pictures as its demuxer sets it up, which is given packets of the film's own."""
 
-    def __init__(self, path: Path) -> None:
-        with path.open("rb") as file:
-            samples = mp4_samples(file)
-        self._pts = samples.pts
-        self._keys = np.flatnonzero(samples.key)
-        self._container = av.open(str(path))
-        self._stream = self._container.streams.video[0]
-        self._stream.thread_type = "NONE"
-        self._decoded = self._container.decode(self._stream)
-        self._next = 0
-
-    def frame(self, number: int) -> av.VideoFrame:
-        """Decode one frame.
-
-        Raises:
-            ValueError: the file has no such frame.
-        """
-        if not 0 <= number < len(self._pts):
-            raise ValueError(f"there are {len(self._pts)} frames")
-        key = int(self._keys[max(0, int(np.searchsorted(self._keys, number, side="right")) - 1)])
-        if not key <= self._next <= number:
-            self._container.seek(int(self._pts[key]), stream=self._stream)
-            self._decoded = self._container.decode(self._stream)
-        for picture in self._decoded:
-            at = int(np.searchsorted(self._pts, picture.pts or 0))
-            self._next = at + 1
-            if at == number:
-                return picture
-            if at > number:
-                break
-        self._next = -1
-        raise ValueError(f"frame {number} is damaged")
-
-    def close(self) -> None:
-        self._container.close()
+    film: Film
+    container: av.container.InputContainer
+    codec: av.VideoCodecContext
 
 
-def _remote_packets(video: Video) -> Packets:
-    if video.store is None:
-        raise ValueError("only for a file in a store")
-    with video.store.open(video.path.as_posix()) as file:
-        return mp4_packets(file)
+def _decoder(video: Video) -> _Decoder:
+    film = open_film(video)
+    container = av.open(io.BytesIO(film.head), "r", format=film.format)
+    stream = container.streams.video[0]
+    stream.thread_type = "NONE"
+    return _Decoder(film, container, stream.codec_context)
 
 
-def _packets(video: Video, table: Packets, frames: Sequence[int]) -> Iterator[av.VideoFrame]:
-    """Frames of an MP4 by one range of bytes: from the first frame's keyframe to the last frame, without a demuxer."""
-    first, last = table.reach(frames[0], frames[-1])
-    start = int(table.offset[first : last + 1].min())
-    data = video.bytes(start, int((table.offset + table.size)[first : last + 1].max()))
-    codec = cast("av.VideoCodecContext", av.CodecContext.create(table.codec, "r"))
-    codec.extradata, codec.thread_type = table.extradata, "NONE"
-    number = {int(pts): n for n, pts in enumerate(table.shown)}
-    chosen = set(frames)
-    for k in [*range(first, last + 1), None]:
+def _decoded(codec: av.VideoCodecContext, packets: Sequence[Packet], chosen: set[int]) -> Iterator[av.VideoFrame]:
+    """The chosen frames, in order. A packet's time is its frame's number, so each picture says which it is."""
+    for place, given in enumerate([*packets, None]):
         packet = None
-        if k is not None:
-            at = int(table.offset[k]) - start
-            packet = av.Packet(data[at : at + int(table.size[k])])
-            packet.pts, packet.dts = int(table.pts[k]), k
+        if given is not None:
+            packet = av.Packet(given.data)
+            packet.pts, packet.dts, packet.is_keyframe = given.frame, place, given.key
         for picture in codec.decode(packet):
-            if number.get(picture.pts or 0) in chosen:
+            if picture.pts in chosen:
+                chosen.remove(picture.pts)
                 yield picture
-
-
-def _matroska(video: Video, header: bytes, frames: Sequence[int]) -> Iterator[av.VideoFrame]:
-    """Frames by one range of bytes: the header, and the clusters from the first frame's GOP to the last's."""
-    gops = video.index.gops
-    wanted = [g for g in gops if g.first_frame <= frames[-1] and g.first_frame + g.frames > frames[0]]
-    if not wanted:
-        raise ValueError(f"there are {video.index.end_frame} frames")
-    start, stop = wanted[0].start, wanted[-1].stop
-    base = next(g.first_frame for g in gops if g.start == start)  # the first keyframe of that cluster
-    data = header + video.bytes(start, stop)
-    chosen = set(frames)
-    with av.open(io.BytesIO(data), "r", format="matroska", options=NO_PROBING) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "NONE"
-        packets = [p for p in container.demux(stream) if p.pts is not None]
-        while packets and not packets[0].is_keyframe:
-            packets.pop(0)
-        number = {pts: base + i for i, pts in enumerate(sorted(p.pts or 0 for p in packets))}
-        for packet in [*packets, None]:
-            for picture in stream.decode(packet):
-                if number[picture.pts or 0] in chosen:
-                    chosen.remove(number[picture.pts or 0])
-                    yield picture
-                if not chosen:
-                    return
+        if not chosen:
+            return
 
 
 def write_manifest(folder: Path, recipe: Recipe, size: Mapping[str, Sequence[int]]) -> None:

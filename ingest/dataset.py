@@ -19,8 +19,9 @@ from torch.utils.data import Sampler
 
 from ingest.anchors import anchors
 from ingest.ask import Ask
-from ingest.cache import FrameReader, Video
+from ingest.cache import FrameReader
 from ingest.clips import CLIP_STEPS, clip_starts, degrees
+from ingest.film import Video
 from ingest.opened import Dataset, open_dataset
 from ingest.targets import GREY, GROUPS
 from ingest.transforms import augment, clip_seed, mirrored

@@ -20,7 +20,7 @@ from ingest.index import Gop
 
 @dataclass(frozen=True)
 class Samples:
-    """The shown frames of a video track, in order of display.
+    """Frames of a video track, those that are shown in order of display.
 
     Attributes:
         pts: (N,) int64 display times in units of 1 / timescale; 0 is what FFmpeg presents as 0.
@@ -56,37 +56,33 @@ class Samples:
 
 @dataclass(frozen=True)
 class Packets:
-    """All frames of a video track in the order they are decoded, and what a decoder is told first.
+    """All frames of a video track in the order they are decoded.
 
     Attributes:
-        pts: (M,) int64 as in `Samples`; below 0 for what is never shown.
-        offset, size: (M,) int64 bytes.
+        frame: (M,) int32 number of the frame in order of display, from 0; below 0 for what is never shown.
+        offset: (M,) int64 first byte of each packet.
+        size: (M,) int32 bytes.
         key: (M,) bool.
-        shown: (N,) int64 the pts that are shown, ascending: frame n has shown[n].
-        codec: as FFmpeg calls it.
-        extradata: the body of `avcC` or `hvcC`.
     """
 
-    pts: np.ndarray
+    frame: np.ndarray
     offset: np.ndarray
     size: np.ndarray
     key: np.ndarray
-    shown: np.ndarray
-    codec: str
-    extradata: bytes
 
     def reach(self, first: int, last: int) -> tuple[int, int]:
-        """The packets that must be decoded for frames `first` to `last`: from this one to that one.
+        """The packets that must be decoded for frames `first` to `last`: from this one to before that one.
 
         Raises:
             ValueError: there is no such frame.
         """
-        if not 0 <= first <= last < len(self.shown):
-            raise ValueError(f"there are {len(self.shown)} frames")
-        wanted = np.flatnonzero((self.pts >= self.shown[first]) & (self.pts <= self.shown[last]))
+        frames = int(self.frame.max(initial=-1)) + 1
+        if not 0 <= first <= last < frames:
+            raise ValueError(f"there are {frames} frames")
+        wanted = np.flatnonzero((self.frame >= first) & (self.frame <= last))
         # Frames shown before a keyframe may be decoded after it, so the keyframe is the last not shown later.
-        keys = np.flatnonzero(self.key & (self.pts <= self.shown[first]))
-        return int(keys[-1]) if len(keys) else 0, int(wanted[-1])
+        keys = np.flatnonzero(self.key & (self.frame <= first))
+        return int(keys[-1]) if len(keys) else 0, int(wanted[-1]) + 1
 
 
 def mp4_samples(file: BinaryIO) -> Samples:
@@ -95,33 +91,45 @@ def mp4_samples(file: BinaryIO) -> Samples:
     Raises:
         ValueError: no such track, or the file is fragmented or cut before its table.
     """
-    samples, _, _ = _samples(*_video_track(file))
-    return samples
+    stbl, timescale, shift = _video_track(_moov(file))
+    stored = _stored(stbl, timescale, shift)
+    order = np.argsort(stored.pts, kind="stable")
+    order = order[stored.pts[order] >= 0]  # what is decoded but lies before the edit list's start is never shown
+    return Samples(stored.pts[order], stored.offset[order], stored.size[order], stored.key[order], timescale)
 
 
-def mp4_packets(file: BinaryIO) -> Packets:
-    """Read the same for a decoder without a demuxer.
+def mp4_packets(file: BinaryIO) -> tuple[Packets, bytes]:
+    """Read the same in the order of decoding; and a film of no frames, by which a demuxer tells how to decode it.
 
     Raises:
-        ValueError: as `mp4_samples`; or the codec is neither H.264 nor H.265.
+        ValueError: as `mp4_samples`.
     """
-    stbl, timescale, shift = _video_track(file)
-    samples, pts, (offset, size, key) = _samples(stbl, timescale, shift)
-    for kind, entry in _boxes(_find(stbl, b"stsd")[8:]):
-        for inner, body in _boxes(entry[_VISUAL_ENTRY:]):
-            if inner in _CODECS:
-                return Packets(pts, offset, size, key, samples.pts, _CODECS[inner], body)
-        raise ValueError(f"its codec '{kind.decode('latin1')}' cannot be read from a store; copy the file here")
-    raise ValueError("its sample table names no codec")
-
-
-_CODECS = {b"avcC": "h264", b"hvcC": "hevc"}
-_VISUAL_ENTRY = 78
-"""Bytes of a picture track's sample entry before the boxes in it."""
-
-
-def _video_track(file: BinaryIO) -> tuple[bytes, int, tuple[int, float]]:
     moov = _moov(file)
+    stored = _stored(*_video_track(moov))
+    frame = np.empty(len(stored.pts), np.int32)
+    frame[np.argsort(stored.pts, kind="stable")] = np.arange(len(frame)) - int((stored.pts < 0).sum())
+    packets = Packets(frame, stored.offset, stored.size.astype(np.int32), stored.key)
+    return packets, _box(b"moov", _emptied(moov))
+
+
+_HOLDERS = (b"trak", b"mdia", b"minf", b"stbl")
+_TABLES = {**dict.fromkeys((b"stts", b"ctts", b"stss", b"stsc", b"stco", b"co64"), 8), b"stsz": 12}
+"""Boxes of one entry a sample or chunk, and their bytes when they have none."""
+
+
+def _emptied(data: bytes) -> bytes:
+    """The same boxes with empty tables."""
+    empty = {kind: bytes(n) for kind, n in _TABLES.items()}
+    inner = ((kind, _emptied(body) if kind in _HOLDERS else empty.get(kind, body)) for kind, body in _boxes(data))
+    return b"".join(_box(kind, body) for kind, body in inner)
+
+
+def _box(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I4s", len(body) + 8, kind) + body
+
+
+def _video_track(moov: bytes) -> tuple[bytes, int, tuple[int, float]]:
+    """Its sample table, its timescale and its edit list's shift."""
     for kind, trak in _boxes(moov):
         if kind != b"trak":
             continue
@@ -131,10 +139,8 @@ def _video_track(file: BinaryIO) -> tuple[bytes, int, tuple[int, float]]:
     raise ValueError("no video track")
 
 
-def _samples(
-    stbl: bytes, timescale: int, shift: tuple[int, float]
-) -> tuple[Samples, np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """The shown samples; and all of them as stored: their pts, and (offset, size, key)."""
+def _stored(stbl: bytes, timescale: int, shift: tuple[int, float]) -> Samples:
+    """All samples in the order of the file, which is that of decoding."""
     size = _sizes(_find(stbl, b"stsz"))
     if not len(size):
         raise ValueError("its sample table is empty, as in a fragmented MP4; remux it")
@@ -146,10 +152,7 @@ def _samples(
     if any(kind == b"stss" for kind, _ in _boxes(stbl)):  # without it every frame is a keyframe
         key[:] = False
         key[_table(_find(stbl, b"stss"), 1)[:, 0] - 1] = True
-    order = np.argsort(pts, kind="stable")
-    order = order[pts[order] >= 0]  # what is decoded but lies before the edit list's start is never shown
-    offset = _offsets(stbl, size)
-    return Samples(pts[order], offset[order], size[order], key[order], timescale), pts, (offset, size, key)
+    return Samples(pts, _offsets(stbl, size), size, key, timescale)
 
 
 def _composition(stbl: bytes, n: int) -> np.ndarray:

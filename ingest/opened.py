@@ -19,7 +19,8 @@ import pyarrow as pa
 
 from firmware_host.errors import ConfigError, SessionError, unknown_name
 from ingest import tables
-from ingest.cache import MANIFEST, MP4, FrameReader, Video
+from ingest.cache import MANIFEST, FrameReader
+from ingest.film import MP4, Video
 from ingest.index import Gop, VideoIndex
 from ingest.moments import FOREVER_NS, index_at, values_at
 from ingest.rows import Rows

@@ -14,8 +14,9 @@ from scipy.spatial.transform import Rotation
 
 from ingest.anchors import actors, camera, focus
 from ingest.ask import ACTIVITY, ATOMIC, ENVIRONMENT, IMU, Ask
-from ingest.cache import FrameReader, Video
+from ingest.cache import FrameReader
 from ingest.clips import GAZE_REACH_NS, TOLERANCE_NS, degrees
+from ingest.film import Video
 from ingest.logmel import MELS
 from ingest.moments import index_at, values_at
 from ingest.opened import Dataset

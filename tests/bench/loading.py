@@ -22,7 +22,8 @@ import numpy as np
 import webdataset
 from av.video.reformatter import VideoReformatter
 
-from ingest.cache import MP4, FrameReader, Recipe, Video, write_video_cache
+from ingest.cache import FrameReader, Recipe, write_video_cache
+from ingest.film import MP4, Video
 from ingest.index import video_index
 
 SECONDS = 10

@@ -4,7 +4,8 @@ from planted import SIZE, all_frames, cut, number_in
 
 from firmware_host.errors import SessionError
 from ingest import cache
-from ingest.cache import MP4, FrameReader, Recipe, Video, write_video_cache
+from ingest.cache import FrameReader, Recipe, write_video_cache
+from ingest.film import MP4, Video
 from ingest.index import video_index
 
 SMALL = (64, 36)
@@ -86,32 +87,16 @@ def test_frames_that_are_not_there_are_refused(sessions, reader, tmp_path):
         reader.read(Video(tmp_path / "gone.mp4", MP4), [0], SMALL)
 
 
-def test_few_files_stay_open_and_reading_goes_on(sessions, reader, monkeypatch):
-    monkeypatch.setattr(cache, "OPEN_FILES", 2)
-    paths = [sessions / f"s-{name}" / "head.mp4" for name in ("anna", "ben", "carl", "anna", "dora", "anna")]
-    for path in paths:
+def test_a_film_is_opened_once_and_few_stay_open(sessions, reader, monkeypatch):
+    opened = []
+    plain = cache.open_film
+    monkeypatch.setattr(cache, "open_film", lambda video: (opened.append(video.path.parent.name), plain(video))[1])
+    monkeypatch.setattr(cache, "OPEN_FILMS", 2)
+    for name in ("anna", "ben", "anna", "carl", "anna", "ben"):
+        path = sessions / f"s-{name}" / "head.mp4"
         assert number_in(reader.read(Video(path, MP4), [37], SIZE)[0]) == 37
-        assert len(reader._open) <= 2
-
-
-def test_reading_on_does_not_seek(sessions, reader, monkeypatch):
-    path = sessions / "s-anna" / "head.mp4"
-    reader.read(Video(path, MP4), [0], SMALL)
-    file = reader._open[path]
-    opened = file._container
-    calls = []
-
-    class Watched:
-        def seek(self, *args, **kwargs):
-            calls.append(args)
-            return opened.seek(*args, **kwargs)
-
-        def __getattr__(self, name):
-            return getattr(opened, name)
-
-    monkeypatch.setattr(file, "_container", Watched())
-    images = reader.read(Video(path, MP4), list(range(1, 60)), SIZE)
-    assert [number_in(image) for image in images] == list(range(1, 60))
-    assert not calls
-    reader.read(Video(path, MP4), [5], SMALL)
-    assert len(calls) == 1
+    assert opened == ["s-anna", "s-ben", "s-carl", "s-ben"]
+    monkeypatch.setattr(cache, "OPEN_PIXELS", SIZE[0] * SIZE[1])
+    for name in ("ben", "anna", "ben"):
+        reader.read(Video(sessions / f"s-{name}" / "head.mp4", MP4), [5], SIZE)
+    assert opened[4:] == ["s-anna", "s-ben"]
