@@ -126,7 +126,7 @@ def run(grid: Grid) -> dict[str, Any]:
         for arm in grid.arms(table):
             for seed in grid.seeds:
                 note(f"table {table}, {arm}, seed {seed}")
-                rows.append({"table": table, "arm": arm, "seed": seed, "measures": _measures(grid, table, arm, seed)})
+                rows.append({"table": table, "arm": arm, "seed": seed, "measures": measures(grid, table, arm, seed)})
     document = {"out": str(grid.out), "preset": grid.preset, "seeds": list(grid.seeds), "rows": rows}
     durable.write_json(grid.out / "grid.json", document)
     durable.write_bytes(grid.out / "tables.md", ("\n".join(lines(document)) + "\n").encode())
@@ -151,7 +151,8 @@ def lines(document: Mapping[str, Any]) -> list[str]:
     return out[1:]
 
 
-def _measures(grid: Grid, table: str, arm: str, seed: int) -> dict[str, float | None]:
+def measures(grid: Grid, table: str, arm: str, seed: int) -> dict[str, float | None]:
+    """One row of a table with one seed: name -> measure; what was learned or measured before is taken as it is."""
     backbone = RANDOM if arm == "random" else grid.weights if arm == "file" else str(_learned(grid, arm, seed))
     if table == "3":
         return {"move_accuracy": _measured(Path(backbone))["move_accuracy"]}
