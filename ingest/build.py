@@ -25,6 +25,8 @@ from ingest.cache import Recipe, write_manifest
 from ingest.clips import CLIP_STEPS, clip_starts
 from ingest.ego import open_aligned
 from ingest.labels import vocabulary
+from ingest.labels.agreed import agreed, entries, of_info
+from ingest.labels.words import Vocabulary
 from ingest.part import PART_TABLES, build_part, part_folder
 from ingest.quantiles import quantiles
 from ingest.rows import Rows, fixed
@@ -44,7 +46,8 @@ class Built:
         sessions: names of the sessions in it.
         skipped: folder -> why it is not in it.
         counts: rows and clips.
-        splits: split -> participants.
+        splits: split -> people.
+        tied: why nobody is held out; None where somebody is.
         left_out: session -> device -> why it is not in it.
         notes: session -> sentences about what was left out of its labels.
     """
@@ -54,6 +57,7 @@ class Built:
     skipped: dict[str, str]
     counts: dict[str, Any]
     splits: dict[str, list[str]]
+    tied: str | None
     left_out: dict[str, dict[str, str]]
     notes: dict[str, list[str]]
 
@@ -83,6 +87,7 @@ def build(
     val: Iterable[str] = (),
     test: Iterable[str] = (),
     recipe: Recipe | None = None,
+    words: Vocabulary | None = None,
     skip: bool = False,
     done: Callable[[str], None] = lambda _: None,
 ) -> Built:
@@ -94,30 +99,37 @@ def build(
         executor: runs one task a session.
         val, test: participants to hold out; none given: see `ingest.splits.assign`.
         recipe: cache of ego video; None for the default one.
+        words: the vocabulary of its labels; None for that of the sessions, which must be that of the dataset so far.
         skip: leave out what cannot be built and say so, instead of refusing.
         done: called with the name of each session that is finished.
 
     Raises:
-        SessionError: a session that cannot be read or is not aligned (without `skip`), two of one name, none left.
+        SessionError: a session that cannot be read or is not aligned (without `skip`), two of one name, none left;
+            labels of another vocabulary.
         ConfigError: `val` and `test` that cannot be.
     """
     recipe = recipe or Recipe()
+    before = None
     if (out / tables.INFO).is_file():
-        tables.read_info(out)  # another version's folder is not written into
+        before = of_info(tables.read_info(out))  # which refuses another version's folder
     elif out.is_dir() and not all(_own(p) for p in out.iterdir()):
         raise SessionError(f"{out} holds other files and is no dataset; give an empty or new folder")
     folders, skipped = _usable(sessions, skip)
-    people = {s: open_aligned(f).session.participants for s, f in folders.items()}
-    splits.assign(people, val=val, test=test)  # a wrong name is said before the work, not after
+    words = agreed(folders, out, before, words)
+    told = {s: _participants(f) for s, f in folders.items()}
+    splits.assign(told, val=val, test=test)  # a wrong name is said before the work, not after
     facts = _run(folders, out, executor, recipe, skip, skipped, done)
-    split = splits.assign({s: people[s] for s in facts}, val=val, test=test)
-    counts = _merge(out, facts, split, {s: people[s] for s in facts}, recipe)
+    people = {s: f["people"] for s, f in facts.items()}
+    guests = {p for here in people.values() for p in here} - {p for s in facts for p in told[s]}
+    split = splits.assign(people, val=val, test=test, guests=guests)
+    counts = _merge(out, facts, split, people, recipe, words)
     return Built(
         out=out,
         sessions=tuple(facts),
         skipped=skipped,
         counts=counts,
         splits={name: [p for p, s in split.items() if s == name] for name in splits.SPLITS},
+        tied=splits.tied(people),
         left_out={s: f["left_out"] for s, f in facts.items() if f["left_out"]},
         notes={s: f["notes"] for s, f in facts.items() if f["notes"]},
     )
@@ -128,6 +140,12 @@ HALF_WRITTEN = ".*.part*"
 _OWN = frozenset(
     {".parts", "cache", "features", "series", "sound", tables.STATS, *(f"{name}.parquet" for name in tables.SCHEMAS)}
 )
+
+
+def _participants(folder: Path) -> list[str]:
+    """Who is said to be in a session; who is seen in it as well, its part knows."""
+    session = open_aligned(folder).session
+    return splits.everybody(session.participants, (d.wearer for d in session.devices if d.wearer))
 
 
 def _usable(sessions: Sequence[Path], skip: bool) -> tuple[dict[str, Path], dict[str, str]]:
@@ -192,15 +210,14 @@ def _merge(
     split: Mapping[str, str],
     people: Mapping[str, Sequence[str]],
     recipe: Recipe,
+    words: Vocabulary | None,
 ) -> dict[str, Any]:
     (out / tables.INFO).unlink(missing_ok=True)
     rows = {
         name: tables.write(out / f"{name}.parquet", _parts(out, name, facts), tables.SCHEMAS[name])
         for name in PART_TABLES
     }
-    split_rows = [
-        {"session": s, "participant": p, "split": split[p]} for s in facts for p in people[s] or (splits.UNKNOWN,)
-    ]
+    split_rows = [{"session": s, "participant": p, "split": split[p]} for s in facts for p in people[s]]
     splits.check([(r["session"], r["participant"], r["split"]) for r in split_rows])
     tables.write(out / "splits.parquet", [tables.table("splits", split_rows)], tables.SCHEMAS["splits"])
     of_session = {r["session"]: r["split"] for r in split_rows}
@@ -216,7 +233,7 @@ def _merge(
         "step_ns": STEP_NS,
         "clip_steps": CLIP_STEPS,
         "thirds_deg": {g: t and [t.low, t.high] for g, t in zip(GROUPS, thirds, strict=True)},
-        "vocabulary": vocabulary((t, v) for f in facts.values() for t, vs in f["vocabulary"].items() for v in vs),
+        **entries(words, vocabulary((t, v) for f in facts.values() for t, vs in f["vocabulary"].items() for v in vs)),
         "objects": sorted({o for f in facts.values() for o in f["objects"]}),
         "relations": sorted({r for f in facts.values() for r in f["relations"]}),
         "streams": sorted({s for f in facts.values() for s in f["streams"]}),

@@ -52,26 +52,37 @@ def check(dataset: Dataset) -> tuple[list[Finding], dict[str, Any]]:
 
 
 def _leaks(dataset: Dataset, split: dict[str, str]) -> Iterator[Finding]:
-    """People and sessions in two splits; and people who were not asked to take part but are seen in both."""
+    """People and sessions in two splits, by the table of splits and by who is seen; and whether anything is a test."""
     rows = dataset.table("splits").to_pylist()
     try:
         splits.check([(r["session"], r["participant"], r["split"]) for r in rows])
     except SessionError as error:
         yield Finding("error", str(error))
-    told = {r["participant"] for r in rows}
+    told: dict[str, list[str]] = {}
+    for row in rows:
+        told.setdefault(row["session"], []).append(row["participant"])
     seen: dict[str, set[str]] = {}
     for session, name in split.items():
-        for table in ("tracks", "boxes", "labels"):
-            actors = dataset.rows.of(table, session, ["actor"])["actor"].unique().to_pylist()
-            for actor in set(actors) - told - {None}:
-                seen.setdefault(actor, set()).add(name)
-    for actor, names in sorted(seen.items()):
+        for person in _seen(dataset, session) - set(told[session]):
+            seen.setdefault(person, set()).add(name)
+    for person, names in sorted(seen.items()):
+        names |= {name for session, name in split.items() if person in told[session]}
         if len(names) > 1:
+            where = " and ".join(sorted(names))
             yield Finding(
-                "warning",
-                f"'{actor}' is seen in {' and '.join(sorted(names))} and is no participant; clips about this person "
-                "leak between them: name everybody when recording, or leave their tracks out",
+                "error", f"'{person}' is seen in {where}, which leaks; build the dataset again, which ties them"
             )
+    if why := splits.tied(told):
+        yield Finding("warning", why)
+
+
+def _seen(dataset: Dataset, session: str) -> set[str]:
+    """Everybody named in what was seen of a session."""
+    labels = dataset.rows.of("labels", session, ["tier", "actor"]).to_pylist()
+    actors = {r["actor"] for r in labels if r["tier"] != "object"}
+    for table in ("tracks", "boxes"):
+        actors |= set(dataset.rows.of(table, session, ["actor"])["actor"].unique().to_pylist())
+    return splits.named(actors)
 
 
 def _gaps(dataset: Dataset, session: str) -> Iterator[Finding]:

@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from firmware_host.clockmap import ClockMap
-from ingest import statistics, tables, truth
+from ingest import splits, statistics, tables, truth
 from ingest.bodies import FOLDER as TRACKS
 from ingest.bodies import film_tracks, worn_tracks
 from ingest.boxes import labelled_boxes, labelled_relations
@@ -68,8 +69,8 @@ def build_part(folder: Path, out: Path, recipe: Recipe | None) -> dict[str, Any]
         recipe: of the cache of ego video; None for none.
 
     Returns:
-        facts for people: ``session, left_out`` (device -> why), ``notes, frames, samples, steps``, ``cache`` (file ->
-        its size); and for the merge ``vocabulary`` (tier -> values), ``objects, relations, streams, spreads``.
+        facts for people: ``session, people, left_out`` (device -> why), ``notes, frames, samples, steps``, ``cache``
+        (file -> its size); and for the merge ``vocabulary`` (tier -> values), ``objects, relations, streams, spreads``.
 
     Raises:
         SessionError: the session cannot be read or is not aligned.
@@ -143,6 +144,7 @@ def _write_tables(aligned: Aligned, out: Path, part: Path) -> dict[str, Any]:
         tables.write(part / f"{name}.parquet", [whole], tables.SCHEMAS[name])
     return {
         "session": session.id,
+        "people": _people(session, found),
         "left_out": aligned.left_out,
         "notes": notes,
         "frames": sum(t.num_rows for t in found.rows["frames"]),
@@ -174,6 +176,14 @@ def _inside(labels: list[dict[str, Any]], span_ns: tuple[int, int]) -> tuple[lis
         f"{len(lost)} labels lie outside the recording and are left out; the first, {one['tier']} '{one['value']}' of "
         f"{one['source']}, by {aside}: are its times on the reference clock?"
     ]
+
+
+def _people(session: Session, found: _Found) -> list[str]:
+    """Everybody who is in the session by name; the actor of an object's label is its track."""
+    seen = [rows.filter(pc.not_equal(rows["tier"], "object")) for rows in found.rows["labels"]]
+    seen += [*found.rows["boxes"], *found.rows["tracks"]]
+    actors = {a for rows in seen for a in rows["actor"].unique().to_pylist()}
+    return splits.everybody(session.participants, (d.wearer for d in session.devices if d.wearer), actors)
 
 
 def _distinct(parts: list[pa.Table], column: str) -> list[str]:

@@ -43,6 +43,10 @@ class Vocabulary:
         text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
+    def named(self) -> str:
+        """The vocabulary in a sentence."""
+        return f"version {self.version} of the vocabulary ({self.sha256[:12]})"
+
     def unknown(self, labels: Iterable[Label]) -> list[Label]:
         """The labels whose tier is closed and has no such value."""
         return [n for n in labels if n.tier in self.tiers and n.value not in self.tiers[n.tier]]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from planted import make_session
+from planted import GUEST, make_session
 
 from ingest.build import Built, build, find_sessions
 
@@ -27,10 +27,14 @@ class Inline(Executor):
 
 @pytest.fixture(scope="session")
 def sessions(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four sessions of 4 s, of anna, ben, carl and dora; what is true of dora's nobody knows. Shared: do not write."""
+    """Four sessions of 4 s, of anna, ben, carl and dora; what is true of dora's nobody knows. Shared: do not write.
+
+    Anna and ben have the same guest.
+    """
     root = tmp_path_factory.mktemp("planted") / "sessions"
     for seed, person in enumerate(("anna", "ben", "carl", "dora")):
-        make_session(root / f"s-{person}", participant=person, seed=seed, truth=person != "dora")
+        guest = GUEST if person in ("anna", "ben") else None
+        make_session(root / f"s-{person}", participant=person, seed=seed, truth=person != "dora", guest=guest)
     return root
 
 

@@ -176,8 +176,9 @@ def make_session(
     aligned: bool = True,
     silent: str | None = None,
     truth: bool = False,
+    guest: str | None = GUEST,
 ) -> Path:
-    """Write a session as `record --simulate` and `align` leave it; with `truth`, a guest is there as well."""
+    """Write a session as `record --simulate` and `align` leave it; with `truth`, the guest is there as well."""
     folder.mkdir(parents=True)
     (folder / "labels").mkdir()
     room = write_camera_kit(folder / "kit-01.mkv", seconds)
@@ -197,8 +198,8 @@ def make_session(
         f"action,{T0},{T0 + SECOND // 2},pour,{participant}",
     ]
     if truth:
-        labels += [f"atomic,{T0 + a},{T0 + b},{value},{who}" for value, who, a, b in acts(participant)]
-        _write_truth(folder, participant, seconds)
+        labels += [f"atomic,{T0 + a},{T0 + b},{value},{who}" for value, who, a, b in acts(participant, guest)]
+        _write_truth(folder, participant, seconds, guest)
     (folder / "labels" / "truth.csv").write_text("\n".join(labels) + "\n")
     _write_gaze(folder / "gaze_head.csv", seconds * FPS - 20)
     if aligned:
@@ -213,13 +214,10 @@ def loud_from(start_s: float, seconds: int) -> np.ndarray:
     return np.where(t >= start_s, 0.5 * np.sin(2 * np.pi * 1000 * t), 0).astype(np.float32)
 
 
-def acts(participant: str) -> list[tuple[str, str, int, int]]:
+def acts(participant: str, guest: str | None = GUEST) -> list[tuple[str, str, int, int]]:
     """Atomic actions: value, actor, from and to, ns after T0."""
-    return [
-        ("pour", participant, 0, SECOND),
-        ("hold", participant, SECOND // 2, 2 * SECOND),
-        ("sit", GUEST, SECOND, 4 * SECOND),
-    ]
+    own = [("pour", participant, 0, SECOND), ("hold", participant, SECOND // 2, 2 * SECOND)]
+    return own + ([("sit", guest, SECOND, 4 * SECOND)] if guest else [])
 
 
 def box_px(who: str, k: int) -> tuple[float, float, float, float]:
@@ -237,9 +235,9 @@ def smpl(who: str, k: int) -> np.ndarray:
     return body
 
 
-def _write_truth(folder: Path, participant: str, seconds: int) -> None:
+def _write_truth(folder: Path, participant: str, seconds: int, guest: str | None) -> None:
     """As the simulated home does, with world time 0 at T0 of kit-01."""
-    people = [participant, GUEST]
+    people = [participant, *([guest] if guest else [])]
     moments = [k * SECOND // 5 for k in range(5 * seconds)]
     shown = [
         [[w, "person", *box_px(w, k)] for w in people if w != GUEST or k % 2] + [["cup", "object", 1, 1, 9, 9]]
@@ -251,7 +249,7 @@ def _write_truth(folder: Path, participant: str, seconds: int) -> None:
         "boxes": {"t_ns": moments, "third": shown, "head": [[] for _ in moments]},
         "relations": [
             [participant, "holding", "cup", 0, 2 * SECOND],
-            [participant, "left_of", GUEST, SECOND, 3 * SECOND],
+            *([[participant, "left_of", guest, SECOND, 3 * SECOND]] if guest else []),
             ["cup", "on", "table", 0, 4 * SECOND],
         ],
     }

@@ -7,7 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from planted import BODY, HEAD, MIDPOINT_US, SECOND, SENSORS, T0, Turning, change_json, cut, gaze_px, make_session
+from planted import (
+    BODY,
+    GUEST,
+    HEAD,
+    MIDPOINT_US,
+    SECOND,
+    SENSORS,
+    T0,
+    Turning,
+    change_json,
+    cut,
+    gaze_px,
+    make_session,
+)
 
 from firmware_host.errors import ConfigError, SessionError
 from ingest import part, tables
@@ -93,8 +106,8 @@ def test_what_is_known_of_sessions_streams_and_labels_is_kept(built, sessions):
 
 
 def test_thirds_come_from_the_training_people_alone(built, sessions, tmp_path, inline):
-    assert built.splits == {"train": ["anna", "ben"], "val": ["carl"], "test": ["dora"]}
-    two = build([sessions / "s-anna", sessions / "s-ben"], tmp_path / "two", inline, test=["ben"])
+    assert built.splits == {"train": ["anna", "ben", GUEST], "val": ["carl"], "test": ["dora"]}
+    two = build([sessions / "s-anna", sessions / "s-carl"], tmp_path / "two", inline, test=["carl"])
     one = build([sessions / "s-anna", sessions / "s-dora"], tmp_path / "one", inline, test=["dora"])
     thirds = [tables.read_info(b.out)["thirds_deg"] for b in (two, one, built)]
     assert thirds[0] == thirds[1] != thirds[2]

@@ -12,11 +12,11 @@ from ingest.cli import build, cache, check, export
 
 
 def test_build_makes_a_dataset_and_says_what(sessions, tmp_path):
-    options = ["--out", tmp_path / "out", "--test", "anna", "--workers", 2, "--cache-size", 64, "--json"]
+    options = ["--out", tmp_path / "out", "--test", "dora", "--workers", 2, "--cache-size", 64, "--json"]
     result = CliRunner().invoke(build, [str(sessions), *map(str, options)], catch_exceptions=False)
     document = json.loads(result.stdout)
     assert document["sessions"] == ["s-anna", "s-ben", "s-carl", "s-dora"]
-    assert document["splits"] == {"train": ["ben", "carl", "dora"], "val": [], "test": ["anna"]}
+    assert document["splits"] == {"train": ["anna", "ben", "carl", "guest00"], "val": [], "test": ["dora"]}
     assert document["counts"]["clips"] == {"train": 48, "val": 0, "test": 16}
     assert document["dataset"] == str(tmp_path / "out")
     assert len(list((tmp_path / "out" / "cache").glob("h264-64-*/*.mp4"))) == 4

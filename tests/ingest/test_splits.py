@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware_host.errors import ConfigError, SessionError
-from ingest.splits import UNKNOWN, assign, check
+from ingest.splits import UNKNOWN, assign, check, everybody, tied
 
 people = st.lists(st.sampled_from("abcdefghijkl"), min_size=0, max_size=2, unique=True)
 recordings = st.dictionaries(st.text("0123456789", min_size=1, max_size=3), people, min_size=1, max_size=12)
@@ -47,10 +47,41 @@ def test_a_choice_that_cannot_be_is_refused(val, test, said):
 
 
 def test_people_who_met_are_not_held_apart():
-    with pytest.raises(SessionError, match="session 'both' would be in both"):
-        assign({"1": ["ann"], "both": ["ann", "bo"], "3": ["cy"]}, test=["bo"])
+    met = {"1": ["ann"], "both": ["ann", "bo"], "2": ["bo", "di"], "3": ["cy"]}
+    with pytest.raises(SessionError, match=r"'di' in test, but both .* session '2'; .* all of ann, bo, di or none"):
+        assign(met, test=["di"])
+    assert assign(met, test=["ann", "bo", "di"])["cy"] == "train"
     split = assign({"1": ["ann", "bo"], "2": ["bo", "cy"], "3": ["di"], "4": ["ed"]})
     assert len({split[p] for p in ("ann", "bo", "cy")}) == 1
+
+
+def test_a_guest_goes_with_whom_they_met_and_ties_them():
+    met = {"1": ["ann", "guest"], "2": ["bo"], "3": ["cy", "other guest"], "4": ["cy"]}
+    guests = ["guest", "other guest"]
+    split = assign(met, test=["ann"], val=["cy"], guests=guests)
+    assert split == {"ann": "test", "guest": "test", "bo": "train", "cy": "val", "other guest": "val"}
+    with pytest.raises(ConfigError, match="unknown participant 'guest'"):
+        assign(met, test=["guest"], guests=guests)
+    with pytest.raises(SessionError, match="hold out all of ann, bo or none"):
+        assign({**met, "5": ["bo", "guest"]}, test=["ann"], guests=guests)
+
+
+def test_the_people_of_a_session_are_those_with_a_name():
+    assert everybody(["bo"], ["ann"], ["guest", None, "7", "902.1"]) == ["ann", "bo", "guest"]
+    assert everybody(["01"], [], ["01", "cy"]) == ["01", "cy"]
+    assert everybody([], [], ["cy"]) == ["cy", UNKNOWN]
+
+
+@settings(max_examples=50)
+@given(recordings)
+def test_where_somebody_can_be_held_out_somebody_is_and_else_it_is_said_why(sessions):
+    assert (tied(sessions) is None) == ("test" in assign(sessions).values())
+
+
+def test_why_nobody_can_be_held_out():
+    assert "there is only 'ann'" in tied({"1": ["ann"], "2": ["ann"]})
+    assert "all 3 people met, some through others" in tied({"1": ["ann", "bo"], "2": ["bo", "cy"]})
+    assert tied({"1": ["ann"], "2": ["bo"]}) is None
 
 
 def test_a_leak_in_a_table_is_named():

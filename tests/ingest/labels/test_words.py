@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_host.errors import SessionError
-from ingest.labels import words
+from ingest.labels import table, words
+from ingest.labels.agreed import agreed, entries, of_info
 from ingest.labels.label import Label, box_of_px, box_px
 from ingest.labels.words import Vocabulary
 
@@ -75,3 +76,55 @@ def test_pixels_to_fractions_and_back_with_what_is_outside_cut_off():
     assert box_of_px(-5, 20, 50, 400, (100, 200)) == (0.0, 0.1, 0.5, 1.0)
     assert box_of_px(50, 20, 10, 10, (100, 200)) == (0.1, 0.05, 0.5, 0.1)  # drawn from its lower right corner
     assert box_px((0.1, 0.05, 0.5, 0.1), (100, 200)) == pytest.approx((10, 10, 50, 20))
+
+
+WORDS = Vocabulary({"activity": ("coffee", "tea")}, 2)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Two sessions, of which the first keeps a list."""
+    made = {}
+    for name in ("a", "b"):
+        made[name] = tmp_path / name
+        (made[name] / "labels").mkdir(parents=True)
+        table.write([Label("activity", 0, 1, "tea"), Label("note", 0, 1, "free")], made[name] / "labels" / "mine.csv")
+    WORDS.save(made["a"] / "labels" / words.FILE)
+    return made
+
+
+def test_a_dataset_has_the_one_list_that_its_sessions_keep(folders, tmp_path):
+    assert agreed(folders, tmp_path, None, None) == WORDS
+    assert agreed(folders, tmp_path, WORDS, None) == WORDS
+    assert agreed({"b": folders["b"]}, tmp_path, None, None) is None
+    assert agreed({"b": folders["b"]}, tmp_path, WORDS, None) == WORDS  # the dataset goes on with what it had
+
+
+def test_labels_of_another_list_are_refused_in_a_sentence(folders, tmp_path):
+    newer = Vocabulary({"activity": ("coffee", "milk", "tea")}, 3)
+    with pytest.raises(
+        SessionError, match=r"was built with version 3 .*, and session 'a' keeps version 2 .*--vocabulary"
+    ):
+        agreed(folders, tmp_path, newer, None)
+    with pytest.raises(SessionError, match=r"session 'a' keeps version 2 .*, and --vocabulary is version 3"):
+        agreed(folders, tmp_path, WORDS, newer)
+    newer.save(folders["b"] / "labels" / words.FILE)
+    with pytest.raises(SessionError, match=r"session 'b' keeps version 3 .*, and session 'a' keeps version 2"):
+        agreed(folders, tmp_path, None, None)
+    assert agreed({"b": folders["b"]}, tmp_path, WORDS, newer) == newer  # somebody says so
+    (folders["b"] / "labels" / words.FILE).unlink()
+    table.write([Label("activity", 0, 1, "tee")], folders["b"] / "labels" / "late.csv")
+    with pytest.raises(SessionError, match=r"late.csv: unknown value of tier 'activity' 'tee'; did you mean 'tea'"):
+        agreed(folders, tmp_path, None, None)
+
+
+def test_the_list_is_told_with_version_and_hash_and_comes_back():
+    found = {"activity": ["tea"], "note": ["free"]}
+    told = entries(WORDS, found)
+    assert told["vocabulary"] == {"activity": ["coffee", "tea"], "note": ["free"]}
+    assert (told["vocabulary_version"], told["vocabulary_sha256"]) == (2, WORDS.sha256)
+    assert of_info(told) == WORDS
+    free = entries(None, found)
+    assert (free["vocabulary"], free["vocabulary_version"], free["closed"]) == (found, 0, [])
+    assert free["vocabulary_sha256"] == Vocabulary({"activity": ("tea",), "note": ("free",)}, 0).sha256
+    assert of_info(free) is None

@@ -24,7 +24,10 @@ def data(tmp_path_factory):
     """A dataset of two people who are trained on and two who are not; one of these has no labels."""
     root = tmp_path_factory.mktemp("home")
     for seed, person in enumerate(("anna", "ben", "carl", "dora")):
-        make_session(root / "sessions" / f"s-{person}", participant=person, seed=seed, truth=person != "dora")
+        guest = f"guest of {person}"  # whoever met one person is in no other split
+        make_session(
+            root / "sessions" / f"s-{person}", participant=person, seed=seed, truth=person != "dora", guest=guest
+        )
     with ThreadPoolExecutor(1) as pool:
         build(find_sessions([root / "sessions"]), root / "dataset", pool)
     return root / "dataset"
