@@ -22,7 +22,7 @@ from recorder.terminal import emit, json_option, note, progress
     default=128,
     show_default=True,
     metavar="PX",
-    help="Shorter side of the small copies that training reads.",
+    help="Side of the small square copies that training reads.",
 )
 @click.option("--skip", is_flag=True, help="Leave out sessions that cannot be built, and say so.")
 @json_option
@@ -60,7 +60,7 @@ def build(
                 workers_at,
                 val=val,
                 test=test,
-                recipe=Recipe(short_side=cache_size),
+                recipe=Recipe(side=cache_size),
                 skip=skip,
                 done=lambda _: advance(1),
             )
@@ -100,7 +100,7 @@ def _lines(counts: dict, splits: dict[str, list[str]], out: Path) -> list[str]:
 
 @click.command()
 @click.argument("dataset", type=click.Path(path_type=Path))
-@click.option("--size", type=click.IntRange(16), default=128, show_default=True, metavar="PX", help="Shorter side.")
+@click.option("--size", type=click.IntRange(16), default=128, show_default=True, metavar="PX", help="Side of the square.")
 @click.option("--gop", type=click.IntRange(1), default=16, show_default=True, help="Frames from keyframe to keyframe.")
 @click.option("--crf", type=click.IntRange(0, 51), default=18, show_default=True, help="x264's constant quality.")
 @click.option("--role", "roles", multiple=True, help="Of the cameras; may be repeated. Default: ego and third.")
@@ -130,7 +130,7 @@ def cache(
     roles = roles or ("ego", "third")
     total = len(copies.copies_wanted(dataset, roles))
     with executor(workers, scheduler) as workers_at, progress("cache", total) as advance:
-        recipe = Recipe(short_side=size, gop=gop, crf=crf)
+        recipe = Recipe(side=size, gop=gop, crf=crf)
         folder, refused = copies.make_cache(dataset, workers_at, recipe, roles, lambda _: advance(1))
     for name, reason in refused.items():
         note(f"left out {name}: {reason}")

@@ -77,11 +77,11 @@ class Dataset:
         return self.rows.of("streams", session).to_pylist()
 
     def video(self, session: str, device: str, *, original: bool = False, size: int = 0) -> Video:
-        """The video of a device: a small copy where there is one, or the original.
+        """The video of a device: a small copy where one is large enough, or the original.
 
         Args:
             original: not a copy.
-            size: pixels that are wanted of the shorter side; the smallest copy that has them, or else the largest.
+            size: pixels that are wanted of each side: the smallest copy that has them, or the original.
 
         Raises:
             SessionError: that device recorded no video.
@@ -205,14 +205,12 @@ class Dataset:
         return Video(Path(relative), index, self.store)
 
     def _copy(self, name: str, size: int) -> str | None:
-        held = [(short, folder) for short, folder, names in self._caches() if name in names]
-        enough = sorted(c for c in held if c[0] >= size)
-        best = enough[0] if enough else max(held, default=None)
-        path = f"cache/{best[1]}/{name}" if best else None
+        enough = [(side, folder) for side, folder, names in self._caches() if name in names and side >= size]
+        path = f"cache/{min(enough)[1]}/{name}" if enough else None
         return path if path and (not self.store.local or self.store.exists(path)) else None
 
     def _caches(self) -> list[tuple[int, str, frozenset[str]]]:
-        """Short side, folder and files of every cache."""
+        """Side, folder and files of every cache."""
         return self._once("caches", self._read_caches)
 
     def _read_caches(self) -> list[tuple[int, str, frozenset[str]]]:
@@ -226,7 +224,8 @@ class Dataset:
         for folder in sorted(folders):
             if self.store.exists(f"cache/{folder}/{MANIFEST}"):
                 manifest = json.loads(self.store.read(f"cache/{folder}/{MANIFEST}"))
-                found.append((int(manifest["short_side"]), folder, frozenset(manifest["size"])))
+                if "side" in manifest:  # another syncctl's are only slower, and made again
+                    found.append((int(manifest["side"]), folder, frozenset(manifest["size"])))
         return found
 
     def _once(self, key: str, make: Any) -> Any:

@@ -37,6 +37,7 @@ ARRAYS = {
 }
 NO_TASK = "unlabelled"
 CHUNK_FILES = 1000
+SHORT_SIDE = 240
 
 
 def write_lerobot(dataset: Dataset, names: list[str], out: Path, fps: int) -> list[str]:
@@ -93,8 +94,14 @@ def _sizes(dataset: Dataset, names: list[str]) -> dict[str, tuple[str, tuple[int
     for role in ("ego", "third"):
         row = camera(dataset.streams(names[0]), role) if names else None
         if row and row["count"]:
-            found[f"observation.images.{role}"] = role, Recipe(short_side=240).size(row["width"], row["height"])
+            found[f"observation.images.{role}"] = role, _within(row["width"], row["height"])
     return found
+
+
+def _within(width: int, height: int) -> tuple[int, int]:
+    """(width, height) with the same aspect and a shorter side of `SHORT_SIDE` at the most, in even numbers."""
+    scale = min(1.0, SHORT_SIDE / min(width, height))
+    return round(width * scale / 2) * 2, round(height * scale / 2) * 2
 
 
 def _moments(dataset: Dataset, session: str, sizes: dict[str, Any], fps: int) -> np.ndarray:

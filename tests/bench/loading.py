@@ -39,7 +39,7 @@ def main() -> None:
         _film(film)
         for frames, size in TASKS:
             copy = Path(folder) / f"copy-{size}.mp4"
-            write_video_cache(film, copy, Recipe(short_side=size))
+            write_video_cache(film, copy, Recipe(side=size))
             _compare(film, copy, frames, size, clips, Path(folder))
 
 

@@ -1,3 +1,6 @@
+from fractions import Fraction
+
+import av
 import numpy as np
 import pytest
 from planted import SIZE, all_frames, cut, number_in
@@ -49,7 +52,7 @@ def test_clips_of_a_cut_recording_are_the_frames_of_a_full_decode(sessions, read
 def test_the_cache_holds_the_same_frames_by_the_same_numbers(sessions, reader, tmp_path):
     for file in ("kit-01.mkv", "head.mp4"):
         size = write_video_cache(sessions / "s-ben" / file, tmp_path / "small" / f"{file}.mp4", Recipe(64))
-        assert size == (114, 64)
+        assert size == (64, 64)
         small = tmp_path / "small" / f"{file}.mp4"
         every = all_frames(small, size)
         assert [number_in(image) for image in every] == list(range(video_index(sessions / "s-ben" / file).end_frame))
@@ -71,10 +74,16 @@ def test_another_recipe_has_another_name():
 
 @pytest.mark.parametrize(
     ("size", "small"),
-    [((1920, 1080), (228, 128)), ((1080, 1920), (128, 228)), ((100, 90), (100, 90)), ((640, 480), (170, 128))],
+    [((1920, 1080), (128, 128)), ((1080, 1920), (128, 128)), ((101, 90), (100, 90)), ((640, 100), (128, 100))],
 )
-def test_the_short_side_is_kept_and_nothing_is_enlarged(size, small):
+def test_pictures_are_squeezed_to_a_square_and_nothing_is_enlarged(size, small):
     assert Recipe(128).size(*size) == small
+
+
+def test_players_show_a_copy_in_its_originals_shape(sessions, tmp_path):
+    write_video_cache(sessions / "s-ben" / "head.mp4", tmp_path / "a.mp4", Recipe(64))
+    with av.open(tmp_path / "a.mp4") as container:
+        assert container.streams.video[0].display_aspect_ratio == Fraction(*SIZE)
 
 
 def test_frames_that_are_not_there_are_refused(sessions, reader, tmp_path):

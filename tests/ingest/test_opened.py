@@ -174,18 +174,18 @@ def test_a_moment_between_two_minutes_is_interpolated_from_both(tmp_path):
         assert around.x[:, 0].tolist() == expected
 
 
-def test_the_smallest_copy_that_is_large_enough_is_read(built, tmp_path):
+def test_the_smallest_copy_that_is_large_enough_is_read_or_else_the_original(built, tmp_path):
     root = tmp_path / "dataset"
     shutil.copytree(built.out, root)
     usual = open_dataset(root).info["cache"]
     for side in (64, 96):
         folder = root / "cache" / f"h264-{side}-x"
         shutil.copytree(root / "cache" / usual, folder)
-        manifest = (folder / "manifest.json").read_text().replace('"short_side": 128', f'"short_side": {side}')
+        manifest = (folder / "manifest.json").read_text().replace('"side": 128', f'"side": {side}')
         (folder / "manifest.json").write_text(manifest)
     dataset = open_dataset(root)
-    asked = {size: dataset.video("s-anna", "head", size=size).path.parent.name for size in (50, 64, 65, 112, 400)}
-    assert asked == {50: "h264-64-x", 64: "h264-64-x", 65: "h264-96-x", 112: usual, 400: usual}
+    asked = {size: dataset.video("s-anna", "head", size=size).path.parent.name for size in (50, 64, 65, 112, 129)}
+    assert asked == {50: "h264-64-x", 64: "h264-64-x", 65: "h264-96-x", 112: usual, 129: "s-anna"}
     assert pickle.loads(pickle.dumps(dataset)).video("s-anna", "head").path.parent.name == "h264-64-x"
 
 
