@@ -25,8 +25,10 @@ bench: $(VENV)/ready
 soak: $(VENV)/ready
 	$(BIN)/python -m tests.soak
 
+# The pages as a site, under site/; a warning is an error, and nothing is fetched.
 docs: $(VENV)/ready
 	$(BIN)/python docs/check.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # Of docs/simulator.md.
 pictures: $(VENV)/ready

@@ -19,9 +19,9 @@ HEAD = """# Commands
 Written by `docs/cli.py` from the commands; `syncctl COMMAND --help` says the same.
 
 Every command ends with status 0 where it did what was asked, 1 where it could not be done (one sentence on stderr:
-what, where, what to do), 2 where it was called wrongly, and 130 after Ctrl-C, which loses nothing. `syncctl -v COMMAND` shows
-the traceback of an error. With `--json` stdout holds one JSON document and nothing else; fields may be added, none is
-renamed.
+what, where, what to do), 2 where it was called wrongly, and 130 after Ctrl-C, which loses nothing. `syncctl -v COMMAND`
+shows the traceback of an error. With `--json` stdout holds one JSON document and nothing else; fields may be added,
+none is renamed.
 """
 
 
