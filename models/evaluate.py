@@ -62,7 +62,7 @@ def evaluate(folder: Path, config: RunConfig, dataset: Clips, split: str, truth:
         _compare(document, comparison)
     durable.write_json(folder / MEASURED, document)
     figures = truth.figures() if isinstance(truth, Illustrated) else []
-    write_report(folder, document, truth.examples(dataset, predicted), figures)
+    write_report(folder, document, truth.legend, truth.examples(dataset, predicted), figures)
     return document
 
 

@@ -15,13 +15,13 @@ import dataclasses
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
 from ingest.targets import GROUPS
 from models.figures import bars, heat_map
-from models.report import Example, evenly
+from models.report import Example, Legend, evenly
 
 DRAWS = 2000
 LOWER_IS_BETTER = ("gaze_error", "depth_")
@@ -51,6 +51,7 @@ class Labels(Protocol):
     """What `syncctl evaluate` asks of a model's ``truth``: it knows the right answers of a split."""
 
     session: np.ndarray
+    legend: ClassVar[Legend]
 
     def counts(self) -> dict[str, int]:
         """How many labels there are of each kind."""
@@ -85,6 +86,11 @@ class Truth:
     gaze_valid: np.ndarray
     session: np.ndarray
     degrees: np.ndarray | None = None
+    legend: ClassVar[Legend] = Legend(
+        "Trivial: the majority class and the mean gaze of the training split. Chance: blind guessing. gaze_error is "
+        "the mean distance in sides of the model's square frame.",
+        "Green: where the wearer looked. Red: where the model thinks.",
+    )
 
     def counts(self) -> dict[str, int]:
         """How many frames have a label: of every group together, and of gaze."""

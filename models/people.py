@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from firmware_host.errors import SessionError
 from models.ava.rows import Rows, detections
 from models.metrics import Comparison, Measure
-from models.report import Example
+from models.report import Example, Legend
 
 DRAWN_AT_ONCE = 200
 
@@ -40,6 +40,10 @@ class PersonTruth:
     names: tuple[str, ...]
     boxes: np.ndarray | None = None
     sure: np.ndarray | None = None
+    legend: ClassVar[Legend] = Legend(
+        "Average precision over the persons, whose boxes are given; map is its mean over the classes that occur. "
+        "Trivial, and chance: everybody does each thing as often as people of the training split."
+    )
 
     def counts(self) -> dict[str, int]:
         """Persons, and what they do, all classes together."""

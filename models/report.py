@@ -16,17 +16,31 @@ import numpy as np
 from models.journal import read_log
 from recorder import durable
 
-WIDTH, HEIGHT, SIDE = 640, 200, 160
+WIDTH, HEIGHT, SIDE = 640, 200, 240
 EXAMPLES = 6
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
 table { border-collapse: collapse }
 td, th { padding: .2rem .8rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #ddd }
-td:first-child, th:first-child { text-align: left } figure { display: inline-block; margin: 0 .8rem .8rem 0 }
+td:first-child, th:first-child { text-align: left }
+figure { display: inline-block; vertical-align: top; margin: 0 .8rem .8rem 0 }
 figcaption, .note { color: #666; font-size: .85rem } svg { display: block }
 .better { color: #17692b } .worse { color: #a11 }
 """
+
+
+@dataclass(frozen=True)
+class Legend:
+    """What the page says of a model's measures and pictures.
+
+    Attributes:
+        measures: below the table: what the trivial predictor is, and what needs a word.
+        pictures: above the examples.
+    """
+
+    measures: str
+    pictures: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,7 +64,9 @@ def evenly(clips: int, count: int = EXAMPLES) -> list[int]:
     return np.unique(np.linspace(0, clips - 1, count).astype(int)).tolist()
 
 
-def write_report(folder: Path, document: dict[str, Any], examples: list[Example], figures: Sequence[str] = ()) -> None:
+def write_report(
+    folder: Path, document: dict[str, Any], legend: Legend, examples: list[Example], figures: Sequence[str] = ()
+) -> None:
     """Write ``report.html`` from what `evaluate` found and from the run's ``metrics.jsonl``.
 
     Args:
@@ -61,15 +77,13 @@ def write_report(folder: Path, document: dict[str, Any], examples: list[Example]
 <html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style></head><body>
 <h1>{html.escape(title)}</h1>
 <p>Split <b>{html.escape(document["split"])}</b> of {html.escape(document["data"])}: {document["n"]} clips from
-{document["sessions"]} sessions.</p>
+{document["sessions"]} session{"s" if document["sessions"] != 1 else ""}.</p>
 <h2>Loss</h2>
 {loss_curve([(line["step"], line["loss"]) for line in read_log(folder / "metrics.jsonl")])}
 <h2>Measures</h2>
 {_table(document)}
-<p class="note">Brackets: {html.escape(document["interval"])}. Trivial: the majority class and the mean gaze of the
-training split. Chance: blind guessing. gaze_error is the mean distance in sides of the model's square frame.</p>
-<h2>Frames</h2>
-<p class="note">Green: where the wearer looked. Red: where the model thinks.</p>
+<p class="note">Brackets: {html.escape(document["interval"])}. {html.escape(legend.measures)}</p>
+{f'<h2>Frames</h2><p class="note">{html.escape(legend.pictures)}</p>' if examples else ""}
 {"".join(map(_figure, examples))}
 {"<h2>The split</h2>" if figures else ""}
 {"".join(figures)}
@@ -120,8 +134,8 @@ def _table(document: dict[str, Any]) -> str:
     rows = [
         f"<tr><td>{name}</td><td>{_number(value, document['ci95'][name])}</td>"
         f"<td>{_number(document['baseline'][name], document['baseline_ci95'][name])}</td>"
-        f"<td>{_number(document['chance'].get(name), None)}</td>"
-        f'<td class="{verdict.split()[0]}">{verdict}</td></tr>'
+        f"<td>{_number(document['chance'][name], None) if name in document['chance'] else ''}</td>"
+        f'<td class="{verdict.split()[0]}">{verdict if value is not None else ""}</td></tr>'
         for (name, value), verdict in zip(document["metrics"].items(), document["verdict"].values(), strict=True)
     ]
     head = "<tr><th>measure</th><th>model</th><th>trivial</th><th>chance</th><th></th></tr>"
@@ -145,5 +159,5 @@ def _figure(example: Example) -> str:
     return (
         f'<figure><svg viewBox="0 0 {SIDE} {SIDE}" width="{SIDE}">'
         f'<image href="data:image/png;base64,{picture}" width="{SIDE}" height="{SIDE}"/>{marks}</svg>'
-        f"<figcaption>{html.escape(example.caption)}</figcaption></figure>"
+        f'<figcaption style="max-width: {SIDE}px">{html.escape(example.caption)}</figcaption></figure>'
     )

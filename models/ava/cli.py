@@ -55,10 +55,10 @@ def _lines(document: dict[str, Any]) -> list[str]:
     lines += [f"  {kind:20} {_percent(value)}" for kind, value in document["kinds"].items()]
     for title, parts in document["by"].items():
         lines.append(f"by {title}")
-        lines += [f"  {part['name']:28} {_percent(part['map'])}  {part['boxes']} boxes" for part in parts]
+        lines += [f"  {p['name']:28} {_percent(p['map'])}  {p['boxes']} boxes" for p in parts if p["boxes"]]
     known = sorted((c for c in document["classes"] if c["ap"] is not None), key=lambda c: -c["ap"])
     for title, some in (("best", known[:SHOWN]), ("worst", known[SHOWN:][-SHOWN:])):
-        lines.append(f"{title} classes")
+        lines += [f"{title} classes"] if some else []
         lines += [f"  {c['name']:40} {_percent(c['ap'])}  {c['boxes']} boxes" for c in some]
     lines += [f"left out: {count} {why}" for why, count in document["left_out"].items() if count]
     return lines

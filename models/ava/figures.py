@@ -15,6 +15,8 @@ from recorder import durable
 COLOURS = dict(zip(KINDS, ("#23589c", "#b5651d", "#2e7d4f"), strict=True))
 PLAIN = "#5a6a7a"
 LABEL, BAR, ROW, END = 250, 320, 18, 110
+LONGEST = 34
+"""Letters of a name that fit before a bar."""
 
 
 def write_page(path: Path, result: Result, parts: Mapping[str, Sequence[Part]]) -> None:
@@ -25,12 +27,13 @@ def write_page(path: Path, result: Result, parts: Mapping[str, Sequence[Part]]) 
         for kind, value in result.kind_mean.items()
     )
     left_out = ", ".join(f"{count} {why}" for why, count in result.left_out.items() if count) or "none"
+    kinds = f"<table><tr><th>mean over</th><th>AP</th></tr>{kinds}</table>" if kinds else ""
     figures = "".join(f"<h3>By {title}</h3>{breakdown_bars(some)}" for title, some in parts.items())
     page = f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Frame mAP</title><style>{STYLE}</style></head><body>
 <h1>Frame mAP {_percent(result.mean)}</h1>
 <p>At an overlap of {result.iou:g}, from {kept}. Rows that did not count: {left_out}.</p>
-<table><tr><th>mean over</th><th>AP</th></tr>{kinds}</table>
+{kinds}
 {figures}
 <h3>Every class that occurs</h3>
 {class_bars(result)}
@@ -56,8 +59,8 @@ def class_bars(result: Result) -> str:
 
 
 def breakdown_bars(parts: Sequence[Part]) -> str:
-    """One breakdown."""
-    return bars([(part.name, part.mean, f"{part.boxes} boxes", PLAIN) for part in parts])
+    """One breakdown, the parts of it that have boxes."""
+    return bars([(part.name, part.mean, f"{part.boxes} boxes", PLAIN) for part in parts if part.boxes])
 
 
 def bars(rows: Sequence[tuple[str, float, str, str]]) -> str:
@@ -68,7 +71,7 @@ def bars(rows: Sequence[tuple[str, float, str, str]]) -> str:
     for k, (name, value, after, colour) in enumerate(rows):
         y, known = k * ROW, value == value
         width = BAR * value if known else 0.0
-        short = name if len(name) <= 38 else f"{name[:37]}…"
+        short = name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
         lines.append(
             f'<text x="{LABEL - 6}" y="{y + 13}" text-anchor="end">{html.escape(short)}</text>'
             f'<rect x="{LABEL}" y="{y + 3}" width="{width:.1f}" height="{ROW - 5}" fill="{colour}"/>'

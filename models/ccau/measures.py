@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from models.ccau.attention import picture
 from models.metrics import Comparison
-from models.report import Example
+from models.report import Example, Legend
 
 TOP = (1, 3)
 SHOWN = 3
@@ -36,6 +36,12 @@ class Truth:
     atomic_valid: np.ndarray
     session: np.ndarray
     activities: tuple[str, ...]
+    legend: ClassVar[Legend] = Legend(
+        "Of each modality, and of all together: top-1 and top-3 of the activity; average precision of the atomic "
+        "actions, as the mean over classes and weighed by how often they occur. Trivial: how often each class occurs "
+        "in the training split. Chance: blind guessing.",
+        "The clips whose activity was known best, then worst; bright is where the head camera's picture was looked at.",
+    )
 
     def counts(self) -> dict[str, int]:
         """Clips with a known activity, and with annotated atomic actions."""

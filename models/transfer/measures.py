@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from models.metrics import Comparison, of_sums, per_session
-from models.report import Example, evenly
+from models.report import Example, Legend, evenly
 from models.transfer.layouts import Pictures
 
 NEAREST_M = 0.01
@@ -32,6 +32,11 @@ class ClassTruth:
     label: np.ndarray
     classes: tuple[str, ...]
     session: np.ndarray
+    legend: ClassVar[Legend] = Legend(
+        "Top-1 of all examples, and as the mean over classes. Trivial: the commonest class of the training split. "
+        "Chance: blind guessing.",
+        "What each picture is, and what it was taken for.",
+    )
 
     def counts(self) -> dict[str, int]:
         """Examples of each class."""
@@ -73,6 +78,11 @@ class SurfaceTruth:
     surface: np.ndarray
     valid: np.ndarray
     session: np.ndarray
+    legend: ClassVar[Legend] = Legend(
+        "walkable: intersection over union; depth: root mean square of the error of its logarithm to base 10. Trivial: "
+        "the mean of every pixel over the training split.",
+        "The picture, what is true of it, and what was predicted.",
+    )
 
     def counts(self) -> dict[str, int]:
         """Pixels that are known."""

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from models.ava.matching import OFFICIAL_CAP, evaluate
 from models.ava.rows import MOVEMENT, LabelMap, Rows
 from models.metrics import Comparison, Measure
-from models.report import Example, evenly
+from models.report import Example, Legend, evenly
 from models.vat.pictures import boxed, coloured, seen_by
 
 PERSON = LabelMap({1: "person"}, {1: MOVEMENT})
@@ -44,6 +44,13 @@ class Truth:
     session: np.ndarray
     names: tuple[str, ...]
     given: bool
+    legend: ClassVar[Legend] = Legend(
+        "map is AVA's frame mAP at an overlap of a half, ap_ACTION that of one action, person_ap_50 and _75 of persons "
+        "whatever they do. Trivial: the mean person's box of the training split, or the true boxes where they are "
+        "given, each action as likely as it is there.",
+        "Of each clip its middle, with the true persons (green) and the surest found one (red); how much that person "
+        "looked where (bright); and what the attention's keys hold alike (equal colours, within one picture).",
+    )
 
     def counts(self) -> dict[str, int]:
         """Persons, and actions of theirs."""

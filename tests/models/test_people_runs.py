@@ -53,6 +53,10 @@ def test_hgrnn_learns_and_is_measured(tmp_path):
     assert found["verdict"]["ap_u"] == "better than trivial"
     assert found["baseline"]["ap_u"] == pytest.approx(found["chance"]["ap_u"])
     assert found["labels"]["persons"] == int(test.batch["box_valid"].sum())
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Average precision over the persons" in page
+    assert "gaze" not in page
+    assert "<h2>Frames" not in page
 
 
 def test_lart_learns_and_is_measured(first):

@@ -105,6 +105,10 @@ def test_ava_measures_what_predict_wrote(answered):
     if model == "vat":  # the other two are told the boxes, and are judged by precision over persons
         document = run("evaluate", folder / "run", "--split", "train")
         assert document["metrics"]["map"] == pytest.approx(measured["map"])
+        page = (folder / "run" / "report.html").read_text()
+        assert "frame mAP" in page
+        assert "gaze" not in page
+        assert page.count("<figure") == 3 * document["n"]  # fewer clips than are shown of a long split
 
 
 def test_pictures_of_what_was_found_and_looked_at(answered):
