@@ -1,83 +1,119 @@
-"""A picture through a lens, drawn by GL: the straight picture as a texture on a net that is bent as the lens bends."""
+"""A picture through a lens, drawn by GL: the straight picture as a texture on a net that is bent as the lens bends.
+
+MuJoCo draws into that texture itself, so that the straight picture is neither read nor copied. A shader takes the mean
+of an exposure's moments, between its first and its last, in one go: each further one costs a look into the texture.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from recorder.world.optics import Optics
+from recorder.world.optics import Net
+
+CORNER = """
+#version 120
+attribute vec2 place, begun, ended;
+varying vec2 from, to;
+void main() { gl_Position = vec4(place, 0.0, 1.0); from = begun; to = ended; }
+"""
+PIXEL = """
+#version 120
+uniform sampler2D straight;
+uniform int moments;
+varying vec2 from, to;
+void main() {
+    vec4 sum = vec4(0.0);
+    for (int k = 0; k < moments; k++) sum += texture2D(straight, mix(from, to, (float(k) + 0.5) / float(moments)));
+    gl_FragColor = sum / float(moments);
+}
+"""
+PLACE, BEGUN, ENDED = range(3)
 
 
 class LensPass:
-    """Bends pictures of one size in the GL context that is current now, and whenever it is used."""
+    """What MuJoCo draws to, and what looks at it through a lens, in the GL context that is current whenever it is used.
 
-    def __init__(self, optics: Optics) -> None:
+    MuJoCo's framebuffer is the one that is bound, before and after each call.
+    """
+
+    def __init__(self, framebuffer: int, size: tuple[int, int]) -> None:
+        """For pictures of `size` (width, height), which MuJoCo draws in its `framebuffer`."""
         from OpenGL import GL
+        from OpenGL.GL import shaders
 
         self._gl: Any = GL
-        self._width, self._height = optics.size
-        rows, columns = optics.corners.shape[:2]
-        first = (np.arange(columns - 1) + columns * np.arange(rows - 1)[:, None]).reshape(-1, 1)
-        self._cells = (first + [0, 1, columns + 1, columns]).astype(np.uint32)
-        self._net = np.ascontiguousarray(self._shares(optics.corners) * 2 - 1, np.float32)
-        self._texture = GL.glGenTextures(1)
-        GL.glBindTexture(GL.GL_TEXTURE_2D, self._texture)
-        for name in (GL.GL_TEXTURE_MIN_FILTER, GL.GL_TEXTURE_MAG_FILTER):
-            GL.glTexParameteri(GL.GL_TEXTURE_2D, name, GL.GL_LINEAR)
-        for name in (GL.GL_TEXTURE_WRAP_S, GL.GL_TEXTURE_WRAP_T):
-            GL.glTexParameteri(GL.GL_TEXTURE_2D, name, GL.GL_CLAMP_TO_EDGE)
-        size = (self._width, self._height)
-        GL.glTexImage2D(GL.GL_TEXTURE_2D, 0, GL.GL_RGB8, *size, 0, GL.GL_RGB, GL.GL_UNSIGNED_BYTE, None)
-        self._ready = GL.glGenLists(1)
-        GL.glNewList(self._ready, GL.GL_COMPILE)
-        self._set_up()
-        GL.glEndList()
+        self._size, self._shape, self._framebuffer = size, (size[1], size[0]), framebuffer
+        self._straight, seen = self._picture(), self._picture()
+        self._attach(framebuffer, self._straight)
+        self._own = GL.glGenFramebuffers(1)
+        self._attach(self._own, seen)
+        GL.glBindFramebuffer(GL.GL_FRAMEBUFFER, framebuffer)
+        stages = ((CORNER, GL.GL_VERTEX_SHADER), (PIXEL, GL.GL_FRAGMENT_SHADER))
+        self._program = GL.glCreateProgram()
+        for text, stage in stages:
+            GL.glAttachShader(self._program, shaders.compileShader(text.strip(), stage))
+        for number, name in ((PLACE, "place"), (BEGUN, "begun"), (ENDED, "ended")):
+            GL.glBindAttribLocation(self._program, number, name)
+        GL.glLinkProgram(self._program)
+        self._moments = GL.glGetUniformLocation(self._program, "moments")
+        for parameter in (GL.GL_PACK_ALIGNMENT, GL.GL_UNPACK_ALIGNMENT):
+            GL.glPixelStorei(parameter, 1)
 
-    def _shares(self, px: np.ndarray) -> np.ndarray:
-        """(..., 2) px as shares of the picture, from the left and from below."""
-        share = (px + 0.5) / [self._width, self._height]
-        return np.asarray(share * [1, -1] + [0, 1])
-
-    def _set_up(self) -> None:
+    def _picture(self) -> int:
+        """A texture of the pictures' size."""
         gl = self._gl
-        for what in (
-            *(gl.GL_LIGHTING, gl.GL_DEPTH_TEST, gl.GL_STENCIL_TEST, gl.GL_SCISSOR_TEST, gl.GL_CULL_FACE, gl.GL_FOG),
-            *(gl.GL_TEXTURE_GEN_S, gl.GL_TEXTURE_GEN_T, gl.GL_TEXTURE_GEN_R, gl.GL_TEXTURE_CUBE_MAP, gl.GL_NORMALIZE),
-        ):
+        texture = gl.glGenTextures(1)
+        gl.glBindTexture(gl.GL_TEXTURE_2D, texture)
+        for name in (gl.GL_TEXTURE_MIN_FILTER, gl.GL_TEXTURE_MAG_FILTER):
+            gl.glTexParameteri(gl.GL_TEXTURE_2D, name, gl.GL_LINEAR)
+        for name in (gl.GL_TEXTURE_WRAP_S, gl.GL_TEXTURE_WRAP_T):
+            gl.glTexParameteri(gl.GL_TEXTURE_2D, name, gl.GL_CLAMP_TO_EDGE)
+        gl.glTexImage2D(gl.GL_TEXTURE_2D, 0, gl.GL_RGBA8, *self._size, 0, gl.GL_RGBA, gl.GL_UNSIGNED_BYTE, None)
+        return int(texture)
+
+    def _attach(self, framebuffer: int, texture: int) -> None:
+        gl = self._gl
+        gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, framebuffer)
+        gl.glFramebufferTexture2D(gl.GL_FRAMEBUFFER, gl.GL_COLOR_ATTACHMENT0, gl.GL_TEXTURE_2D, texture, 0)
+
+    def put(self, straight: np.ndarray) -> None:
+        """Take a straight picture (H, W) uint32 of GL's RGBA, the lowest row first, for what was drawn."""
+        gl = self._gl
+        gl.glBindTexture(gl.GL_TEXTURE_2D, self._straight)
+        gl.glTexSubImage2D(
+            gl.GL_TEXTURE_2D, 0, 0, 0, *self._size, gl.GL_RGBA, gl.GL_UNSIGNED_BYTE, straight.view(np.uint8)
+        )
+
+    def take(self) -> np.ndarray:
+        """(H, W) uint32 what was drawn, GL's RGBA, the lowest row first."""
+        straight = np.empty(self._shape, np.uint32)
+        octets = straight.view(np.uint8)  # what is not of the type that GL is told would be copied
+        self._gl.glReadPixels(0, 0, *self._size, self._gl.GL_RGBA, self._gl.GL_UNSIGNED_BYTE, octets)
+        return straight
+
+    def seen(self, net: Net) -> np.ndarray:
+        """(H, W, 3) uint8 what was drawn as the lens leaves it, the highest row first."""
+        gl = self._gl
+        # What MuJoCo sets once and relies on is put back; the rest it sets for each picture.
+        gl.glPushAttrib(gl.GL_ENABLE_BIT | gl.GL_VIEWPORT_BIT | gl.GL_COLOR_BUFFER_BIT)
+        gl.glPushClientAttrib(gl.GL_CLIENT_VERTEX_ARRAY_BIT)
+        for what in (gl.GL_DEPTH_TEST, gl.GL_STENCIL_TEST, gl.GL_CULL_FACE, gl.GL_BLEND):
             gl.glDisable(what)
-        for what in (gl.GL_TEXTURE_2D, gl.GL_BLEND):
-            gl.glEnable(what)
-        gl.glBindTexture(gl.GL_TEXTURE_2D, self._texture)
-        gl.glTexEnvi(gl.GL_TEXTURE_ENV, gl.GL_TEXTURE_ENV_MODE, gl.GL_REPLACE)
-        gl.glPolygonMode(gl.GL_FRONT_AND_BACK, gl.GL_FILL)
-        gl.glBlendFunc(gl.GL_CONSTANT_ALPHA, gl.GL_ONE)
-        gl.glViewport(0, 0, self._width, self._height)
-        for mode in (gl.GL_TEXTURE, gl.GL_PROJECTION, gl.GL_MODELVIEW):
-            gl.glMatrixMode(mode)
-            gl.glLoadIdentity()
-        gl.glClearColor(0, 0, 0, 1)
-        gl.glClear(gl.GL_COLOR_BUFFER_BIT)
-
-    def draw(self, straight: np.ndarray, sources: Sequence[np.ndarray]) -> None:
-        """Draw a straight picture (H, W, 3) uint8, the lowest row first, where `sources` say; the mean of all."""
-        gl = self._gl
-        gl.glPushAttrib(gl.GL_ALL_ATTRIB_BITS)
-        gl.glPushClientAttrib(gl.GL_CLIENT_ALL_ATTRIB_BITS)
-        gl.glCallList(self._ready)
-        gl.glPixelStorei(gl.GL_UNPACK_ALIGNMENT, 1)
-        size = (self._width, self._height)
-        gl.glTexSubImage2D(gl.GL_TEXTURE_2D, 0, 0, 0, *size, gl.GL_RGB, gl.GL_UNSIGNED_BYTE, straight)
-        gl.glBlendColor(0, 0, 0, 1 / len(sources))
-        for array in (gl.GL_NORMAL_ARRAY, gl.GL_COLOR_ARRAY):
-            gl.glDisableClientState(array)
-        for array in (gl.GL_VERTEX_ARRAY, gl.GL_TEXTURE_COORD_ARRAY):
-            gl.glEnableClientState(array)
-        gl.glVertexPointer(2, gl.GL_FLOAT, 0, self._net)
-        for source in sources:
-            at = np.ascontiguousarray(self._shares(source), np.float32)
-            gl.glTexCoordPointer(2, gl.GL_FLOAT, 0, at)
-            gl.glDrawElements(gl.GL_QUADS, self._cells.size, gl.GL_UNSIGNED_INT, self._cells)
+        gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, self._own)
+        gl.glViewport(0, 0, *self._size)
+        gl.glUseProgram(self._program)
+        gl.glUniform1i(self._moments, net.moments)
+        gl.glBindTexture(gl.GL_TEXTURE_2D, self._straight)
+        for number, points in ((PLACE, net.places), (BEGUN, net.begun), (ENDED, net.ended)):
+            gl.glEnableVertexAttribArray(number)
+            gl.glVertexAttribPointer(number, 2, gl.GL_FLOAT, False, 0, points)
+        gl.glDrawElements(gl.GL_QUADS, net.cells.size, gl.GL_UNSIGNED_INT, net.cells)
+        gl.glUseProgram(0)
         gl.glPopClientAttrib()
         gl.glPopAttrib()
+        picture = np.empty((*self._shape, 3), np.uint8)
+        gl.glReadPixels(0, 0, *self._size, gl.GL_RGB, gl.GL_UNSIGNED_BYTE, picture)
+        gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, self._framebuffer)
+        return picture

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-CELL_PX = 8
-"""The map is exact at the corners of such squares and straight between: within 0.03 px."""
+CELLS_PX = (32, 16, 8)
+"""The map is exact at the corners of such squares and straight between,"""
+EXACT_PX = 0.03
+"""and the squares are as large as leaves it within this, but at least as large as the last."""
 BLUR_PX = 1.0
 """An exposure is the mean of moments that are this far apart in the picture at most."""
 MOST_MOMENTS = 8
@@ -75,6 +77,25 @@ class Shutter:
 INSTANT = Shutter()
 
 
+@dataclass(frozen=True)
+class Net:
+    """Which places of a straight picture are seen where, at V corners of cells. All (V, 2) float32.
+
+    Attributes:
+        places: in the picture, -1 to 1 from left to right and downwards.
+        begun, ended: in the straight picture when the exposure begins and ends, 0 to 1 from the left and from below;
+            the way between is straight.
+        moments: how many, evenly spread over the exposure, the picture is the mean of.
+        cells: (C, 4) uint32 the corners of each cell.
+    """
+
+    places: np.ndarray
+    begun: np.ndarray
+    ended: np.ndarray
+    moments: int
+    cells: np.ndarray
+
+
 class Optics:
     """Where a picture's points are in the straight picture that is drawn for it."""
 
@@ -84,21 +105,38 @@ class Optics:
         self._focal = focal
         self._middle = (np.array(size) - 1) / 2
         self._lens = lens
-        x, y = (np.linspace(-0.5, n - 0.5, 1 + -(-n // CELL_PX)) for n in size)
-        self.corners = np.stack(np.meshgrid(x, y), axis=-1)  # (R, C, 2) px
-        self._rays = self._looked(self.corners)
+        cell = next((px for px in CELLS_PX if self._off_px(px) < EXACT_PX), CELLS_PX[-1])
+        self._corners = self._grid(cell)  # (R, C, 2) px
+        self._rays = self._looked(self._corners)
         edge = np.abs(self._rays[..., :2]).reshape(-1, 2).max(axis=0) / [width / 2 / focal, height / 2 / focal]
         self.bends = lens != PINHOLE
         self.drawn_focal = focal / float(max(1.0, edge.max()) * MARGIN) if self.bends else focal
         """Of the straight picture, which is as large, pixels."""
-        self._resting = [self._source(np.zeros((len(self.corners), 3)))]
+        rows, columns = self._corners.shape[:2]
+        first = (np.arange(columns - 1) + columns * np.arange(rows - 1)[:, None]).reshape(-1, 1)
+        self._cells = (first + [0, columns, columns + 1, 1]).astype(np.uint32)
+        self._places = ((self._corners + 0.5) / size * 2 - 1).reshape(-1, 2).astype(np.float32)
+        (at,) = self._sources(np.zeros((1, rows, 3)))
+        self._resting = Net(self._places, at, at, 1, self._cells)
+
+    def _grid(self, cell_px: float) -> np.ndarray:
+        x, y = (np.linspace(-0.5, n - 0.5, 1 + int(-(-n // cell_px))) for n in self.size)
+        return np.stack(np.meshgrid(x, y), axis=-1)
+
+    def _off_px(self, cell_px: float) -> float:
+        """How far the map between the corners of cells is from the lens at most, which is in their middles."""
+        there = self._looked(self._grid(cell_px / 2))[..., :2]
+        rows, columns = (n // 2 * 2 + 1 for n in (there.shape[0] - 1, there.shape[1] - 1))
+        there = there[:rows, :columns]
+        between = (there[:-2:2, :-2:2] + there[2::2, :-2:2] + there[:-2:2, 2::2] + there[2::2, 2::2]) / 4
+        return float(np.abs(there[1::2, 1::2] - between).max(initial=0.0) * self._focal)
 
     def _looked(self, px: np.ndarray) -> np.ndarray:
         flat = self._lens.straight((px - self._middle) / self._focal)
         return np.concatenate([flat, np.ones((*flat.shape[:-1], 1))], axis=-1)
 
-    def sources(self, spin: np.ndarray, shutter: Shutter) -> list[np.ndarray]:
-        """(R, C, 2) px of the straight picture for each corner, once for each moment of the exposure.
+    def net(self, spin: np.ndarray, shutter: Shutter) -> Net:
+        """How the straight picture is seen by a camera that turns.
 
         Args:
             spin: (3,) how fast the camera turns, rad/s, in its own frame.
@@ -106,16 +144,19 @@ class Optics:
         """
         if not spin.any():
             return self._resting
-        row_s = shutter.rolling_s * ((self.corners[:, 0, 1] + 0.5) / self.size[1] - 0.5)
+        row_s = shutter.rolling_s * ((self._corners[:, 0, 1] + 0.5) / self.size[1] - 0.5)
         blur_px = float(np.linalg.norm(spin)) * shutter.exposure_s * self._focal
-        count = int(np.clip(np.ceil(blur_px / BLUR_PX), 1, MOST_MOMENTS))
-        within = shutter.exposure_s * ((np.arange(count) + 0.5) / count - 0.5)
-        return [self._source(np.outer(row_s + s, spin)) for s in within]
+        moments = int(np.clip(np.ceil(blur_px / BLUR_PX), 1, MOST_MOMENTS))
+        ends = np.array([-0.5, 0.5]) * shutter.exposure_s
+        begun, ended = self._sources((row_s + ends[:, None])[..., None] * spin)
+        return Net(self._places, begun, ended, moments, self._cells)
 
-    def _source(self, turned: np.ndarray) -> np.ndarray:
-        """The same when the camera has turned by (R, 3) rad while each row was seen."""
-        seen = np.einsum("rij,rcj->rci", Rotation.from_rotvec(turned).as_matrix(), self._rays)
-        return np.asarray(seen[..., :2] / seen[..., 2:] * self.drawn_focal + self._middle)
+    def _sources(self, turned: np.ndarray) -> np.ndarray:
+        """(K, V, 2) float32 places in the straight picture when the camera had turned by (K, R, 3) rad at each row."""
+        turns = Rotation.from_rotvec(turned.reshape(-1, 3)).as_matrix().reshape(*turned.shape, 3)
+        seen = self._rays @ np.swapaxes(turns, -1, -2)
+        share = (seen[..., :2] / seen[..., 2:] * self.drawn_focal + self._middle + 0.5) / self.size
+        return np.asarray((share * [1, -1] + [0, 1]).reshape(len(turned), -1, 2), np.float32)
 
     def bend(self, straight: np.ndarray) -> np.ndarray:
         """A straight picture (H, W) of names or depths through the lens: the nearest pixel, none mixed."""

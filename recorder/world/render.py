@@ -74,7 +74,6 @@ class Renderer:
         for name in FIELD_OF_VIEW:
             model = camera_model(plan, name)
             self._optics[name] = Optics(model.lens, (plan.width, plan.height), model.fx)
-        self._passes: dict[str, LensPass] = {}
         self._names = [*bodies, *(f"camera-{name}" for name in FIELD_OF_VIEW)]
         atlas = atlas_of(materials, plan.place)
         self._batches = batches_of(home, bodies, materials, atlas)
@@ -96,6 +95,7 @@ class Renderer:
         except Exception as error:  # the GL loaders raise whatever they like
             raise ConfigError(f"MuJoCo could not open a GL context ({error}); {REMEDY}") from error
         Renderer._current = weakref.ref(self)
+        self._lens = LensPass(int(self._renderer._mjr_context.offFBO), (plan.width, plan.height))
         self._cheapen_textures()
         for flag in (mujoco.mjtRndFlag.mjRND_SKYBOX, mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_HAZE):
             self._renderer.scene.flags[flag] = 0
@@ -171,14 +171,16 @@ class Renderer:
         self._renderer.scene.flags[self._mj.mjtRndFlag.mjRND_REFLECTION] = views.mirrors[index]
         self._renderer.update_scene(self._data, camera, self._option)
 
-    def _drawn(self, depth: np.ndarray | None = None) -> np.ndarray:
-        """(H, W, 3) uint8 the scene as it was set up, lowest row first; `depth` (H, W) takes GL's, 0 far."""
+    def _draw(self) -> None:
+        """Draw the scene as it was set up."""
         self._take_context()
-        renderer = self._renderer
-        picture = np.empty((self._plan.height, self._plan.width, 3), np.uint8)
-        self._mj.mjr_render(renderer._rect, renderer.scene, renderer._mjr_context)
-        self._mj.mjr_readPixels(picture, depth, renderer._rect, renderer._mjr_context)
-        return picture
+        self._mj.mjr_render(self._renderer._rect, self._renderer.scene, self._renderer._mjr_context)
+
+    def _depth(self) -> np.ndarray:
+        """(H, W) float32 GL's depth of what was drawn, lowest row first, 0 far."""
+        depth = np.empty((self._plan.height, self._plan.width), np.float32)
+        self._mj.mjr_readPixels(None, depth, self._renderer._rect, self._renderer._mjr_context)
+        return depth
 
     def _take_context(self) -> None:
         """Let GL's commands go to this renderer's context."""
@@ -199,34 +201,27 @@ class Renderer:
         """
         optics, count = self._optics[camera], len(poses[f"camera-{camera}"][0])
         spin = np.zeros((count, 3)) if spin is None else spin
-        for index, picture in enumerate(self._straight(poses, camera)):
+        for index in self._straight(poses, camera):
             if optics.bends or (spin[index].any() and shutter != INSTANT):
-                picture = self._through(picture, camera, optics.sources(spin[index], shutter))
-            yield np.ascontiguousarray(picture[::-1])
+                yield self._lens.seen(optics.net(spin[index], shutter))
+            else:
+                picture = self._lens.take().view(np.uint8).reshape(self._plan.height, self._plan.width, 4)
+                yield np.ascontiguousarray(picture[::-1, :, :3])
 
-    def _through(self, picture: np.ndarray, camera: str, sources: list[np.ndarray]) -> np.ndarray:
-        """A straight picture, its lowest row first, as the lens and the shutter leave it."""
-        self._take_context()
-        if camera not in self._passes:
-            self._passes[camera] = LensPass(self._optics[camera])
-        self._passes[camera].draw(picture, sources)
-        self._mj.mjr_readPixels(picture, None, self._renderer._rect, self._renderer._mjr_context)
-        return picture
-
-    def _straight(self, poses: Mapping[str, Pose], camera: str) -> Iterator[np.ndarray]:
-        """The same without lens and shutter, the lowest row first."""
+    def _straight(self, poses: Mapping[str, Pose], camera: str) -> Iterator[int]:
+        """Draw the same without lens and shutter; the number of each picture once it is drawn."""
         views = self._views(poses, camera, mirrors=True)
         if camera in VIEWS and not views.mirrors.any():
             yield from self._before_backdrop(views, camera)
             return
         for index in range(len(views.pos)):
             self._place(views, index, camera)
-            yield self._drawn()
+            self._draw()
+            yield index
 
-    def _before_backdrop(self, views: _Views, camera: str) -> Iterator[np.ndarray]:
+    def _before_backdrop(self, views: _Views, camera: str) -> Iterator[int]:
         """The same for a camera that stands still: what rests is drawn once, and again when any of it moves."""
-        backdrop, moving = np.zeros(0), np.ones(len(self._names) + 1, bool)
-        far, near = (np.empty((self._plan.height, self._plan.width), np.float32) for _ in range(2))
+        backdrop, far, moving = np.zeros(0), np.zeros(0), np.ones(len(self._names) + 1, bool)
         goes = np.any(views.pos[1:] != views.pos[:-1], axis=2) | np.any(views.turn[1:] != views.turn[:-1], axis=2)
         goes = np.concatenate([goes, goes[-1:]]) if len(goes) else np.zeros(views.pos.shape[:2], bool)
         for index in range(len(views.pos)):
@@ -234,12 +229,12 @@ class Renderer:
                 moving[:-1] = goes[index] | ~self._roomed  # the last is the house's, which never does
                 moving[-1] = False
                 self._place(views, index, camera, ~moving[self._body_of])
-                backdrop = self._drawn(far)
+                self._draw()
+                backdrop, far = self._lens.take(), self._depth()
             self._place(views, index, camera, moving[self._body_of])
-            drawn, picture = self._drawn(near), backdrop.copy()
-            before = np.flatnonzero(near > far)
-            picture.reshape(-1, 3)[before] = drawn.reshape(-1, 3)[before]
-            yield picture
+            self._draw()
+            self._lens.put(np.where(self._depth() > far, self._lens.take(), backdrop))
+            yield index
 
     def _geom_ids(self, poses: Mapping[str, Pose], index: int, camera: str) -> np.ndarray:
         """(H, W) int the geom that each pixel shows, -1 for none."""
