@@ -30,6 +30,7 @@ from tests.bench import (
     tracks,
     vat_speed,
 )
+from tests.bench.results.command import main as results
 
 BENCHES = {
     "abuse": abuse.main,
@@ -56,6 +57,8 @@ BENCHES = {
 }
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["results"]:  # has arguments of its own
+        sys.exit(results(sys.argv[2:]))
     named = [a for a in sys.argv[1:] if not a.startswith("-")]
     if "--help" in sys.argv or not set(named) <= set(BENCHES):
         sys.exit(f"{__doc__}\nNames: {', '.join(BENCHES)}. Further options stand at the top of tests/bench/NAME.py.")

@@ -1,7 +1,7 @@
 """A dataset as arrays, made once: what four seconds of every stream are, and what is done in them.
 
-Each second of a session is read once (its pictures described by `pictures`, its sound in 32 bands of tenths of a second);
-a clip is four of them, beginning at every second. One file a session, so that a stopped command goes on.
+Each second of a session is read once (its pictures described by `pictures`, its sound in 32 bands of tenths of a
+second); a clip is four of them, beginning at every second. One file a session, so that a stopped command goes on.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def read_home(data: str, folder: Path) -> Home:
 
 
 def least(person: np.ndarray) -> int:
-    """How many people must have done an action for it to be a class: some to learn it from, others to be asked about."""
+    """How many people must have done an action for it to be a class: some to learn from, others to be asked about."""
     return max(2, 2 * len(set(person.tolist())) // 3)
 
 

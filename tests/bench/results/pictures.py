@@ -1,12 +1,14 @@
 """A picture as a few numbers for each cell of a grid, learned from nothing.
 
 Of each cell: mean colour, spread of brightness, how strong edges are in eight directions (as in Dalal and Triggs,
-"Histograms of oriented gradients for human detection", CVPR 2005), and what moved since the frame before: mean flow, its
-length, and the mean change of brightness. They stand in for the frozen backbone that nobody has for a simulated home;
-as nobody learned them, they know no person of any split.
+"Histograms of oriented gradients for human detection", CVPR 2005), and what moved since the frame before: mean flow,
+its length, and the mean change of brightness. They stand in for the frozen backbone that nobody has for a simulated
+home; as nobody learned them, they know no person of any split.
 """
 
 from __future__ import annotations
+
+import itertools
 
 import cv2
 import numpy as np
@@ -31,7 +33,7 @@ def described(frames: np.ndarray, cells: int) -> np.ndarray:
     mean = gridded(colour, cells)  # (T, 3, g, g)
     bright = gridded(grey[:, None], cells)
     spread = np.sqrt(np.maximum(gridded(grey[:, None] ** 2, cells) - bright**2, 0))
-    moved = [moved_between(a, b) for a, b in zip(grey, grey[1:], strict=False)]
+    moved = [moved_between(a, b) for a, b in itertools.pairwise(grey)]
     moved = [moved[0] if moved else np.zeros((4, *grey.shape[1:]), np.float32), *moved]
     return np.concatenate([mean, spread, gridded(edges(grey), cells), gridded(np.stack(moved), cells)], axis=1)
 

@@ -1,8 +1,8 @@
 """The arms of the HOMAGE paper's tables: what a clip's activity and actions are, by streams alone and together.
 
-Towers share nothing, so that training them side by side without cooperation is training each alone; the arm ``alone`` is
-therefore the single-modality baseline of every stream at once, and any of its streams may be read together afterwards,
-as the mean of what each says.
+Towers share nothing, so that training them side by side without cooperation is training each alone; the arm ``alone``
+is therefore the single-modality baseline of every stream at once, and any of its streams may be read together
+afterwards, as the mean of what each says.
 """
 
 from __future__ import annotations
@@ -173,7 +173,9 @@ def learned(model: nn.Module, data: Streams, rows: np.ndarray, seed: int, steps:
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], RATE, weight_decay=DECAY)
     model.train()
     for step in range(steps):
-        optimizer.param_groups[0]["lr"] = RATE * min(1.0, (step + 1) / 20) * 0.5 * (1 + math.cos(math.pi * step / steps))
+        optimizer.param_groups[0]["lr"] = (
+            RATE * min(1.0, (step + 1) / 20) * 0.5 * (1 + math.cos(math.pi * step / steps))
+        )
         loss, _ = model.loss(data.batch(random.choice(rows, BATCH), modalities))
         optimizer.zero_grad()
         loss.backward()
@@ -205,7 +207,9 @@ def asked(home: Home, split: Split) -> np.ndarray:
 def answers(model: nn.Module, data: Streams, rows: np.ndarray) -> dict[str, np.ndarray]:
     """The model's `predict` of the clips."""
     model.eval()
-    parts = [model.predict(data.batch(some, model.config.modalities)) for some in np.array_split(rows, -(-len(rows) // 128))]
+    parts = [
+        model.predict(data.batch(some, model.config.modalities)) for some in np.array_split(rows, -(-len(rows) // 128))
+    ]
     return {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]}
 
 
@@ -269,6 +273,17 @@ def _few(
         found["+".join(names)] = {f"top1_{s.shots}": [float(s.top1.mean())] for s in scores}
         found["+".join(names)] |= {f"map_{s.shots}": [float(s.mean_ap.mean())] for s in scores}
     return {"reads": found, "parameters": size_of(model), "novel": [home.activities[c] for c in novel]}
+
+
+def described(home: Home, split: Split) -> dict[str, object]:
+    """What a run's file says of the dataset, and what blind guessing reaches on the split's test clips."""
+    return {
+        "chance": chances(home, split),
+        "sessions": len(set(home.session.tolist())),
+        "people": len(set(home.person.tolist())),
+        "activities": list(home.activities),
+        "actions": len(home.actions),
+    }
 
 
 def chances(home: Home, split: Split) -> dict[str, float]:

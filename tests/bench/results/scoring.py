@@ -1,7 +1,7 @@
 """How sure a figure is: the same measure over sessions drawn again and again.
 
-Clips of a session are no independent evidence, so whole test sessions are drawn with replacement. A split's draws are the
-same for every arm and seed, so that two arms may be compared draw by draw.
+Clips of a session are no independent evidence, so whole test sessions are drawn with replacement. A split's draws are
+the same for every arm and seed, so that two arms may be compared draw by draw.
 """
 
 from __future__ import annotations

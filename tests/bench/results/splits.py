@@ -54,6 +54,6 @@ def check_guests(company: Sequence[tuple[str, Sequence[str]]]) -> None:
         for other in everybody:
             if met.setdefault(other, person) != person:
                 raise ConfigError(
-                    f"{other} meets {met[other]} and {person}, so a split by person leaks; simulate at most 20 sessions "
-                    "of two people, whose guests all differ"
+                    f"{other} meets {met[other]} and {person}, so a split by person leaks; simulate guests who visit "
+                    "one participant only"
                 )

@@ -1,0 +1,34 @@
+"""The Muscles paper's tables: representations learned from the head camera, judged by five target tasks.
+
+Each arm is `models.transfer.grid`'s own, with the ``tiny`` preset and fewer steps; a representation that several
+tables name is learned once. The dataset's own split is used, as the target tasks hold the same people out.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from models.transfer.grid import Grid, measures
+
+STEPS, TARGET_STEPS = 200, 120
+ARMS = (
+    *("random", "MoCo", "vis/attn", "vis/move", "vis/move/attn"),
+    *("ae", "ae/move/attn", "move", "move from gaze"),
+    *("without torso", "without neck", "without arms", "without legs"),
+)
+OF_MOVEMENT = ("move", "move from gaze")
+
+
+def run(arm: str, seed: int, data: str, targets: str, folder: Path) -> dict[str, Any]:
+    """Learn, freeze, transfer; what a run's file holds."""
+    grid = Grid(
+        data,
+        targets,
+        folder,
+        seeds=(seed,),
+        settings=(f"train.steps={STEPS}", "train.log_every=50"),
+        target_settings=(f"train.steps={TARGET_STEPS}", "train.log_every=50"),
+    )
+    found = measures(grid, "3" if arm in OF_MOVEMENT else "1", arm, seed)
+    return {"reads": {"targets": {name: [value] for name, value in found.items()}}}
