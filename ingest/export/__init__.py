@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from firmware_host.errors import ConfigError, SessionError
-from ingest.opened import open_dataset
+from ingest.ego import open_aligned
+from ingest.opened import Dataset, open_dataset
 from ingest.splits import SPLITS
+
+FORMS = ("csv", "parquet", "mp4", "mcap", "lerobot", "webdataset")
 
 
 def write(
     root: Path | str, form: str, out: Path, *, split: str | None = None, fps: int = 10, size: int = 128
 ) -> dict[str, Any]:
-    """Write a dataset as ``webdataset``, ``mcap`` or ``lerobot``.
+    """Write a dataset in one of `FORMS`.
 
     Args:
         root: the dataset, a folder or an address.
@@ -36,7 +39,16 @@ def write(
     names = dataset.sessions(split) if split else sorted(s for each in SPLITS for s in dataset.sessions(each))
     left_out: list[str] = []
     try:
-        if form == "mcap":
+        if form in ("csv", "parquet"):
+            from ingest.export.plain import write_plain
+
+            left_out += write_plain(dataset, names, out, form)
+        elif form == "mp4":
+            from ingest.export.proxy import write_elan
+
+            for name in names:
+                left_out += write_elan(open_aligned(_folder(dataset, name)), out / name)
+        elif form == "mcap":
             from ingest.export.mcap_files import write_session
 
             for name in names:
@@ -53,3 +65,10 @@ def write(
         raise ConfigError(f"'{form}' needs the package '{error.name}'; install syncctl[interop]") from error
     files = sorted(str(p.relative_to(out)) for p in out.rglob("*") if p.is_file())
     return {"out": str(out), "format": form, "sessions": len(names), "files": files, "left_out": left_out}
+
+
+def _folder(dataset: Dataset, session: str) -> Path:
+    """Where a session was recorded, which is where its films are."""
+    if not dataset.store.local:
+        raise SessionError(f"{dataset.root} is not a folder of this machine, and films are copied where they are")
+    return Path(dataset.store.path(dataset.table("sessions", session)["folder"].to_pylist()[0]))

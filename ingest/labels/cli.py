@@ -101,6 +101,7 @@ def bring(
 @click.option("--from", "sources", multiple=True, metavar="NAME", help="Only labels/NAME.csv; may be repeated.")
 @click.option("--video", metavar="ID", help="What to call the film in AVA's rows or HOMAGE's folders.")
 @click.option("--label-map", type=_FILE, help="AVA's .pbtxt, for its ids; made of the labels where not given.")
+@click.option("--mp4", "copied", is_flag=True, help="Write the films as MP4 beside OUT, and link these.")
 @json_option
 def hand_out(
     session: Path,
@@ -111,6 +112,7 @@ def hand_out(
     sources: Sequence[str],
     video: str | None,
     label_map: Path | None,
+    copied: bool,
     as_json: bool,
 ) -> None:
     """Write the labels of SESSION for another tool, in the time of one of its films.
@@ -131,7 +133,13 @@ def hand_out(
     aligned = open_aligned(session)
     out.parent.mkdir(parents=True, exist_ok=True)
     given = exchange.kept(aligned, tiers, sources)
-    left = exchange.hand_out(given, out, aligned, exchange.Asked(kind, film, video, label_map))
+    if copied:
+        from ingest.export.proxy import write_films
+
+        for sentence in write_films(aligned, out.parent):
+            note(sentence)
+    asked = exchange.Asked(kind, film, video, label_map, copies=out.parent if copied else None)
+    left = exchange.hand_out(given, out, aligned, asked)
     _say(left, f"not written: {kind} has no place for them")
     document = {"file": str(out), "format": kind, "labels": len(given) - len(left), "left_out": len(left)}
     emit(as_json, document, [f"{out}: {len(given) - len(left)} labels"])

@@ -41,6 +41,7 @@ class Asked:
         film: device or file name of the film whose time 0 the file counts from; None for what the file links.
         video: what the film is called in AVA's rows or HOMAGE's folders; None for the film's name.
         label_map, excluded: AVA's further files; None for those beside the csv.
+        copies: folder of MP4 copies of the films (`ingest.export.proxy`), which are linked instead of them.
     """
 
     format: str
@@ -48,6 +49,7 @@ class Asked:
     video: str | None = None
     label_map: Path | None = None
     excluded: Path | None = None
+    copies: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -187,15 +189,15 @@ def _write(labels: Sequence[Label], path: Path, aligned: Aligned, asked: Asked, 
     video = asked.video or seen.path.stem
     if asked.format == "elan":
         known = words.of_folder(aligned.session.root / FOLDER)
-        return elan.write(labels, path, _linked(aligned, seen), dict(known.tiers) if known else None)
+        return elan.write(labels, path, _linked(aligned, seen, asked.copies), dict(known.tiers) if known else None)
     if asked.format == "ava":
         return ava.write(labels, path, video, ava.read_map(asked.label_map) if asked.label_map else None)
     if asked.format == "via":
-        return via.write(labels, path, seen.path, seen.size)
+        return via.write(labels, path, copy_of(seen.path, asked.copies), seen.size)
     if asked.format == "cvat":
         return cvat.write(labels, path, seen.frames_ns, seen.size)
     if asked.format == "boris":
-        return boris.write(labels, path, _linked(aligned, seen)[:8])
+        return boris.write(labels, path, _linked(aligned, seen, asked.copies)[:8])
     if asked.format == "homage":
         return homage.write(labels, path, video, seen.frames_ns)
     return table.write(labels, path)
@@ -233,12 +235,17 @@ def _called(linked: Iterable[str], seen: Film) -> str | None:
     return next((n for n in linked if Path(n).stem == seen.path.stem), None)
 
 
-def _linked(aligned: Aligned, master: Film) -> list[Linked]:
+def copy_of(path: Path, copies: Path | None) -> Path:
+    """What is linked for a film: its copy, or itself where there are none."""
+    return path if copies is None else copies / f"{path.stem}.mp4"
+
+
+def _linked(aligned: Aligned, master: Film, copies: Path | None) -> list[Linked]:
     """The master and the other films, as they begin in its time. Drift is left to the labels: players know none."""
     every = sorted(film.films(aligned), key=lambda f: f.device != master.device)
     return [
         Linked(
-            f.path,
+            copy_of(f.path, copies),
             master.film_ns(f.reference_ns(0)) if f.device != master.device else 0,
             homage.end_ns(f.frames_ns, len(f.frames_ns) - 1) if len(f.frames_ns) else 0,
             1e9 * (len(f.frames_ns) - 1) / int(f.frames_ns[-1] - f.frames_ns[0]) if len(f.frames_ns) > 1 else 30.0,

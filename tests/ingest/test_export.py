@@ -5,6 +5,7 @@ import json
 
 import av
 import numpy as np
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 from planted import SIZE, all_frames, number_in
@@ -14,6 +15,7 @@ from ingest.ask import Ask
 from ingest.dataset import Clips, open_dataset
 from ingest.export import write
 from ingest.export.shards import ASKED
+from ingest.labels import table
 
 
 def test_webdataset_reads_the_same_clips(built, tmp_path):
@@ -101,3 +103,33 @@ def test_nothing_is_written_into_what_is_there(built, tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(SessionError, match="is not empty"):
         write(built.out, "mcap", tmp_path)
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_plain_tables_have_every_stream_with_its_times_and_units(built, sessions, tmp_path, form):
+    out = tmp_path / "plain"
+    document = write(built.out, form, out, split="train")
+    opened = {"csv": pa_csv.read_csv, "parquet": pq.read_table}[form]
+    dataset = open_dataset(built.out)
+    for stream in (r for s in ("s-anna", "s-ben") for r in dataset.streams(s) if r["kind"] in ("sensor", "video")):
+        held = out / stream["session"] / f"{stream['device']}.{stream['name']}.{form}"
+        if stream["kind"] == "video":
+            rows = opened(out / stream["session"] / f"{stream['device']}.frames.{form}")
+            for column, clock in (("t_ns", "reference"), ("t_device_ns", "device")):
+                times = dataset.frame_times(stream["session"], stream["device"], clock)
+                assert rows[column].to_pylist() == times.tolist()
+            continue
+        t_ns, x = dataset.get(stream["session"], stream["device"], stream["name"], 0, 2**62)
+        rows = opened(held)
+        assert rows["t_ns"].to_pylist() == t_ns.tolist()
+        np.testing.assert_array_equal(np.float32(np.column_stack([rows[c] for c in rows.column_names[2:]])), x)
+    units = {(r["table"], r["column"]): r["unit"] for r in pa_csv.read_csv(out / "columns.csv").to_pylist()}
+    assert units["kit-01.thermal.pixels", "row7_column7"] == "degC"
+    assert units["kit-01.thermal.pixels", "t_ns"] == "ns"
+    path = out / "s-anna" / f"labels.{form}"
+    assert {n.value for n in table.read(path)} == {n.value for n in table.read(sessions / "s-anna/labels/truth.csv")}
+    if form == "parquet":
+        field = pq.read_schema(out / "s-anna" / "kit-01.thermal.pixels.parquet").field("row0_column0")
+        assert field.metadata == {b"unit": b"degC"}
+    assert len(document["left_out"]) == 2
+    assert "of which a table has only the times" in document["left_out"][0]
