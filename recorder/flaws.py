@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +15,14 @@ from firmware_host.clock import SECOND_NS
 from firmware_host.clockmap import FOREVER_NS, ClockMap, Piece
 from recorder.imu_flaws import ImuFlaws
 from recorder.tomlfile import Place, Wrong, read_table
+from recorder.watch import STALL_NS
 from recorder.world.acoustics import Acoustics
 from recorder.world.optics import Shutter
 from recorder.world.tracker import TrackerFlaws
 
 KNOT_S = 10.0
 """A wandering oscillator runs evenly for so long; what it wanders by meanwhile is nanoseconds."""
+MARGIN_S = 5.0
 GRAIN_MARGIN = 64
 MOST_BARREL, FRAME_MS, WORST_CRF = 0.09, 33.0, 51.0
 MEAN_GREY, SPEED = 0.42, 0.2
@@ -36,12 +38,16 @@ class ClockFlaws:
         wander_ppm: temperature makes them faster and slower by this,
         wander_period_s: once in this long.
         wall_error_ms: kits' wall clocks are wrong by this, one standard deviation, and do not know.
+        restarts_an_hour: how often a worn camera goes off and on again, its parts being joined to one film,
+        restart_s: and how long it is off.
     """
 
     skew_ppm: float = 50.0
     wander_ppm: float = 0.3
     wander_period_s: float = 900.0
     wall_error_ms: float = 1.0
+    restarts_an_hour: float = 0.0
+    restart_s: float = 8.0
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,8 @@ class MicrophoneFlaws:
         late_ms: blocks are stamped late by this in the mean.
         overflows_an_hour: how often samples are lost,
         overflow_ms: and how long a stretch.
+        restarts_an_hour: how often one falls silent until its kit has opened it again,
+        restart_s: and for how long.
     """
 
     skew_ppm: float = 60.0
@@ -63,6 +71,8 @@ class MicrophoneFlaws:
     late_ms: float = 0.3
     overflows_an_hour: float = 0.0
     overflow_ms: float = 85.0
+    restarts_an_hour: float = 0.0
+    restart_s: float = 3.5
 
 
 @dataclass(frozen=True)
@@ -81,6 +91,8 @@ class CameraFlaws:
         exposure_stops: cameras brighten or darken by at most this to keep a picture's mean grey, powers of 2.
         crf: H.264's constant rate factor of the worn cameras' films; 0 loses nothing.
         kit_mbps: H.264's bit rate of the kits' films, megabits/s.
+        restarts_an_hour: how often a kit's camera gives nothing until its kit has opened it again,
+        restart_s: and for how long.
     """
 
     skew_ppm: float = 30.0
@@ -94,6 +106,8 @@ class CameraFlaws:
     exposure_stops: float = 1.0
     crf: float = 22.0
     kit_mbps: float = 2.0
+    restarts_an_hour: float = 0.0
+    restart_s: float = 3.5
 
     @property
     def shutter(self) -> Shutter:
@@ -142,6 +156,12 @@ def judge(flaws: Flaws, place: Place = ()) -> Iterator[Wrong]:
         yield Wrong((*place, "camera", "crf"), f"crf is {flaws.camera.crf:g}; it must be {WORST_CRF:g} or less")
     if not flaws.camera.kit_mbps:
         yield Wrong((*place, "camera", "kit_mbps"), "kit_mbps is 0; a large one, such as 50, loses hardly anything")
+    for name in ("microphone", "camera"):
+        device = getattr(flaws, name)
+        if device.restarts_an_hour and device.restart_s * SECOND_NS <= STALL_NS:
+            least_s = STALL_NS // SECOND_NS
+            why = f"restart_s is {device.restart_s:g}; a kit notices what is silent for more than {least_s} s"
+            yield Wrong((*place, name, "restart_s"), why)
     if not flaws.clock.wander_period_s:
         yield Wrong((*place, "clock", "wander_period_s"), "wander_period_s is 0; to switch wander off set wander_ppm")
 
@@ -168,6 +188,24 @@ def wandering(clock: ClockMap, flaws: ClockFlaws, phase: float, duration_s: floa
             target_ns = ClockMap("", "", (pieces[-1],)).forward(origin_ns)
         pieces.append(Piece(origin_ns, target_ns, skew, 0.0, start_ns, stop_ns))
     return ClockMap(clock.source, clock.target, tuple(pieces))
+
+
+def times_of(an_hour: float, duration_s: float, random: np.random.Generator) -> list[float]:
+    """When something happens that often, s, ascending; never in the first and last `MARGIN_S`, where tones sound."""
+    count = random.poisson(an_hour * duration_s / 3600)
+    return np.sort(random.uniform(MARGIN_S, max(MARGIN_S, duration_s - MARGIN_S), count)).tolist()
+
+
+def restarted(clock: ClockMap, at_s: Sequence[float], off_s: float) -> ClockMap:
+    """The clock of a film that was joined of parts: at each time of the film, s, it goes on `off_s` later."""
+    for at in at_s:
+        edge_ns = clock.pieces[0].origin_ns + round(at * SECOND_NS)
+        cut = [p for p in clock.pieces if p.start_ns < edge_ns < p.stop_ns]
+        before = [replace(p, stop_ns=min(p.stop_ns, edge_ns)) for p in clock.pieces if p.start_ns < edge_ns]
+        after = [replace(p, start_ns=edge_ns) for p in cut] + [p for p in clock.pieces if p.start_ns >= edge_ns]
+        late = [replace(p, target_ns=p.target_ns + round(off_s * SECOND_NS)) for p in after]
+        clock = replace(clock, pieces=(*before, *late))
+    return clock
 
 
 class Grain:

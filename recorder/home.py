@@ -42,6 +42,7 @@ from recorder.simulate import (
     prepare,
 )
 from recorder.terminal import note, progress
+from recorder.watch import with_notices
 from recorder.world import ROOM_KITS, World, WorldPlan
 from recorder.writer import KitLayout
 
@@ -246,10 +247,11 @@ def _played_kit(prepared: Prepared, name: str, clocks: dict[str, ClockMap], fold
         about=_role(prepared, name),
         t0_ns=t0_ns,
         acquisition=InlineAcquisition(plan, ports, clock),
-        blocks=prepared.blocks(name, t0_ns),
+        blocks=with_notices(prepared.blocks(name, t0_ns), "microphone"),
         clocks=lambda: prepared.plan.wall(name, to_world, clock.now_ns()),
     )
     if name in ROOM_KITS:
         encoder = _encoder(prepared)
-        kit.frames = (encoder.encode(picture, t_ns) for t_ns, picture in prepared.timed_pictures(name, to_world))
+        frames = (encoder.encode(picture, t_ns) for t_ns, picture in prepared.timed_pictures(name, to_world))
+        kit.frames = with_notices(frames, "camera")
     return kit

@@ -16,14 +16,15 @@ class Paced(Generic[Item]):
 
     def __init__(self, items: Iterable[tuple[int, Item]], clock: Clock, name: str) -> None:
         """`items` are (due time in ns on `clock`, item), in order of time."""
-        self._items = items
+        self._items = iter(items)
         self._clock = clock
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._name = name
 
     def start(self, sink: Callable[[Item], None]) -> None:
-        """Begin; `sink` is called from the thread."""
+        """Begin, or go on after `stop`; `sink` is called from the thread."""
+        self._stopped.clear()
         self._thread = threading.Thread(target=self._play, args=(sink,), name=self._name, daemon=True)
         self._thread.start()
 

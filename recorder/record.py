@@ -71,8 +71,8 @@ class PlayedKit:
     about: KitRole
     t0_ns: int
     acquisition: InlineAcquisition
-    frames: Iterator[EncodedFrame] = field(default_factory=lambda: iter(()))
-    blocks: Iterator[SoundBlock] = field(default_factory=lambda: iter(()))
+    frames: Iterator[EncodedFrame | Notice] = field(default_factory=lambda: iter(()))
+    blocks: Iterator[SoundBlock | Notice] = field(default_factory=lambda: iter(()))
     clocks: Callable[[], WallReading] = wall.read
 
 
@@ -182,10 +182,8 @@ def record_played(
         now = min(now + TICK_HZ // 4, ticks)
         until_ns = tick_ns(kit.t0_ns, now)
         kit.acquisition.run_until(until_ns)
-        for frame in frames.take(until_ns):
-            writer.video(frame)
-        for block in blocks.take(until_ns):
-            writer.sound(block)
+        for item in (*frames.take(until_ns), *blocks.take(until_ns)):
+            _give(item, writer)
         _poll(kit.acquisition, writer)
         writer.advance(now)
         on_tick(now)
@@ -218,15 +216,19 @@ def _take(inbox: queue.SimpleQueue[Item], writer: KitWriter, wait_s: float) -> N
     with suppress(queue.Empty):
         item = inbox.get(timeout=wait_s) if wait_s else inbox.get_nowait()
         while True:
-            if isinstance(item, EncodedFrame):
-                writer.video(item)
-            elif isinstance(item, Notice):
-                writer.notice(item)
-            elif isinstance(item, FrameReceipt):
-                writer.receipt(item)
-            else:
-                writer.sound(item)
+            _give(item, writer)
             item = inbox.get_nowait()
+
+
+def _give(item: Item, writer: KitWriter) -> None:
+    if isinstance(item, EncodedFrame):
+        writer.video(item)
+    elif isinstance(item, Notice):
+        writer.notice(item)
+    elif isinstance(item, FrameReceipt):
+        writer.receipt(item)
+    else:
+        writer.sound(item)
 
 
 class _Until:

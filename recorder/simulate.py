@@ -22,7 +22,7 @@ from firmware_host.clockmap import ClockMap
 from firmware_host.errors import ConfigError
 from firmware_host.simulate import Stimulus
 from recorder.camera import yuv420
-from recorder.flaws import AutoExposure, Flaws, Grain, MicrophoneFlaws, wandering
+from recorder.flaws import AutoExposure, Flaws, Grain, MicrophoneFlaws, restarted, times_of, wandering
 from recorder.imu_flaws import mounting, worn
 from recorder.microphone import BLOCK, SoundBlock
 from recorder.mux import write_mp4
@@ -42,7 +42,8 @@ WALL_EPOCH_NS = 1_767_225_600 * SECOND_NS
 WALL_BOUND_NS, WALL_ERROR_NS = 3_000_000, 100_000
 """What chrony says of a wall clock that it keeps over a house's network: at most, and by its own estimate."""
 BODY = "kit-02"
-WEARER_KITS = (BODY, "head", "eye")
+IMPORTED = ("head", "eye")
+WEARER_KITS = (BODY, *IMPORTED)
 HEAD, SCENE, GAZE = "head.mp4", "eye/scene.mp4", "eye/gaze.csv"
 
 
@@ -122,6 +123,9 @@ def plan_home(world: WorldPlan, kits: int = 1, flaws: Flaws | None = None) -> Ho
         name: wandering(clock, flaws.clock, _own(world, "wander", name).uniform(0, 2 * np.pi), world.duration_s)
         for name, clock in clocks.items()
     }
+    for name in IMPORTED:
+        at_s = times_of(flaws.clock.restarts_an_hour, world.duration_s, _own(world, "restart", name))
+        clocks[name] = restarted(clocks[name], at_s, flaws.clock.restart_s)
     return HomePlan(world, clocks, start, sample_ppm, wall_error_ns, flaws)
 
 
@@ -177,7 +181,10 @@ class Prepared:
         rate_hz = SOUND_HZ * (1 + self.plan.sample_ppm[kit] * 1e-6)
         given, lost = 0, False
         missing = _overflows(flaws, len(counts), _own(self.plan.world, "overflow", kit))
+        silent = _silences(self.plan, "microphone", kit)
         for first in range(0, len(counts) - BLOCK + 1, BLOCK):
+            if any(a <= first / SOUND_HZ < b for a, b in silent):
+                continue
             late_ns = int(rng.exponential(flaws.late_ms * 1e6))
             if any(a < first + BLOCK and first < b for a, b in missing):
                 lost = True
@@ -275,7 +282,16 @@ def _frame_times(plan: HomePlan, kit: str) -> np.ndarray:
     frame_ns = (start_ns + 10_000_000 + np.arange(n) * period_ns + jitter).astype(np.int64)
     came = _own(plan.world, "dropped", kit).random(n) >= flaws.dropped
     came[0] = True
+    for begun_s, over_s in _silences(plan, "camera", kit):
+        came &= ~((frame_ns >= start_ns + begun_s * SECOND_NS) & (frame_ns < start_ns + over_s * SECOND_NS))
     return frame_ns[came]
+
+
+def _silences(plan: HomePlan, device: str, kit: str) -> list[tuple[float, float]]:
+    """From when to when a kit's camera or microphone gives nothing, s since the kit's start."""
+    flaws = getattr(plan.flaws, device)
+    random = _own(plan.world, f"{device} restart", kit)
+    return [(at, at + flaws.restart_s) for at in times_of(flaws.restarts_an_hour, plan.world.duration_s, random)]
 
 
 def _render_room(plan: HomePlan, kit: str, frame_ns: np.ndarray, scratch: Path) -> None:

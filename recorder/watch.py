@@ -8,9 +8,9 @@ again, first after a second, then less and less often, and says so in notices th
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from firmware_host.clock import SECOND_NS
 
@@ -38,6 +38,28 @@ class Notice:
     kind: str
     t_ns: int
     text: str = ""
+
+
+class Timed(Protocol):
+    """What a device gives."""
+
+    @property
+    def t_ns(self) -> int:
+        """When, ns on the kit's clock."""
+
+
+Given = TypeVar("Given", bound=Timed)
+
+
+def with_notices(items: Iterable[Given], stream: str) -> Iterator[Given | Notice]:
+    """What a device gave on a simulated clock, and between it what its watch would have said."""
+    heard_ns: int | None = None
+    for item in items:
+        if heard_ns is not None and item.t_ns - heard_ns > STALL_NS:
+            yield Notice(stream, "stalled", heard_ns)
+            yield Notice(stream, "reopened", item.t_ns)
+        heard_ns = item.t_ns
+        yield item
 
 
 class Device(Protocol):

@@ -38,6 +38,7 @@ TIMES = 10.0
 SAID_OTHERWISE = {
     "noise_dbfs": -71.0,
     "overflows_an_hour": 360.0,
+    "restarts_an_hour": 240.0,
     "dropped": 0.01,
     "barrel": 0.09,
     "rolling_ms": 33.0,
@@ -51,9 +52,10 @@ SAID_OTHERWISE = {
     "wall_db": 60.0,
     "wander_period_s": None,
     "overflow_ms": None,
+    "restart_s": None,
 }
-"""Ten times in amplitude; a loss in ten seconds; a picture in a hundred; the most there can be; what belongs to another
-knob."""
+"""Ten times in amplitude; a loss in ten seconds; a restart in fifteen; a picture in a hundred; the most there can be;
+what belongs to another knob."""
 SEED, SECONDS = 3, 30.0
 
 

@@ -19,11 +19,14 @@ from recorder.flaws import (
     Grain,
     MicrophoneFlaws,
     read_flaws,
+    restarted,
+    times_of,
     wandering,
 )
 from recorder.imu_flaws import ImuFlaws
 from recorder.simulate import SOUND_HZ, Prepared, _frame_times, plan_home
 from recorder.timeline import SoundTimeline
+from recorder.watch import Notice, with_notices
 from recorder.world import WorldPlan
 from recorder.world.acoustics import Acoustics
 from recorder.world.optics import PINHOLE, Lens
@@ -66,6 +69,7 @@ def test_every_default_is_told_with_a_reason():
         ("[camera]\nrolling_ms = 40", "no longer than 33 ms"),
         ("[camera]\nkit_mbps = 0", "loses hardly anything"),
         ("[clock]\nwander_period_s = 0", "wander_ppm"),
+        ("[camera]\nrestarts_an_hour = 1\nrestart_s = 1", "line 3.*silent for more than 2 s"),
         ("[microphone]\ngain_db = 'loud'", "a number"),
     ],
 )
@@ -113,6 +117,69 @@ def test_a_wandering_clock_is_one_line_without_a_jump(period_s: float):
 def test_no_wander_is_the_clock_itself():
     even = ClockMap.affine("a", "b", skew_ppm=3.0)
     assert wandering(even, ClockFlaws(wander_ppm=0.0), 0.0, 60.0) == even
+
+
+def test_a_film_joined_of_parts_goes_on_later_at_each_of_them():
+    even = ClockMap.affine("head", "world", target_ns=300_000_000, skew_ppm=20.0)
+    wanders = wandering(even, ClockFlaws(wander_ppm=1.0), 0.3, 120.0)
+    for clock in (even, wanders):
+        late = restarted(clock, [31.5, 70.0], 8.0)
+        t = np.array([0.0, 31.4, 31.6, 69.9, 70.1, 119.0])
+        t_ns = np.rint(t * 1e9).astype(np.int64)
+        assert ((late.forward(t_ns) - clock.forward(t_ns)) / 1e9).tolist() == [0, 0, 8, 8, 16, 16]
+        assert np.abs(late.inverse(late.forward(t_ns)) - t_ns).max() <= 1
+        assert [p.start_ns for p in late.pieces[1:]] == [p.stop_ns for p in late.pieces[:-1]]
+
+
+def test_restarts_come_as_often_as_asked_and_not_while_tones_sound():
+    counts = [len(times_of(60.0, 120.0, np.random.default_rng(k))) for k in range(200)]
+    assert np.mean(counts) == pytest.approx(2.0, abs=0.3)
+    at = [t for k in range(50) for t in times_of(60.0, 120.0, np.random.default_rng(k))]
+    assert 5.0 <= min(at) < 15.0
+    assert 105.0 < max(at) <= 115.0
+    assert times_of(0.0, 120.0, np.random.default_rng(0)) == []
+
+
+def test_only_films_that_were_not_ours_are_joined_of_parts():
+    plan = plan_home(WORLD, 2, replace(NONE, clock=replace(NONE.clock, restarts_an_hour=300.0)))
+    jumps = {name: len(clock.pieces) - 1 for name, clock in plan.clocks.items()}
+    assert jumps["kit-02"] == jumps["kit-03"] == 0
+    assert jumps["head"] > 0
+    assert jumps["eye"] > 0
+
+
+def test_a_kit_s_camera_gives_nothing_until_it_is_opened_again():
+    quiet = replace(NONE, camera=replace(NONE.camera, restarts_an_hour=120.0))
+    gaps = np.diff(_frame_times(plan_home(WORLD, 1, quiet), "kit-01"))
+    long = gaps[gaps > 1e8]
+    assert len(long) >= 1
+    assert np.all(np.abs(long / 1e9 - 3.5) < 0.05)
+
+
+def test_a_microphone_that_is_opened_again_keeps_its_place_in_time(tmp_path: Path):
+    """Its track has zeros for what was not heard, as a kit's own watch makes them."""
+    flaws = replace(NONE, microphone=replace(NONE.microphone, restarts_an_hour=120.0))
+    counts = np.arange(SOUND_HZ * 60, dtype=np.int32) % 8_000_000
+    np.save(tmp_path / "kit-01.sound.npy", counts)
+    prepared = Prepared(plan_home(WORLD, 1, flaws), tmp_path, {}, {})
+    timeline, heard = SoundTimeline(SOUND_HZ), []
+    said = []
+    for item in with_notices(prepared.blocks("kit-01", 0), "microphone"):
+        if isinstance(item, Notice):
+            said.append(item.kind)
+            heard += timeline.fall_silent() if item.kind == "stalled" else []
+        else:
+            heard += timeline.add(item)
+    heard += timeline.finish()
+    assert said == ["stalled", "reopened"] * (len(said) // 2)
+    assert len(said) >= 2
+    for block in heard:
+        if block.x.any():
+            assert abs(int(block.x[0]) - block.first % 8_000_000) <= 2, "as many zeros as samples were lost"
+    given = sum(len(b.x) for b in prepared.blocks("kit-01", 0))
+    silent = sum(len(b.x) for b in heard if not b.x.any())
+    assert silent > 3 * SOUND_HZ
+    assert silent == pytest.approx(len(counts) - given, abs=1024)
 
 
 def test_grain_is_as_strong_as_asked_and_never_twice_the_same():
