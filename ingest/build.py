@@ -27,8 +27,9 @@ from ingest.ego import open_aligned
 from ingest.labels import vocabulary
 from ingest.labels.agreed import agreed, entries, of_info
 from ingest.labels.words import Vocabulary
-from ingest.part import PART_TABLES, build_part, part_folder
+from ingest.part import build_part, part_folder
 from ingest.quantiles import quantiles
+from ingest.recorded import PART_TABLES
 from ingest.rows import Rows, fixed
 from ingest.statistics import joined
 from ingest.store import Store
@@ -98,7 +99,7 @@ def build(
         out: dataset root; made where it does not exist.
         executor: runs one task a session.
         val, test: participants to hold out; none given: see `ingest.splits.assign`.
-        recipe: cache of ego video; None for the default one.
+        recipe: cache of the cameras' films; None for the default one.
         words: the vocabulary of its labels; None for that of the sessions, which must be that of the dataset so far.
         skip: leave out what cannot be built and say so, instead of refusing.
         done: called with the name of each session that is finished.
@@ -223,7 +224,7 @@ def _merge(
     of_session = {r["session"]: r["split"] for r in split_rows}
     thirds, clips = _targets(out, of_session)
     cache = {name: size for f in facts.values() for name, size in f["cache"].items()}
-    (out / "cache" / recipe.name).mkdir(parents=True, exist_ok=True)  # nothing made it where no head camera is left
+    (out / "cache" / recipe.name).mkdir(parents=True, exist_ok=True)  # nothing made it where no camera is left
     write_manifest(out / "cache" / recipe.name, recipe, cache)
     training = [s for s, name in of_session.items() if name == "train"]
     durable.write_json(out / tables.STATS, _statistics(out, [facts[s] for s in training], training))

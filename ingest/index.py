@@ -108,5 +108,5 @@ def matroska_index(file: BinaryIO) -> VideoIndex:
 
 def _gops(marks: list[tuple[int, int, bool]]) -> Iterator[Gop]:
     keys = [i for i, (_, _, key) in enumerate(marks) if key]
-    for i, following in zip(keys, [*keys[1:], len(marks)], strict=True):
+    for i, following in zip(keys, [*keys[1:], len(marks)], strict=False):  # without a keyframe nothing
         yield Gop(marks[i][0], marks[following - 1][1], i, following - i)

@@ -50,7 +50,7 @@ class Samples:
                 first,
                 stop - first,
             )
-            for first, stop in zip(keys, [*keys[1:], len(self.pts)], strict=True)
+            for first, stop in zip(keys, [*keys[1:], len(self.pts)], strict=False)
         )
 
 

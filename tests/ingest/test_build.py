@@ -25,6 +25,7 @@ from planted import (
 from firmware_host.errors import ConfigError, SessionError
 from ingest import part, tables
 from ingest.build import build, find_sessions
+from ingest.index import video_index
 from ingest.targets import GROUPS, MEMBERS, STEP_NS
 
 
@@ -166,7 +167,7 @@ def test_what_changed_is_built_again_and_a_deleted_cache_is_remade(tmp_path, inl
 def test_a_video_that_changed_is_copied_again(tmp_path, inline):
     folder = make_session(tmp_path / "s", participant="eve", seconds=2)
     out = build([folder], tmp_path / "out", inline).out
-    (copy,) = out.glob("cache/*/*.mp4")
+    (copy,) = out.glob("cache/*/s.head.mp4")
     before = copy.read_bytes()
     other = make_session(tmp_path / "other", participant="eve", seconds=3)
     shutil.copy(other / "head.mp4", folder / "head.mp4")
@@ -231,6 +232,17 @@ def test_a_power_cut_costs_the_end_and_nothing_else(tmp_path, inline, built, ses
     assert np.isfinite(left).all(axis=1).sum() >= 8
     np.testing.assert_array_equal(left[np.isfinite(left)], whole[np.isfinite(left)])
     assert 20 <= tables.read(made.out, "frames").filter(tables.pc.field("device") == "kit-01").num_rows < 60
+
+
+def test_both_cameras_are_copied_and_one_that_filmed_nothing_is_said(tmp_path, inline, built):
+    names = sorted(path.name for path in built.out.glob("cache/*/*.mp4"))
+    assert names == sorted(f"s-{n}.{d}.mp4" for n in ("anna", "ben", "carl", "dora") for d in ("head", "kit-01"))
+    folder = make_session(tmp_path / "s", participant="ann", seconds=2)
+    film = folder / "kit-01.mkv"
+    film.write_bytes(film.read_bytes()[: video_index(film).gops[0].start + 30])
+    made = build([folder], tmp_path / "out", inline)
+    assert [path.name for path in made.out.glob("cache/*/*.mp4")] == ["s.head.mp4"]
+    assert made.notes["s"] == ["kit-01: its film holds no keyframe, so that none of its pictures can be decoded"]
 
 
 def test_a_silent_sensor_leaves_its_group_without_movement(tmp_path, inline):

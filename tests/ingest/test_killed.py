@@ -63,16 +63,18 @@ def test_a_cluster_makes_the_same_bytes_and_a_worker_that_is_killed_changes_noth
     assert digests(made.out) == digests(built.out)
 
 
-def test_a_cache_of_another_camera_serves_its_clips(built, inline):
+def test_a_larger_cache_of_one_camera_serves_its_larger_clips(built, inline):
     from ingest.cache import Recipe
 
-    root = built.out.parent / "with-third"
+    root = built.out.parent / "with-larger"
     shutil.copytree(built.out, root)
-    folder, refused = make_cache(root, inline, Recipe(64), ("third",))
+    folder, refused = make_cache(root, inline, Recipe(160), ("third",))
     assert not refused
-    video = open_dataset(root).video("s-anna", "kit-01", size=48)
-    assert (video.path.parent, video.path.name) == (folder, "s-anna.kit-01.mp4")
-    assert open_dataset(built.out).video("s-anna", "kit-01").path.suffix == ".mkv"
+    dataset = open_dataset(root)
+    for size, place in ((128, dataset.info["cache"]), (144, folder.name)):
+        video = dataset.video("s-anna", "kit-01", size=size)
+        assert (video.path.parent.name, video.path.name) == (place, "s-anna.kit-01.mp4")
+    assert dataset.video("s-anna", "head", size=144).path.name == "head.mp4"
 
 
 def test_a_check_finds_what_was_planted(built):
