@@ -45,3 +45,10 @@ def test_a_field_that_nobody_explains_is_found():
         script("session_format")["fields"](
             script("session_format")["Session"], {"id": "", "devices": "", "participants": ""}, ("root",)
         )
+
+
+def test_the_numbers_of_the_walk_are_those_that_a_reading_really_has():
+    pytest.importorskip("torch")
+    walk = script("walk")
+    text = walk["PAGE"].read_text(encoding="utf-8")
+    assert text == walk["written"](text), "run `python docs/walk.py`"
