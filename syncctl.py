@@ -39,6 +39,7 @@ COMMANDS = {
     "detect": ("models.detect_cli:detect", "Find the persons in a film, with a detector of yours."),
     "features": ("models.features:features", "Compute a network's features of every keyframe once."),
     "check": ("ingest.cli:check", "Look for leaks, holes and unreadable clips in a dataset."),
+    "import": ("ingest.cli:bring", "Make a dataset of another tool's: LeRobotDataset v3."),
     "export": ("ingest.cli:export", "Write a dataset in another tool's format."),
     "train": ("models.cli:train", "Train a model on a dataset."),
     "evaluate": ("models.cli:evaluate", "Evaluate a trained run on held-out participants."),

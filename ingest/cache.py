@@ -79,7 +79,7 @@ class FrameReader:
         """Some frames of a video, scaled.
 
         Args:
-            frames: numbers in ascending order, counted from the first picture that the file shows.
+            frames: numbers in ascending order, counted from the video's first picture.
             size: (width, height) to scale to; the aspect is not kept for you.
 
         Returns:
@@ -91,6 +91,7 @@ class FrameReader:
         out = np.empty((len(frames), size[1], size[0], 3), np.uint8)
         if not len(frames):
             return out
+        frames = [video.first + number for number in frames]
         done = 0
         try:
             for picture in self._pictures(video, frames):

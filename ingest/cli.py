@@ -24,6 +24,12 @@ from recorder.terminal import emit, json_option, note, progress
     metavar="PX",
     help="Side of the small square copies that training reads.",
 )
+@click.option(
+    "--vocabulary",
+    type=click.Path(path_type=Path, exists=True),
+    metavar="FILE",
+    help="Words that labels must be of; by default those that the sessions keep.",
+)
 @click.option("--skip", is_flag=True, help="Leave out sessions that cannot be built, and say so.")
 @json_option
 def build(
@@ -34,6 +40,7 @@ def build(
     workers: int | None,
     scheduler: str | None,
     cache_size: int,
+    vocabulary: Path | None,
     skip: bool,
     as_json: bool,
 ) -> None:
@@ -49,6 +56,7 @@ def build(
     """
     from ingest import build as building
     from ingest.cache import Recipe
+    from ingest.labels.words import load
     from ingest.workers import executor
 
     sessions = building.find_sessions(folders)
@@ -61,6 +69,7 @@ def build(
                 val=val,
                 test=test,
                 recipe=Recipe(side=cache_size),
+                words=load(vocabulary) if vocabulary else None,
                 skip=skip,
                 done=lambda _: advance(1),
             )
@@ -75,6 +84,8 @@ def build(
     for session, notes in built.notes.items():
         for sentence in notes:
             note(f"{session}: {sentence}")
+    if built.tied:
+        note(built.tied)
     document = {
         "dataset": str(built.out),
         "sessions": list(built.sessions),
@@ -100,7 +111,9 @@ def _lines(counts: dict, splits: dict[str, list[str]], out: Path) -> list[str]:
 
 @click.command()
 @click.argument("dataset", type=click.Path(path_type=Path))
-@click.option("--size", type=click.IntRange(16), default=128, show_default=True, metavar="PX", help="Side of the square.")
+@click.option(
+    "--size", type=click.IntRange(16), default=128, show_default=True, metavar="PX", help="Side of the square."
+)
 @click.option("--gop", type=click.IntRange(1), default=16, show_default=True, help="Frames from keyframe to keyframe.")
 @click.option("--crf", type=click.IntRange(0, 51), default=18, show_default=True, help="x264's constant quality.")
 @click.option("--role", "roles", multiple=True, help="Of the cameras; may be repeated. Default: ego and third.")
@@ -170,7 +183,13 @@ def check(dataset: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("dataset")
-@click.option("--to", "form", required=True, type=click.Choice(["webdataset", "mcap", "lerobot"]), help="The format.")
+@click.option(
+    "--to",
+    "form",
+    required=True,
+    type=click.Choice(["csv", "parquet", "mp4", "mcap", "lerobot", "webdataset"]),
+    help="The format.",
+)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder.")
 @click.option("--split", type=click.Choice(["train", "val", "test"]), help="One split; default: all sessions.")
 @click.option("--fps", type=click.IntRange(1), default=10, show_default=True, help="lerobot: rows a second.")
@@ -191,3 +210,25 @@ def export(dataset: str, form: str, out: Path, split: str | None, fps: int, size
     for sentence in document["left_out"]:
         note(f"left out: {sentence}")
     emit(as_json, document, [f"{out}: {len(document['files'])} files of {document['sessions']} sessions"])
+
+
+@click.command("import")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The dataset, a new folder.")
+@json_option
+def bring(folder: Path, out: Path, as_json: bool) -> None:
+    """Make a dataset of FOLDER, a LeRobotDataset v3, whose videos stay where they are.
+
+    An episode becomes a session, each of its features a series, its tasks labels of tier `activity`.
+
+    \b
+    Example:
+      syncctl import lerobot/svla_so101_pickplace --out dataset
+    """
+    from ingest.from_lerobot import bring as brought
+
+    document = brought(folder, out)
+    for feature in document["left_out"]:
+        note(f"left out: {feature}, for which a dataset has no place")
+    frames = document["counts"]["frames"]
+    emit(as_json, document, [f"{out}: {document['sessions']} sessions, {frames} frames of {folder}"])

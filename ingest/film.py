@@ -32,11 +32,13 @@ class Video:
     Attributes:
         path: of the file; from the root where it is in a store.
         store: where the file is, None for a file of this machine.
+        first: which of the file's frames is number 0: a file of another tool may hold several sessions.
     """
 
     path: Path
     index: VideoIndex
     store: Store | None = None
+    first: int = 0
 
     def bytes(self, start: int, stop: int) -> bytes:
         """One range of the file."""

@@ -87,7 +87,7 @@ class Dataset:
             SessionError: that device recorded no video.
         """
         if not original and (copy := self._copy(f"{session}.{device}.mp4", size)):
-            return self._video(copy, MP4)
+            return self._video(copy, MP4, self._first(session, device))
         streams = self.streams(session)
         row = next((r for r in streams if r["device"] == device and r["kind"] == "video"), None)
         if row is None:
@@ -97,7 +97,8 @@ class Dataset:
             for r in self.rows.of("gops", session).to_pylist()
             if r["device"] == device and r["stream"] == row["name"]
         )
-        return self._video(row["file"], VideoIndex(row["container"], row["header_stop"], gops))
+        index = VideoIndex(row["container"], row["header_stop"], gops)
+        return self._video(row["file"], index, self._first(session, device))
 
     def frame_times(self, session: str, device: str, clock: str = "reference") -> np.ndarray:
         """When each frame of a device's video was taken: (N,) int64 ns."""
@@ -199,10 +200,16 @@ class Dataset:
         video = self.video(row["session"], row["device"], original=True)
         return self._reader.read(video, chosen.tolist(), size or (row["width"], row["height"]))
 
-    def _video(self, relative: str, index: VideoIndex) -> Video:
+    def _video(self, relative: str, index: VideoIndex, first: int) -> Video:
         if self.store.local:
-            return Video(Path(self.store.path(relative)), index)
-        return Video(Path(relative), index, self.store)
+            return Video(Path(self.store.path(relative)), index, None, first)
+        return Video(Path(relative), index, self.store, first)
+
+    def _first(self, session: str, device: str) -> int:
+        """The number in its file of a video's first frame."""
+        rows = self.rows.of("frames", session, ["device", "frame"])
+        mine = rows.filter(pa.compute.equal(rows["device"], device))["frame"]
+        return int(mine[0].as_py()) if len(mine) else 0
 
     def _copy(self, name: str, size: int) -> str | None:
         enough = [(side, folder) for side, folder, names in self._caches() if name in names and side >= size]

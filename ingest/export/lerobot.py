@@ -7,6 +7,7 @@ nobody here drives a robot.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,8 @@ def write_lerobot(dataset: Dataset, names: list[str], out: Path, fps: int) -> li
             "tasks": [tasks[k] for k in sorted(set(doing.tolist()))],
             "length": len(moments),
             **{f"data/{k}": v for k, v in where.items()},
+            "meta/episodes/chunk_index": 0,
+            "meta/episodes/file_index": 0,
             "dataset_from_index": total,
             "dataset_to_index": total + len(moments),
         }
@@ -150,6 +153,16 @@ def _pictures(
         yield from reader.read(video, shown.tolist(), size)[back]
 
 
+def _task_table(tasks: list[str]) -> pa.Table:
+    """Tasks as LeRobot reads them: by pandas, with the text as index."""
+    columns = [{"name": n, "field_name": n, "metadata": None} for n in ("task_index", "task")]
+    columns[0] |= {"pandas_type": "int64", "numpy_type": "int64"}
+    columns[1] |= {"pandas_type": "unicode", "numpy_type": "object"}
+    about = {"index_columns": ["task"], "column_indexes": [], "columns": columns, "pandas_version": "2.0.0"}
+    table = pa.table({"task_index": list(range(len(tasks))), "task": tasks})
+    return table.replace_schema_metadata({"pandas": json.dumps(about)})
+
+
 def _summary(x: np.ndarray) -> np.ndarray:
     """(5, C): count, sum, sum of squares, least and greatest."""
     x = x.astype(np.float64)
@@ -178,7 +191,7 @@ def _write_meta(
     for name in ("frame_index", "episode_index", "index", "task_index"):
         features[name] = {"dtype": "int64", "shape": [1], "names": None}
     _write(out / "meta/episodes/chunk-000/file-000.parquet", pa.Table.from_pylist(episodes))
-    _write(out / "meta/tasks.parquet", pa.table({"task_index": list(range(len(tasks))), "task": tasks}))
+    _write(out / "meta/tasks.parquet", _task_table(tasks))
     stats = {}
     for name, parts in spread.items():
         count, sums, squares = np.sum([p[:3] for p in parts], axis=0)

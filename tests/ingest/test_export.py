@@ -95,6 +95,8 @@ def test_a_lerobot_folder_has_the_documented_schema_and_the_same_content(built, 
                 assert np.shape(value) == (tuple(feature["shape"]) if isinstance(value, list) else ())
                 assert isinstance(value, list) == name.startswith("observation")
         assert {tasks[r["task_index"]] for r in rows} == set(episode["tasks"]) == {"tea", "unlabelled"}
+    about = json.loads(pq.read_schema(out / "meta/tasks.parquet").metadata[b"pandas"])
+    assert about["index_columns"] == ["task"]  # LeRobot looks a task up by its text
     assert "its sound" in document["left_out"][0]
     assert json.loads((out / "meta/stats.json").read_text())["observation.gaze"]["count"] == [info["total_frames"]]
 
