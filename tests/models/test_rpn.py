@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_boxes import STRANGE, made, plain_overlap
+from plain_boxes import STRANGE, made, plain_overlap
 
 from models import boxes as boxing
 from models import rpn

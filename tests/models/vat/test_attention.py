@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from made_maps import CHANNELS, SMALL, lived_in, made_maps, plain
-from test_boxes import made, plain_crop
+from plain_boxes import made, plain_crop
 
 from models.vat import PRESETS
 from models.vat.attention import ActionTransformer, HighRes, Location

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from made_maps import CHANNELS, SMALL, lived_in, made_maps, plain
-from test_boxes import STRANGE, made, plain_crop, plain_overlap, plain_suppression
+from plain_boxes import STRANGE, made, plain_crop, plain_overlap, plain_suppression
 from test_i3d import mixed, pool
 
 from firmware_host.errors import ConfigError
