@@ -29,6 +29,8 @@ SOFT_S = {"root": 0.17, "yaw": 0.15, "lean": 0.15, "drop": 0.15, "ltilt": 0.12, 
 HAND_SOFT_S = 0.08
 HEAD_SOFT_S, HEAD_LAG_S = 0.13, 0.16
 SWING_S = 0.36
+POISE = 0.85
+"""Share of its restlessness that a head loses where it is held still: a degree a second is left, as in quiet stance."""
 
 
 class Turning:
@@ -180,6 +182,7 @@ class Person:
     def __init__(self, plan: WorldPlan, one: Build, script: Script, name: str = "") -> None:
         self.one = one
         self._manner = manner(plan, name)
+        self._poised = script.poised
         self.grid = np.arange(-MARGIN_S, plan.duration_s + MARGIN_S, 1 / GRID_HZ)
         random = plan.rng(f"sway{name}")
         count = len(self.grid)
@@ -272,6 +275,10 @@ class Person:
         angles = gaussian_filter1d(angles, HEAD_SOFT_S * GRID_HZ, axis=0)[late]
         restless = wander(random, count, 3, 0.09, 0.008) + wander(random, count, 3, 0.5, 0.03)
         bob = np.gradient(self._pelvis(self.grid)[:, 2], 1 / GRID_HZ)
+        calm = np.zeros(count)
+        for t0, t1 in self._poised:
+            calm[(self.grid > t0) & (self.grid < t1)] = POISE
+        restless *= 1 - gaussian_filter1d(calm, HEAD_SOFT_S * GRID_HZ)[:, None]
         turn = np.column_stack([yaw + angles[:, 0], angles[:, 1] + self._manner.chin + 0.12 * bob, 0 * yaw]) + restless
         self._turn["neck"] = Turning(self.grid, Rotation.from_euler("ZYX", turn))
 

@@ -72,17 +72,20 @@ class Script:
     `keys[channel]` is a list of (t, value): the channel is held at a value until it is led to the next.
     Channels: ``root`` (x, y metres), ``yaw``, ``lean`` (radians, forward), ``drop`` (metres the hips sink),
     ``lhand``, ``rhand`` (metres from the floor under the person, x forward, y left), ``ltilt``, ``rtilt``
-    (radians a held thing is tipped).
+    (radians a held thing is tipped). In each of `poised`, (t0, t1), the head is held as still as it can be.
     """
 
     keys: dict[str, list[Key]] = field(default_factory=dict)
     spans: list[Span] = field(default_factory=list)
     looks: list[Look] = field(default_factory=list)
     noises: list[Noise] = field(default_factory=list)
+    poised: list[tuple[float, float]] = field(default_factory=list)
 
     def copy(self) -> Script:
         """One that can be written on by itself."""
-        return Script({k: list(v) for k, v in self.keys.items()}, [*self.spans], [*self.looks], [*self.noises])
+        return Script(
+            {k: list(v) for k, v in self.keys.items()}, [*self.spans], [*self.looks], [*self.noises], [*self.poised]
+        )
 
 
 @dataclass

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from firmware_host.errors import EvidenceError
+from sync.align import pattern
+from sync.alignment import Recording
 from sync.motion.filmed import Filmed, film
-from sync.motion.mirror import Moving, felt, match_pattern, seen
+from sync.motion.mirror import Moving, alone, felt, match_pattern, seen
 from sync.motion.turning import Turning
+from sync.recordings import SEEN
 from tests.bench.motion import error_ms, sigma_ms
 from tests.bench.turns import Arm, Scene, gyroscope, write_film
 
@@ -60,6 +63,53 @@ def test_what_fits_everywhere_or_nowhere_is_refused(fault):
     }
     with pytest.raises(EvidenceError, match=r"pauses of unequal length"):
         match_pattern(*pairs[fault])
+
+
+def walked_and_signalled(limbs: int = 9) -> list[Moving]:
+    """IMUs of a body that walks about, stands still from 40 s to 60 s while two of them make a pattern, and goes on."""
+    t_ns = 50_000_000 * np.arange(20 * 100)
+    rng = np.random.default_rng(5)
+    arm = np.abs(Arm(SCENE).rate_rad_s(np.clip(t_ns * 1e-9 - 40.0, 0.0, 39.0))[:, 2])
+    standing = (t_ns > 40e9) & (t_ns < 60e9)
+    found = []
+    for k in range(limbs):
+        speed = 2.0 * np.abs(np.sin(2 * np.pi * (0.9 * t_ns * 1e-9 + 0.1 * k))) + rng.normal(0, 0.2, len(t_ns)) ** 2
+        speed[standing] = (1.0 - 0.1 * k) * arm[standing] if k < 2 else 0.03
+        found.append(Moving("imu", t_ns, speed))
+    return found
+
+
+def test_the_pattern_is_sought_where_one_limb_moved_alone():
+    limbs = walked_and_signalled()
+    (here,) = alone(limbs)
+    assert 39.0 < here.t_ns[0] * 1e-9 < 41.0
+    assert 59.0 < here.t_ns[-1] * 1e-9 < 61.0
+    inside = (limbs[0].t_ns >= here.t_ns[0]) & (limbs[0].t_ns <= here.t_ns[-1])
+    assert np.array_equal(here.speed, limbs[0].speed[inside]), "the limb that moved most"
+
+
+def test_who_never_stands_still_or_wears_too_few_imus_has_no_such_time():
+    assert alone(walked_and_signalled(3)) == []
+    assert alone([replace(m, speed=np.full(len(m.speed), 1.0)) for m in walked_and_signalled()]) == []
+    assert alone([]) == []
+
+
+def test_a_session_in_which_little_else_is_a_pattern_is_aligned_by_it():
+    """Over the whole of it nothing fits: the camera sees somebody walk, as all limbs feel."""
+    limbs = walked_and_signalled()
+    t_ns = np.arange(0, 100 * 10**9, 33_333_333)
+    rng = np.random.default_rng(6)
+    speed = 3.0 * np.abs(np.cumsum(rng.normal(0, 0.05, len(t_ns))))
+    speed = np.where((t_ns > 40e9) & (t_ns < 60e9), np.interp(t_ns, limbs[0].t_ns, limbs[0].speed), speed)
+    camera = Moving("film", t_ns - 7_000_000_000, speed + rng.normal(0, 0.1, len(t_ns)) ** 2, 33_333_333)
+    body = Recording("imu", None, wearer="p01", moved={str(k): lambda m=m: m for k, m in enumerate(limbs)})
+    film = Recording("film", None, wearer="p01", moved={SEEN: lambda: camera})
+    for pairing, sign in ((pattern(body, film), -1), (pattern(film, body), 1)):
+        assert np.mean([m.offset_ns for m in pairing.matches]) == pytest.approx(sign * 7e9, abs=8e6)
+    with pytest.raises(EvidenceError):
+        match_pattern(limbs[0], camera)
+    with pytest.raises(EvidenceError, match="not one is a camera"):
+        pattern(body, body)
 
 
 def test_a_camera_that_turns_sees_nothing_move_that_stands_still(tmp_path):
