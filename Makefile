@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PEERS := tests/firmware_host/peers/requirements.txt
 
-.PHONY: demo test lint bench soak docs pictures clean system
+.PHONY: demo test lint bench soak docs pictures figures clean system
 
 demo: $(VENV)/ready
 	VENV=$(VENV) bash docs/demo.sh
@@ -33,6 +33,10 @@ docs: $(VENV)/ready
 # Of docs/simulator.md.
 pictures: $(VENV)/ready
 	$(BIN)/python docs/pictures.py
+
+# Of the README, from the demo's first session; the status page wants a machine that is otherwise idle.
+figures: $(VENV)/ready
+	$(BIN)/python docs/figures.py demo/sessions/first
 
 # The constraints name the versions that the tests ran with; torch's pin also keeps the CPU build.
 $(VENV)/ready: pyproject.toml constraints.txt $(PEERS)
