@@ -151,13 +151,13 @@ def lines(document: Mapping[str, Any]) -> list[str]:
     return out[1:]
 
 
-def measures(grid: Grid, table: str, arm: str, seed: int) -> dict[str, float | None]:
+def measures(grid: Grid, table: str, arm: str, seed: int, tasks: Sequence[str] = TASKS) -> dict[str, float | None]:
     """One row of a table with one seed: name -> measure; what was learned or measured before is taken as it is."""
     backbone = RANDOM if arm == "random" else grid.weights if arm == "file" else str(_learned(grid, arm, seed))
     if table == "3":
         return {"move_accuracy": _measured(Path(backbone))["move_accuracy"]}
     found = {}
-    for task in TASKS:
+    for task in tasks:
         folder = grid.out / "targets" / f"{_slug(arm)}-{task}-{seed}"
         settings = [f"transfer.task={task}", f"transfer.backbone={backbone}", f"train.seed={seed}"]
         _trained("transfer", grid.targets, folder, grid.preset, [*settings, *grid.target_settings])

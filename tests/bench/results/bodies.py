@@ -17,7 +17,7 @@ from tests.bench.results.splits import Split
 from tests.bench.results.towers import size_of
 
 HZ, WINDOW, ASKED_EVERY = 10, 25, 20
-LEARNED, BATCH, RATE, DECAY = 400, 32, 1e-3, 0.05
+LEARNED, BATCH, RATE, DECAY = 300, 32, 1e-3, 0.05
 MEETING = ("talk", "listen", "watch_person", "hand_over", "take")
 """What takes two."""
 OTHER = "the other"

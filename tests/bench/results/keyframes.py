@@ -39,7 +39,7 @@ from tests.bench.results.towers import size_of
 FRAMES, SIZE, CELLS, BLOCK, PERSONS = 20, 112, 14, 5, 2
 ROI_CELLS, AROUND = 4, 3
 WIDTH = ROI_CELLS**2 * pictures.CHANNELS
-STEPS, BATCH, RATE = 300, 32, 2e-3
+STEPS, BATCH, RATE = 200, 32, 2e-3
 
 SMALL = VatConfig(
     background=False, narrow=8, frozen_norm=False, query="low", layers=2, width=32, hidden=128, dropout=0.2, location=16

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from models.transfer.grid import Grid, measures
+from models.transfer.layouts import TASKS, examples
 
 STEPS, TARGET_STEPS = 200, 120
 ARMS = (
@@ -30,5 +31,12 @@ def run(arm: str, seed: int, data: str, targets: str, folder: Path) -> dict[str,
         settings=(f"train.steps={STEPS}", "train.log_every=50"),
         target_settings=(f"train.steps={TARGET_STEPS}", "train.log_every=50"),
     )
-    found = measures(grid, "3" if arm in OF_MOVEMENT else "1", arm, seed)
+    found = measures(grid, "3" if arm in OF_MOVEMENT else "1", arm, seed, asked(targets))
     return {"reads": {"targets": {name: [value] for name, value in found.items()}}}
+
+
+def asked(targets: str) -> tuple[str, ...]:
+    """The tasks that can be learned and asked about; short sessions may have no action that changes something."""
+    root = Path(targets)
+    there = [task for task in TASKS if (root / task).is_dir()]
+    return tuple(task for task in there if all(examples(root, task, split) for split in ("train", "test")))

@@ -22,7 +22,7 @@ from tests.bench.results.scoring import action_scores, activity_scores, rounded,
 from tests.bench.results.splits import Split
 from tests.bench.results.towers import Described, size_of
 
-LEARNED, BATCH, RATE, DECAY = 300, 32, 2e-3, 0.05
+LEARNED, BATCH, RATE, DECAY = 200, 32, 2e-3, 0.05
 FORETOLD = 200
 ASKED_EVERY = 2
 NOVEL = 3

@@ -11,7 +11,7 @@ from models.convgru import ConvGRU
 from tests.bench.results import pictures
 from tests.bench.results.clips import BANDS, VIEWS
 
-INPUTS, WIDTH = 4 * pictures.CHANNELS, 48
+INPUTS, WIDTH = 4 * pictures.CHANNELS, 32
 
 
 class DescribedView(VideoTower):
