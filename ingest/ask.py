@@ -22,6 +22,8 @@ KINDS = {
     "audio": ("audio", "audio_valid"),
     "environment": ("environment", "environment_valid"),
     "thermal": ("thermal", "thermal_valid"),
+    "presence": ("presence", "presence_valid"),
+    "events": ("events", "events_valid"),
     "imu": ("imu", "imu_valid"),
     "gaze": ("gaze", "gaze_valid"),
     "move": ("move", "move_valid"),
@@ -46,8 +48,8 @@ IMU = {
     **{"larmd": "larmu", "rarmd": "rarmu", "llegd": "llegu", "rlegd": "rlegu"},
 }
 """Rows of `imu`, in this order -> the segment each hangs on."""
-ACTIVITY, ATOMIC = "activity", "atomic"
-"""Tiers of the labels that `activity` and `atomic` are made of."""
+ACTIVITY, ATOMIC, EVENTS, PRESENCE = "activity", "atomic", "environment", "presence"
+"""Tiers of the labels that `activity`, `atomic`, `events` and `presence` are made of."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,10 @@ def shapes(ask: Ask, info: Mapping[str, Any], dims: int = 0) -> dict[str, tuple[
         "gaze": ((t, 2), "float32"),
         "move": ((t, len(GROUPS)), "float32"),
         "move_valid": ((t, len(GROUPS)), "bool"),
+        "presence": ((t,), "float32"),
+        "presence_valid": ((t,), "bool"),
+        "events": ((len(info["vocabulary"].get(EVENTS, ())),), "float32"),
+        "events_valid": ((), "bool"),
         "activity": ((), "int64"),
         "atomic": ((actions,), "float32"),
         "atomic_valid": ((), "bool"),

@@ -158,7 +158,9 @@ def cache(
 def check(dataset: str, as_json: bool) -> None:
     """Look for leaks, holes, unreadable clips and labels that are never trained; DATASET is a folder or an address.
 
-    The exit status is 1 where something was found that makes a result false.
+    An error makes results false: a person or a session in two splits, a clip that cannot be read. A warning is what
+    somebody should know: a hole of half a second in a film, a value that only the test has, nobody held out. The exit
+    status is 1 where there is an error.
 
     \b
     Example:
@@ -201,8 +203,16 @@ def export(dataset: str, form: str, out: Path, split: str | None, fps: int, size
     """Write a dataset in another tool's format; what that cannot hold is said.
 
     \b
+      csv, parquet   a table for each stream and the labels, with times on the reference clock, and a table of units
+      mp4            the films as MP4 with AAC, when each frame was taken, and an .eaf that ELAN opens at once
+      mcap           a log a session, for Foxglove, Lichtblick and ROS tools
+      lerobot        LeRobotDataset v3, at --fps rows a second; `syncctl import` takes one back
+      webdataset     shards of clips of one second each, pictures of --size pixels
+
+    \b
     Example:
-      syncctl export dataset --to mcap --out for-foxglove
+      syncctl export dataset --to csv --out tables
+      syncctl export dataset --to mp4 --out annotate --split train
     """
     from ingest.export import write
 

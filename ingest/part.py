@@ -22,7 +22,9 @@ from ingest.bodies import film_tracks, worn_tracks
 from ingest.boxes import labelled_boxes, labelled_relations
 from ingest.cache import Recipe, write_video_cache
 from ingest.ego import Aligned, frame_size, measured, open_aligned
+from ingest.events import room_labels
 from ingest.labels import read_labels, vocabulary
+from ingest.labels.table import by_time
 from ingest.recorded import PART_TABLES, Recorded, read_devices, relative
 from recorder import durable
 from recorder.session import Session
@@ -30,7 +32,7 @@ from sync import alignment
 
 FOLDER = ".parts"
 DONE = "done.json"
-FACTS = 5
+FACTS = 6
 """Counts up when the facts in it mean something else."""
 COPIED = ("ego", "third")
 """Roles of cameras whose films are in the cache."""
@@ -105,6 +107,7 @@ def _write_tables(aligned: Aligned, out: Path, part: Path) -> dict[str, Any]:
     session = aligned.session
     labels = read_labels(session.root / "labels", session.id)
     labels, notes = _inside(labels, found.span_ns)
+    labels = by_time(labels + room_labels(session.id, (d for d, _ in aligned.devices), found.series))
     found.rows["labels"].append(tables.table("labels", labels))
     found.rows["boxes"].append(labelled_boxes(session, labels, found.span_ns))
     found.rows["relations"].append(labelled_relations(session, labels))

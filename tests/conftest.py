@@ -11,7 +11,7 @@ import pytest
 
 if importlib.util.find_spec("torch") is None and "CI" not in os.environ:
     # A Python for which there is no torch, as a kit's may be: everything that needs none must pass there.
-    WITH_TORCH = ("contract", "dataset", "export", "features", "opened", "transforms")
+    WITH_TORCH = ("contract", "dataset", "events", "export", "features", "from_lerobot", "opened", "transforms")
     collect_ignore = ["models", *(f"ingest/test_{name}.py" for name in WITH_TORCH)]
 
 

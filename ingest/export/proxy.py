@@ -62,9 +62,8 @@ def write_elan(aligned: Aligned, out: Path) -> list[str]:
         linked.append(Linked(copy))
     said += [f"{name}: {device}: {why}" for device, why in aligned.left_out.items()]
     folder = aligned.session.root / exchange.FOLDER
-    labels = exchange.kept(aligned) if any(folder.glob("*.csv")) else []
     known = words.of_folder(folder)
-    own = [n.at(every[0].film_ns) for n in labels]
+    own = [n.at(every[0].film_ns) for n in exchange.kept(aligned)]
     left = elan.write(own, out / f"{name}.eaf", linked, dict(known.tiers) if known else None)
     if left:
         said.append(f"{name}: {len(left)} labels for which ELAN has no place, the first {left[0].named()}")

@@ -21,16 +21,17 @@ _FILE = click.Path(path_type=Path, exists=True)
 
 @click.group()
 def labels() -> None:
-    """Labels out to the tools that people annotate with, and back.
+    """Labels out to the tools that people annotate with, and back. The session must be aligned first.
 
     \b
     Example:
+      syncctl align sessions/first
       syncctl labels export sessions/first --format elan --film head --out first.eaf
       syncctl labels import first.eaf sessions/first --name anna
     """
 
 
-@labels.command("import")
+@labels.command("import", short_help="Take a tool's file back, on the session's reference clock.")
 @click.argument("file", type=_FILE)
 @click.argument("session", type=click.Path(path_type=Path))
 @click.option("--format", "kind", type=click.Choice(BROUGHT), help="What FILE is; by its suffix where not given.")
@@ -92,7 +93,7 @@ def bring(
     emit(as_json, document, [f"{path}: {count} labels; time 0 of {file.name} is that of {zero}"])
 
 
-@labels.command("export")
+@labels.command("export", short_help="Write labels and films for a tool to annotate with.")
 @click.argument("session", type=click.Path(path_type=Path))
 @click.option("--format", "kind", required=True, type=click.Choice((*BROUGHT, MUSCLE)), help="What to write.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File; a folder for homage and muscle.")
@@ -115,13 +116,15 @@ def hand_out(
     copied: bool,
     as_json: bool,
 ) -> None:
-    """Write the labels of SESSION for another tool, in the time of one of its films.
+    """Write the labels of SESSION for another tool, in the time of one of its films; without labels, one to begin on.
 
-    Where SESSION is a dataset, `muscle` writes its gaze and movement as muscleTorch reads them.
+    With --mp4 the films are copied beside OUT as MP4 with AAC, which every player opens, with a table of when each
+    frame was taken. Where SESSION is a dataset, `muscle` writes its gaze and movement as muscleTorch reads them.
 
     \b
     Example:
-      syncctl labels export sessions/first --format elan --film head --out first.eaf
+      syncctl labels export sessions/first --format elan --film head --mp4 --out annotate/first.eaf
+      syncctl labels export sessions/first --format cvat --film kit-01 --tier person --out first.xml
       syncctl labels export dataset --format muscle --out muscles
     """
     if kind == MUSCLE:
@@ -145,7 +148,7 @@ def hand_out(
     emit(as_json, document, [f"{out}: {len(given) - len(left)} labels"])
 
 
-@labels.command("vocabulary")
+@labels.command("vocabulary", short_help="Collect the words that labels use into one list.")
 @click.argument("sessions", metavar="SESSION...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="JSON file; counted up where it is there.")
 @click.option(

@@ -132,7 +132,7 @@ def kept(aligned: Aligned, tiers: Iterable[str] = (), sources: Iterable[str] = (
     """A session's labels, of some tiers and files or all, on the reference clock.
 
     Raises:
-        SessionError: a file cannot be read, or nothing is left.
+        SessionError: a file cannot be read, or there is nothing of what was asked for.
     """
     wanted, files = set(tiers), set(sources)
     labels = [
@@ -142,7 +142,7 @@ def kept(aligned: Aligned, tiers: Iterable[str] = (), sources: Iterable[str] = (
         for label in table.read(path)
         if not wanted or label.tier in wanted
     ]
-    if not labels:
+    if not labels and (wanted or files):
         raise SessionError(f"{aligned.session.root} has no such labels; look into its folder '{FOLDER}'")
     return in_order(labels)
 

@@ -50,7 +50,12 @@ def read_labels(folder: Path, session: str) -> list[dict[str, Any]]:
         if known:
             known.check(found, str(path))
         rows += [{"session": session, "source": path.stem, **row(label)} for label in found]
-    return sorted(rows, key=lambda r: (r["tier"], r["t0_ns"], r["t1_ns"], r["value"], r["actor"] or ""))
+    return by_time(rows)
+
+
+def by_time(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of the `labels` table in its order: by time within tier."""
+    return sorted(rows, key=lambda r: (r["tier"], r["t0_ns"], r["t1_ns"], r["value"], r["actor"] or "", r["source"]))
 
 
 def read(path: Path) -> list[Label]:

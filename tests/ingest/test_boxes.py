@@ -10,11 +10,11 @@ from ingest.ask import Ask
 from ingest.boxes import EVERY_NS, labelled_boxes
 from ingest.build import build
 from ingest.cache import FrameReader
-from ingest.dataset import open_dataset
 from ingest.labels import cvat
 from ingest.labels.label import Label
 from ingest.labels.table import row
 from ingest.labels.table import write as write_table
+from ingest.opened import open_dataset
 from ingest.view import SessionView
 from recorder.session import Device, Session, Stream
 

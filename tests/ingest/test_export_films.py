@@ -28,6 +28,12 @@ def session(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(autouse=True)
+def ffmpeg(tool):
+    for name in ("ffmpeg", "ffprobe"):
+        tool(name)
+
+
 def probed(path) -> dict[str, dict]:
     """What ffprobe says of each kind of stream."""
     asked = ["-show_entries", "stream=codec_name,codec_type,start_time,nb_frames,channels", "-of", "json"]

@@ -59,7 +59,7 @@ def test_our_own_export_comes_back(exported, tmp_path):
 
 @pytest.fixture(scope="module")
 def theirs(tmp_path_factory):
-    """Two episodes in one file of rows and one of video, with tasks as pandas writes them, one to train and one to test."""
+    """Two episodes in one file of rows and one of video, tasks as pandas writes them; one trains, one is a test."""
     root = tmp_path_factory.mktemp("theirs")
     total = sum(LENGTHS)
     starts = np.concatenate([[0], np.cumsum(LENGTHS)])[:-1].tolist()

@@ -229,6 +229,18 @@ def test_what_is_outside_unknown_or_there_already_is_named_refused_or_left_out(s
         table.read_labels(session / "labels", "s1")
 
 
+@pytest.mark.parametrize(("kind", "suffix"), [("elan", "eaf"), ("boris", "boris"), ("via", "json"), ("cvat", "xml")])
+def test_a_session_without_labels_is_handed_out_to_begin_on(session, tmp_path, kind, suffix):
+    (session / "labels" / "mine.csv").unlink()
+    out = tmp_path / f"new.{suffix}"
+    code, said, notes = run("labels", "export", session, "--format", kind, "--film", "head", "--out", out)
+    assert (code, notes) == (0, "")
+    assert "0 labels" in said
+    assert exchange.bring(out, open_aligned(session), Asked(kind, "head"), "x", None).labels == []
+    with pytest.raises(SessionError, match="has no such labels"):
+        run("labels", "export", session, "--format", kind, "--film", "head", "--out", out, "--tier", "activity")
+
+
 def test_the_suffix_says_what_a_file_is_or_it_must_be_said(session, tmp_path):
     assert [exchange.format_of(Path(n)) for n in ("a.eaf", "b.XML", "c.boris", "d.csv")] == [
         "elan",
