@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from recorder.world.optics import Net
+from recorder.world.optics import Net, Part
 
 CORNER = """
 #version 120
@@ -93,14 +93,17 @@ class LensPass:
         self._gl.glReadPixels(0, 0, *self._size, self._gl.GL_RGBA, self._gl.GL_UNSIGNED_BYTE, octets)
         return straight
 
-    def seen(self, net: Net) -> np.ndarray:
-        """(H, W, 3) uint8 what was drawn as the lens leaves it, the highest row first."""
+    def seen(self, net: Net, part: Part | None = None) -> np.ndarray:
+        """(h, w, 3) uint8 a part of what was drawn, or all of it, as the lens leaves it, the highest row first."""
         gl = self._gl
+        x, y, width, height = part or (0, 0, *self._size)
         # What MuJoCo sets once and relies on is put back; the rest it sets for each picture.
-        gl.glPushAttrib(gl.GL_ENABLE_BIT | gl.GL_VIEWPORT_BIT | gl.GL_COLOR_BUFFER_BIT)
+        gl.glPushAttrib(gl.GL_ENABLE_BIT | gl.GL_VIEWPORT_BIT | gl.GL_SCISSOR_BIT)
         gl.glPushClientAttrib(gl.GL_CLIENT_VERTEX_ARRAY_BIT)
         for what in (gl.GL_DEPTH_TEST, gl.GL_STENCIL_TEST, gl.GL_CULL_FACE, gl.GL_BLEND):
             gl.glDisable(what)
+        gl.glEnable(gl.GL_SCISSOR_TEST)
+        gl.glScissor(x, y, width, height)
         gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, self._own)
         gl.glViewport(0, 0, *self._size)
         gl.glUseProgram(self._program)
@@ -113,7 +116,7 @@ class LensPass:
         gl.glUseProgram(0)
         gl.glPopClientAttrib()
         gl.glPopAttrib()
-        picture = np.empty((*self._shape, 3), np.uint8)
-        gl.glReadPixels(0, 0, *self._size, gl.GL_RGB, gl.GL_UNSIGNED_BYTE, picture)
+        picture = np.empty((height, width, 3), np.uint8)
+        gl.glReadPixels(x, y, width, height, gl.GL_RGB, gl.GL_UNSIGNED_BYTE, picture)
         gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, self._framebuffer)
         return picture

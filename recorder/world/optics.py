@@ -77,6 +77,10 @@ class Shutter:
 INSTANT = Shutter()
 
 
+Part = tuple[int, int, int, int]
+"""Of a picture, pixels: its first column and row, its width and height."""
+
+
 @dataclass(frozen=True)
 class Net:
     """Which places of a straight picture are seen where, at V corners of cells. All (V, 2) float32.
@@ -94,6 +98,21 @@ class Net:
     ended: np.ndarray
     moments: int
     cells: np.ndarray
+
+    def part_with(self, part: Part, size: tuple[int, int]) -> Part:
+        """The part of the picture that shows a part of the straight picture, which is as large; whole cells."""
+        x, y, width, height = part
+        low = (np.array([x, size[1] - y - height]) - 1) / size  # a pixel aside: its neighbour is mixed in
+        high = (np.array([x + width, size[1] - y]) + 1) / size
+        shows = np.zeros(len(self.cells), bool)
+        for at in (self.begun[self.cells], self.ended[self.cells]):
+            shows |= ((at.max(axis=1) > low) & (at.min(axis=1) < high)).all(axis=1)
+        if not shows.any():
+            return 0, 0, 0, 0
+        corners = (self.places[self.cells[shows]].reshape(-1, 2) + 1) / 2 * size
+        first, last = np.floor(corners.min(axis=0)).astype(int), np.ceil(corners.max(axis=0)).astype(int)
+        first, last = first.clip(0, size), last.clip(0, size)
+        return int(first[0]), int(first[1]), int(last[0] - first[0]), int(last[1] - first[1])
 
 
 class Optics:
@@ -142,7 +161,7 @@ class Optics:
             spin: (3,) how fast the camera turns, rad/s, in its own frame.
             shutter: of the camera.
         """
-        if not spin.any():
+        if not spin.any() or shutter == INSTANT:
             return self._resting
         row_s = shutter.rolling_s * ((self._corners[:, 0, 1] + 0.5) / self.size[1] - 0.5)
         blur_px = float(np.linalg.norm(spin)) * shutter.exposure_s * self._focal

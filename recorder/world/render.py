@@ -20,7 +20,7 @@ from recorder.world.atlas import atlas_of
 from recorder.world.batches import balls, batches_of
 from recorder.world.compiled import REMEDY, compiled, mujoco_or_why_not
 from recorder.world.lens_pass import LensPass
-from recorder.world.optics import INSTANT, Optics, Shutter
+from recorder.world.optics import INSTANT, Net, Optics, Part, Shutter
 from recorder.world.plan import WorldPlan
 from recorder.world.scene import FIELD_OF_VIEW, VIEWS, Home, camera_model
 from recorder.world.shapes import Material, Shape
@@ -199,29 +199,29 @@ class Renderer:
             shutter: how long it takes a picture.
             spin: (N, 3) how fast it turns meanwhile, rad/s in its own frame; None where it does not.
         """
-        optics, count = self._optics[camera], len(poses[f"camera-{camera}"][0])
-        spin = np.zeros((count, 3)) if spin is None else spin
-        for index in self._straight(poses, camera):
-            if optics.bends or (spin[index].any() and shutter != INSTANT):
-                yield self._lens.seen(optics.net(spin[index], shutter))
-            else:
-                picture = self._lens.take().view(np.uint8).reshape(self._plan.height, self._plan.width, 4)
-                yield np.ascontiguousarray(picture[::-1, :, :3])
-
-    def _straight(self, poses: Mapping[str, Pose], camera: str) -> Iterator[int]:
-        """Draw the same without lens and shutter; the number of each picture once it is drawn."""
-        views = self._views(poses, camera, mirrors=True)
+        views, count = self._views(poses, camera, mirrors=True), len(poses[f"camera-{camera}"][0])
         if camera in VIEWS and not views.mirrors.any():
             yield from self._before_backdrop(views, camera)
             return
-        for index in range(len(views.pos)):
+        spin = np.zeros((count, 3)) if spin is None else spin
+        for index in range(count):
             self._place(views, index, camera)
             self._draw()
-            yield index
+            yield self._seen(camera, self._optics[camera].net(spin[index], shutter))
 
-    def _before_backdrop(self, views: _Views, camera: str) -> Iterator[int]:
-        """The same for a camera that stands still: what rests is drawn once, and again when any of it moves."""
-        backdrop, far, moving = np.zeros(0), np.zeros(0), np.ones(len(self._names) + 1, bool)
+    def _seen(self, camera: str, net: Net, part: Part | None = None) -> np.ndarray:
+        """(h, w, 3) uint8 what was drawn, or a part of it, as a camera shows it."""
+        if self._optics[camera].bends or net.begun is not net.ended:
+            return self._lens.seen(net, part)
+        x, y, width, height = part or (0, 0, self._plan.width, self._plan.height)
+        picture = self._lens.take().view(np.uint8).reshape(self._plan.height, self._plan.width, 4)
+        return np.ascontiguousarray(picture[::-1, :, :3][y : y + height, x : x + width])
+
+    def _before_backdrop(self, views: _Views, camera: str) -> Iterator[np.ndarray]:
+        """The pictures of a camera that stands still: what rests is drawn once, and again when any of it moves."""
+        net = self._optics[camera].net(np.zeros(3), INSTANT)
+        backdrop, far, seen = (np.zeros(0),) * 3
+        moving = np.ones(len(self._names) + 1, bool)
         goes = np.any(views.pos[1:] != views.pos[:-1], axis=2) | np.any(views.turn[1:] != views.turn[:-1], axis=2)
         goes = np.concatenate([goes, goes[-1:]]) if len(goes) else np.zeros(views.pos.shape[:2], bool)
         for index in range(len(views.pos)):
@@ -230,11 +230,25 @@ class Renderer:
                 moving[-1] = False
                 self._place(views, index, camera, ~moving[self._body_of])
                 self._draw()
-                backdrop, far = self._lens.take(), self._depth()
+                backdrop, far, seen = self._lens.take(), self._depth(), self._seen(camera, net)
             self._place(views, index, camera, moving[self._body_of])
             self._draw()
-            self._lens.put(np.where(self._depth() > far, self._lens.take(), backdrop))
-            yield index
+            yield self._before(seen, backdrop, far, camera, net)
+
+    def _before(self, seen: np.ndarray, backdrop: np.ndarray, far: np.ndarray, camera: str, net: Net) -> np.ndarray:
+        """What was drawn before a backdrop, which looks as `seen` and is `far`; only what differs is looked at."""
+        picture, near = seen.copy(), self._depth() > far
+        rows, columns = np.flatnonzero(near.any(axis=1)), np.flatnonzero(near.any(axis=0))
+        if not len(rows):
+            return picture
+        self._lens.put(np.where(near, self._lens.take(), backdrop))
+        size, top = (self._plan.width, self._plan.height), self._plan.height - 1 - int(rows[-1])
+        moved = (int(columns[0]), top, int(columns[-1] - columns[0]) + 1, int(rows[-1] - rows[0]) + 1)
+        part = net.part_with(moved, size)
+        x, y, width, height = part
+        if width and height:
+            picture[y : y + height, x : x + width] = self._seen(camera, net, part)
+        return picture
 
     def _geom_ids(self, poses: Mapping[str, Pose], index: int, camera: str) -> np.ndarray:
         """(H, W) int the geom that each pixel shows, -1 for none."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -10,6 +12,7 @@ from recorder.world import World, WorldPlan
 from recorder.world.atlas import TILES, atlas_of
 from recorder.world.batches import batches_of
 from recorder.world.mesh import Mesh, mesh_of
+from recorder.world.optics import INSTANT
 from recorder.world.render import Renderer
 from recorder.world.scene import furnish
 from recorder.world.shapes import Shape
@@ -125,3 +128,20 @@ def test_what_rests_before_a_still_camera_is_not_drawn_again(monkeypatch: pytest
     list(world.render("third", np.arange(4 * 10**9, 8 * 10**9, 10**8)))
     world.close()
     assert np.median(chosen) < 0.4 * max(chosen)
+
+
+def test_a_still_camera_s_picture_is_what_drawing_all_of_it_would_give() -> None:
+    """Only what is before the backdrop goes through the lens again: no moving edge may be cut off."""
+    world = World(WorldPlan(20.0, 5, "make_tea", place="r02", width=160, height=90, barrel=0.06))
+    t = np.arange(4 * 10**9, 16 * 10**9, 10**9)
+    renderer, poses = world.renderer, world.poses(t)
+    views, net = renderer._views(poses, "third", mirrors=True), renderer._optics["third"].net(np.zeros(3), INSTANT)
+    pictures = list(renderer.pictures(poses, "third"))
+    for index, picture in enumerate(pictures):
+        renderer._place(views, index, "third")
+        renderer._draw()
+        off = np.abs(picture.astype(int) - renderer._lens.seen(net)).max(axis=2)
+        assert (off > 3).mean() < 0.001, index
+    changed = [np.abs(a.astype(int) - b).max() > 50 for a, b in pairwise(pictures)]
+    world.close()
+    assert np.mean(changed) > 0.8
