@@ -3,7 +3,8 @@
 A clip of 64 frames lasts three seconds; one of another length in training has its frames further apart, and a longer
 one in evaluation lasts longer. Training sees a random window of seven eighths of the picture's side, mirrored or not:
 the paper loses a fifth of its score without. A person of whom the window shows less than half is not asked for.
-Evaluation sees the whole picture. All of it is a pure function of (seed, epoch, clip).
+Evaluation sees the whole picture. All of it is a pure function of (seed, epoch, clip). Of a moment with more than
+`PERSONS` boxes the surest are learned from and asked for.
 """
 
 from __future__ import annotations

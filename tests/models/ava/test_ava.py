@@ -287,3 +287,21 @@ def test_a_label_map_is_written_and_read_and_unsorted_classes_have_no_kind(tmp_p
     write_page(tmp_path / "page.html", result, breakdowns(result))
     with pytest.raises(ConfigError, match="quotation mark"):
         write_label_map(LabelMap({1: 'a "b"'}, {1: UNSORTED}), path)
+
+
+def test_the_command_on_empty_files_and_on_ids_that_nobody_knows(tmp_path):
+    truth, found = made(2)
+    for name, rows in {"truth": truth, "found": found, "none": Rows.of([], [], [], [])}.items():
+        write_rows(rows, tmp_path / f"{name}.csv")
+    write_label_map(LabelMap({12: "stand"}, {12: MOVEMENT}), tmp_path / "map.pbtxt")
+
+    def said(one: str, other: str, *more: str) -> str:
+        files = [str(tmp_path / f"{name}.csv") for name in (one, other)]
+        words = [*files, "--labels", str(tmp_path / "map.pbtxt"), "--page", str(tmp_path / "page.html"), *more]
+        return CliRunner().invoke(ava, words, catch_exceptions=False).stdout
+
+    assert json.loads(said("truth", "none", "--json"))["map"] == 0.0
+    for nobody in (said("none", "found"), said("none", "none")):
+        assert nobody.startswith("mAP no boxes")
+    assert "Nothing to show" in (tmp_path / "page.html").read_text()
+    assert f"left out: {(found.label != 12).sum()} detected, class not in the label map" in said("truth", "found")
