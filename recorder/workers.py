@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
 from typing import TypeVar
 
 Result = TypeVar("Result")
 
 
 def pool(workers: int | None) -> ProcessPoolExecutor:
-    """Fresh processes, as many as cores where nobody says, that leave Ctrl-C to the one that began them."""
-    return ProcessPoolExecutor(workers, get_context("spawn"), initializer=_leave_interrupts)
+    """Fresh processes, one a core where nobody says, that leave Ctrl-C to the one that began them and end with it."""
+    return ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin)
 
 
 def done_by(workers: int, tasks: Mapping[str, Callable[[], Result]]) -> Iterator[tuple[str, Result]]:
@@ -37,5 +39,13 @@ def done_by(workers: int, tasks: Mapping[str, Callable[[], Result]]) -> Iterator
         processes.shutdown(cancel_futures=True)
 
 
-def _leave_interrupts() -> None:
+def _begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Nobody waits for this process any more where its parent was killed: it would hold its memory for ever."""
+    if (parent := parent_process()) is not None:
+        parent.join()
+        os._exit(1)
