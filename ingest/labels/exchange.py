@@ -93,11 +93,7 @@ def bring(path: Path, aligned: Aligned, asked: Asked, name: str, known: Vocabula
     Raises:
         SessionError: the file cannot be read, or its film is not in the session.
     """
-    seen = _film(path, aligned, asked)
-    labels = _read(path, asked, seen)
-    if seen is not None:
-        found = (n.at(seen.reference_ns) for n in labels)
-        labels = in_order(replace(n, device=seen.device) if n.box and not n.device else n for n in found)
+    labels, seen = read(path, asked, aligned)
     unknown = known.unknown(labels) if known else []
     span = film.span_ns(aligned)
     outside = film.outside(labels, span) if span else []
@@ -107,6 +103,20 @@ def bring(path: Path, aligned: Aligned, asked: Asked, name: str, known: Vocabula
     gone = {*unknown, *outside, *doubled}
     zero = seen.path.name if seen else None
     return Brought([n for n in labels if n not in gone], zero, unknown, outside, doubled)
+
+
+def read(path: Path, asked: Asked, aligned: Aligned) -> tuple[list[Label], Film | None]:
+    """All labels of a file, on the session's reference clock, and the film in whose time they were.
+
+    Raises:
+        SessionError: the file cannot be read, or its film is not in the session.
+    """
+    seen = _film(path, aligned, asked)
+    labels = _read(path, asked, seen)
+    if seen is None:
+        return labels, None
+    found = (n.at(seen.reference_ns) for n in labels)
+    return in_order(replace(n, device=seen.device) if n.box and not n.device else n for n in found), seen
 
 
 def store(labels: Sequence[Label], aligned: Aligned, name: str, *, again: bool, known: Vocabulary | None) -> Path:

@@ -11,7 +11,6 @@ from ingest.dataset import Clips
 from ingest.events import room_labels
 from recorder.series import Series
 from recorder.session import Device, Stream
-from sync.align import align
 
 SECOND = 1_000_000_000
 T_NS = np.arange(240, dtype=np.int64) * SECOND // 2
@@ -59,8 +58,8 @@ def test_somebody_who_does_not_leave_is_there_to_the_last_reading():
 
 
 @pytest.mark.slow
-def test_every_documented_key_arrives_from_a_simulated_session(home, tmp_path, inline):
-    align(home)
+def test_every_documented_key_arrives_from_a_simulated_session(home, tmp_path, inline, run_syncctl):
+    assert run_syncctl("align", home).returncode == 0
     out = build([home], tmp_path / "out", inline).out
     ask = Ask(tuple(k for k in KINDS if k != "features"), frames=5, size=32, audio_rows=50, stride_ns=SECOND)
     clips = Clips(out, "train", ask)

@@ -2,11 +2,15 @@
 
 import csv
 import json
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_labels import labels, near, without_overlap
 from planted import BODY, FPS, HEAD, SECOND, SIZE, T0, encoded, painted
 
 import syncctl
@@ -17,6 +21,7 @@ from ingest.labels import exchange, table, words
 from ingest.labels.exchange import Asked
 from ingest.labels.film import film_of, span_ns
 from ingest.labels.label import Label
+from recorder import durable
 from recorder.mux import MatroskaWriter, RowTrack, write_mp4
 from recorder.pack import frame_row
 from recorder.session import Device, Session, Stream
@@ -143,9 +148,9 @@ def test_out_and_in_again_is_the_same_to_the_millisecond(session, film, kind, su
     assert document["zero"].split(".")[0] == film
     found = table.read(session / "labels" / "back.csv")
     assert [(n.tier, n.value, n.actor) for n in found] == [(n.tier, n.value, n.actor) for n in GIVEN[:3]]
-    for one, given in zip(found, GIVEN, strict=False):
-        assert abs(one.t0_ns - given.t0_ns) <= 1_000_000
-        assert abs(one.t1_ns - given.t1_ns) <= 1_000_000
+    for one, expected in zip(found, GIVEN, strict=False):
+        assert abs(one.t0_ns - expected.t0_ns) <= 1_000_000
+        assert abs(one.t1_ns - expected.t1_ns) <= 1_000_000
 
 
 def test_boxes_go_to_cvat_in_the_pictures_they_are_in(session, tmp_path):
@@ -252,3 +257,32 @@ def test_the_suffix_says_what_a_file_is_or_it_must_be_said(session, tmp_path):
         exchange.format_of(tmp_path / "a.doc")
     with pytest.raises(SessionError, match="which film's time is meant"):
         run("labels", "export", session, "--format", "via", "--out", tmp_path / "v.json")
+
+
+@pytest.fixture(scope="module")
+def opened_films(recorded):
+    """The session's clocks, read once: each film, and what finds it again."""
+    aligned = open_aligned(recorded)
+    films = {name: film_of(aligned, name) for name in ("kit-01", "head", "eye")}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(exchange.film, "film_of", lambda _, name: films[name.split(".")[0]])
+        patched.setattr(exchange.film, "films", lambda _: list(films.values()))
+        patched.setattr(durable, "_sync", lambda _: None)
+        yield aligned
+
+
+@settings(max_examples=15)
+@given(
+    every=st.lists(labels(), max_size=6),
+    kind=st.sampled_from(["elan", "via", "boris", "csv", "parquet"]),
+    film=st.sampled_from(["kit-01", "head", "eye"]),
+)
+def test_any_labels_come_back_on_the_reference_clock_to_the_millisecond(every, kind, film, opened_films):
+    begin_ns = opened_films.alignment.to_reference("head").forward(0) + SECOND  # by then every film had begun
+    given_ = without_overlap(n.at(lambda t: t + begin_ns) for n in every)
+    given_ = [n for n in given_ if kind != "elan" or n.t1_ns > n.t0_ns]  # a moment becomes a millisecond there
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / {"boris": "labels.boris"}.get(kind, f"labels.{kind}")
+        assert exchange.hand_out(given_, out, opened_films, Asked(kind, film)) == []
+        back = exchange.read(out, Asked(kind, film), opened_films)[0]
+        assert near(back, given_)
