@@ -53,8 +53,8 @@ This page is written by the last line from the files that the others left; nothi
 * **What is learned from.** {about}
 * **Features computed once.** Pictures are described beforehand by what nobody learned: colour, edges and movement of
   8 x 8 (for boxes 14 x 14) cells (`tests/bench/results/pictures.py`), sound by 32 bands a tenth of a second. On these
-  the project's own towers, heads and losses learn, in {steps} steps (LART: {lart_steps} on bodies as they are; Muscles: the `tiny`
-  preset on 64 pixels, {muscles_steps} steps). No arm has more than {parameters:.2f} million weights.
+  the project's own towers, heads and losses learn, in {steps} steps (LART: {lart_steps} on bodies as they are; Muscles:
+  the `tiny` preset on 64 pixels, {muscles_steps} steps). No arm has more than {parameters:.2f} million weights.
 * **Splits by person.** Two: the last third of the people is tested on, then the first third. (Muscles and its target
   tasks: the dataset's own split; LART in homes: one.)
 * **Intervals.** A figure is the mean over splits and seeds; in brackets 95 % of the draws of a bootstrap over test
@@ -84,7 +84,7 @@ def write(out: Path, docs: Path) -> str:
     parts = [HEAD.format(**_head(runs))]
     folder = docs / "results"
     folder.mkdir(parents=True, exist_ok=True)
-    shown = [table for table in TABLES if any((table.suite, row.arm) in runs for row in table.rows)]
+    shown = [table for table in TABLES if measured(table, runs)]
     for table in shown:
         parts.append("\n".join(section(table, runs)))
         durable.write_bytes(folder / f"{table.key}.svg", picture(table, runs).encode())
@@ -92,10 +92,14 @@ def write(out: Path, docs: Path) -> str:
     return f"{docs / 'results.md'}: {len(shown)} of {len(TABLES)} tables, {sum(map(len, runs.values()))} runs"
 
 
+def measured(table: Table, runs: Runs) -> list[Row]:
+    """The lines of a table of which something is known."""
+    return [r for r in table.rows if any(figure(runs, table.suite, r.arm, r.read, m) for m in table.measures)]
+
+
 def section(table: Table, runs: Runs) -> Iterator[str]:
     """A table of the page as lines."""
-    rows = [row for row in table.rows if figure(runs, table.suite, row.arm, row.read, table.shown)
-            or any(figure(runs, table.suite, row.arm, row.read, m) for m in table.measures)]  # fmt: skip
+    rows = measured(table, runs)
     compared = any(row.against for row in rows)
     yield f"## {table.title}"
     yield ""
