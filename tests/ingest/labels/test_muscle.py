@@ -3,6 +3,8 @@ import json
 import h5py
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from firmware_host.errors import SessionError
 from ingest import tables
@@ -45,6 +47,17 @@ def test_records_come_back_and_are_what_the_public_loader_opens(tmp_path):
     gaze = found[0].gaze()
     assert np.isnan(gaze[::3]).all()
     np.testing.assert_allclose(gaze[1], found[0].gaze_px[1] / [299, 224], rtol=1e-6)
+
+
+@settings(max_examples=10)
+@given(lengths=st.dictionaries(st.text("aä _.1", min_size=1, max_size=5), st.integers(0, 20), max_size=4))
+def test_any_records_come_back_to_the_bit(lengths, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("any")
+    records = [made(f"r{name}", n, n) for name, n in sorted(lengths.items())]
+    assert muscle.write(records, folder, "val") == []
+    found = muscle.read(folder, "val")
+    assert len(found) == len(records)
+    assert all(same(x, y) for x, y in zip(found, records, strict=True))
 
 
 def test_equal_records_are_equal_bytes(tmp_path):

@@ -397,6 +397,31 @@ def test_homage_lists_and_actions(every, activity, folder):
         assert len(lists) == 1
 
 
+@st.composite
+def graphed(draw):
+    """An action, and at some of its sampled frames in what relations the person is, with boxes of both."""
+    first = draw(st.integers(0, 500))
+    stop = draw(st.integers(first + 6, 599))
+    act = Label("atomic", int(FRAMES[first]), int(FRAMES[stop]), draw(WORD), "p0030")
+    count = homage.LONG_SAMPLES if act.t1_ns - act.t0_ns >= homage.LONG_NS else homage.SHORT_SAMPLES
+    every = [act]
+    for frame in draw(st.sets(st.sampled_from(homage.sampled(first, stop - 1, count)), max_size=3)):
+        span = int(FRAMES[frame]), int(FRAMES[frame + 1])
+        every.append(Label("person", *span, "person", "p0030", draw(boxes())))
+        for thing in draw(st.sets(st.sampled_from(["cup", "tea pot, old", 'a "b"']), min_size=1)):
+            every.append(Label("object", *span, thing, None, draw(boxes())))
+            every.append(Label("relation", *span, f"{draw(st.sampled_from(['on', 'in front of']))}:{thing}", "p0030"))
+    return every
+
+
+@few
+@given(every=graphed())
+def test_homage_scene_graphs(every, folder):
+    with tempfile.TemporaryDirectory(dir=folder) as root:
+        assert homage.write(every, Path(root), "p0030_r003_a002", FRAMES) == []
+        assert near(homage.read(Path(root), "p0030_r003_a002", FRAMES), every, 0)
+
+
 def test_homage_splits_as_the_public_code_writes_them(tmp_path):
     views = ["/data/frame/p0030/p0030_r003_v000_a002", "/data/frame/p0030/p0030_r003_v002_a002"]
 
