@@ -164,8 +164,7 @@ class MuscleClips(TorchDataset[dict[str, Any]]):
         item = self.labels(index)
         steps, rows = self._place(index)
         video, numbers = steps.video(rows.start), steps.frame[rows].tolist()
-        images = self._reader.read(video, numbers, (self.size, self.size))
-        item["frames"] = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+        item["frames"] = torch.from_numpy(self._reader.planes(video, numbers, (self.size, self.size)))
         if self.seed is None:
             return item
         return augment(item, clip_seed(self.seed, self.epoch, index))

@@ -1,7 +1,8 @@
 """What a build costs: beside an ffmpeg command that scales the same, and whether many sessions cost more each.
 
 Processor time of children, so that a busy machine changes little. Sessions are small and made for the purpose; the
-table shows cost a session and the most memory that one process took, for more and more of them.
+table shows what an hour of recording costs, and the most memory that one process took to build them all and, after
+that, to read 200 random clips of them, for more and more of them.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from ingest.cache import Recipe
+from ingest.cache import DECODES_FAST, Recipe
 from tests.bench.loading import SECONDS, _film
 
 TESTS = Path(__file__).parents[1] / "ingest"
-SESSIONS, QUICK = (1, 5, 50), (1, 4)
+SESSIONS, QUICK, LASTS_S = (1, 5, 50), (1, 4), 10
 
 
 def main() -> None:
@@ -33,8 +34,9 @@ def _beside_ffmpeg(folder: Path) -> None:
     code = f"""
 from pathlib import Path; from ingest.cache import Recipe, write_video_cache
 write_video_cache(Path({str(film)!r}), Path({str(folder / "ours.mp4")!r}), Recipe())"""
-    options = [*("-c:v", "libx264", "-preset", "veryfast", "-crf", str(recipe.crf), "-g", str(recipe.gop)), "-bf", "0"]
-    scale = ["-vf", f"scale={size[0]}:{size[1]}:flags=area", *options, "-x264-params", "scenecut=0", "-threads", "1"]
+    options = ["-c:v", "libx264", "-preset", "veryfast", "-tune", DECODES_FAST, "-crf", str(recipe.crf), "-bf", "0"]
+    options += ["-g", str(recipe.gop), "-x264-params", "scenecut=0", "-threads", "1"]
+    scale = ["-vf", f"scale={size[0]}:{size[1]}:flags=area", *options]
     idle = _cpu_s([sys.executable, "-c", "import ingest.cache"])
     ours = _cpu_s([sys.executable, "-c", code]) - idle
     ffmpeg = ["ffmpeg", "-v", "error", "-threads", "1", "-filter_threads", "1", "-i", str(film), *scale]
@@ -48,27 +50,45 @@ def _growing(folder: Path, counts: tuple[int, ...]) -> None:
     made = f"""
 import sys, shutil; sys.path.insert(0, {str(TESTS)!r})
 from pathlib import Path; from planted import change_json, make_session
-one = make_session(Path({str(folder)!r}) / "one", participant="p", truth=True)
+one = make_session(Path({str(folder)!r}) / "one", participant="p", seconds={LASTS_S}, truth=True)
 for n in range({max(counts)}):
     at = Path({str(folder)!r}) / f"sessions/s{{n:04}}"
     shutil.copytree(one, at)
     change_json(at / "session.json", id=at.name, participants=[f"p{{n % 7}}"])"""
     subprocess.run([sys.executable, "-c", made], check=True)
-    print(f"{'sessions':>10}{'CPU s each':>12}{'most MB':>10}")
+    print(f"{'sessions':>10}{'CPU s a recorded hour':>24}{'build: most MB':>16}{'loader: most MB':>17}")
     for count in counts:
-        code = f"""
+        root = folder / f"dataset-{count}"
+        cpu_s, building = _told(BUILT, folder / "sessions", root, count)
+        _, loading = _told(LOADED, root, count)
+        print(f"{count:>10}{cpu_s / count / LASTS_S * 3600:>24.0f}{building:>16.0f}{loading:>17.0f}")
+
+
+BUILT = f"""
 import resource, sys; sys.path.insert(0, {str(TESTS)!r})
 from conftest import Inline
 from pathlib import Path; from ingest.build import build, find_sessions
-root = Path({str(folder)!r})
-found = find_sessions([root / "sessions"])[:{count}]
-begun = resource.getrusage(resource.RUSAGE_SELF).ru_utime
-build(found, root / "dataset-{count}", Inline())
+sessions, root, count = sys.argv[1:]
+found = find_sessions([Path(sessions)])[:int(count)]
+begun = resource.getrusage(resource.RUSAGE_SELF)
+build(found, Path(root), Inline())
 used = resource.getrusage(resource.RUSAGE_SELF)
-print(used.ru_utime - begun, used.ru_maxrss)"""
-        shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-        cpu_s, kilobytes = map(float, shown.split())
-        print(f"{count:>10}{cpu_s / count:>12.2f}{kilobytes / 1024:>10.0f}")
+print(used.ru_utime + used.ru_stime - begun.ru_utime - begun.ru_stime, used.ru_maxrss)"""
+LOADED = """
+import resource, sys
+from ingest.ask import Ask; from ingest.dataset import Clips, ClipSampler
+clips = Clips(sys.argv[1], "train", Ask(("ego", "third", "imu", "boxes", "tracks"), frames=8, size=64))
+for index in [*ClipSampler(len(clips), seed=0, epoch=0)][:200]:
+    clips[index]
+print(0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"""
+
+
+def _told(code: str, *arguments: object) -> tuple[float, float]:
+    """CPU seconds and megabytes that a process of its own tells."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    cpu_s, kilobytes = map(float, shown.split())
+    return cpu_s, kilobytes / 1024
 
 
 def _cpu_s(command: list[str]) -> float:

@@ -2,18 +2,22 @@
 
 A film of 1080p is made, and copies of it as `syncctl cache` makes them. Every way reads the same random clips of
 consecutive frames in one process and one thread; what counts is processor time, so that a busy machine changes little.
-Ratios are to raw PyAV on the same file: seek to the keyframe, decode, scale, as an array.
+Ratios are to raw PyAV on the same file: seek to the keyframe, decode, scale, as an array. *As clips* are whole items
+of `Clips` from a dataset of that film: other starts, and pictures turned to (T, 3, S, S) with their mask.
 """
 
 from __future__ import annotations
 
 import io
+import json
+import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import av
@@ -22,9 +26,16 @@ import numpy as np
 import webdataset
 from av.video.reformatter import VideoReformatter
 
+from ingest.ask import Ask
+from ingest.build import build
 from ingest.cache import FrameReader, Recipe, write_video_cache
+from ingest.dataset import Clips
 from ingest.film import MP4, Video
 from ingest.index import video_index
+
+TESTS = Path(__file__).parents[1] / "ingest"
+sys.path.insert(0, str(TESTS))
+from planted import change_json, make_session  # noqa: E402
 
 SECONDS = 10
 TASKS = ((40, 128), (64, 400))
@@ -41,6 +52,7 @@ def main() -> None:
             copy = Path(folder) / f"copy-{size}.mp4"
             write_video_cache(film, copy, Recipe(side=size))
             _compare(film, copy, frames, size, clips, Path(folder))
+            _quality(film, copy, size)
 
 
 def _film(path: Path) -> None:
@@ -72,6 +84,7 @@ def _compare(film: Path, copy: Path, frames: int, size: int, counts: dict[str, i
                 spent[way] += time.process_time() - began
         for way, seconds in spent.items():
             found.setdefault(way, {})[name] = counts[name] / seconds
+    found["ours, as clips"] = _as_clips(film, frames, size, counts, folder / f"dataset-{size}")
     for way, rate in found.items():
         ratio = {name: rate[name] / found["raw PyAV"][name] for name in rate}
         print(f"{way:34}{rate['original']:10.2f}{ratio['original']:7.2f}x{rate['copy']:10.2f}{ratio['copy']:7.2f}x")
@@ -79,6 +92,41 @@ def _compare(film: Path, copy: Path, frames: int, size: int, counts: dict[str, i
     print(f"{'WebDataset, JPEG q90 cut before':34}{'':18}{shards:10.2f}{shards / found['raw PyAV']['copy']:7.2f}x")
     ours = found["ours"]
     print(f"copy over original, ours: {ours['copy'] / ours['original']:.0f}x")
+
+
+def _as_clips(film: Path, frames: int, size: int, counts: dict[str, int], folder: Path) -> dict[str, float]:
+    """Clips a second from a dataset of one session whose head camera made the film."""
+    folder.mkdir()
+    session = make_session(folder / "s", participant="p", seconds=2)
+    subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", film, "-c", "copy", session / "head.mp4"], check=True)
+    devices = json.loads((session / "session.json").read_text())["devices"]
+    streams = next(d for d in devices if d["name"] == "head")["streams"]
+    next(s for s in streams if s["kind"] == "video")["size"] = [1920, 1080]
+    streams[:] = [s for s in streams if s["kind"] == "video"]
+    change_json(session / "session.json", devices=devices)
+    with ThreadPoolExecutor(1) as executor:
+        root = build([session], folder / "dataset", executor, recipe=Recipe(side=size)).out
+    ask = Ask(("ego",), frames=frames, step_ns=10**9 // 30, stride_ns=10**8, size=size)
+    found = {}
+    for name in ("copy", "original"):
+        if name == "original":
+            shutil.rmtree(root / "cache")
+        clips = Clips(root, "train", ask)
+        assert clips[0]["ego_valid"].all()
+        order = np.random.default_rng(1).integers(0, len(clips), counts[name]).tolist()
+        began = time.process_time()
+        for index in order:
+            clips[index]
+        found[name] = counts[name] / (time.process_time() - began)
+    return found
+
+
+def _quality(film: Path, copy: Path, size: int) -> None:
+    """What the copy weighs, and how far its pictures are from the original's scaled the same."""
+    reader, shown = FrameReader(), range(30 * (SECONDS // 2))
+    one, other = (reader.read(Video(path, video_index(path)), shown, (size, size)) for path in (film, copy))
+    noise = np.mean([np.square(a.astype(np.float32) - b).mean() for a, b in zip(one, other, strict=True)])
+    print(f"copy: {copy.stat().st_size / SECONDS / 1e3:.1f} kB/s, PSNR {10 * np.log10(255**2 / noise):.1f} dB")
 
 
 def _ours(path: Path) -> Callable[[int, int, int], np.ndarray]:

@@ -38,6 +38,7 @@ def test_clips_of_a_recording_are_the_frames_of_a_full_decode(sessions, reader, 
     video = Video(path, video_index(path))
     for frames in random_clips(len(every)):
         np.testing.assert_array_equal(reader.read(video, frames, SMALL), every[frames])
+        np.testing.assert_array_equal(reader.planes(video, frames, SMALL), every[frames].transpose(0, 3, 1, 2))
 
 
 def test_clips_of_a_cut_recording_are_the_frames_of_a_full_decode(sessions, reader, tmp_path):
