@@ -99,6 +99,7 @@ def result(
         "chance": chance,
         "parameters": size_of(model),
         "classes": list(bodies.names),
+        "sessions": len(bodies.home),
         "asked": len(home),
     }
 

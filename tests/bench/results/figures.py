@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
-ROW, NAMES, WIDTH, MARGIN = 22, 300, 360, 26
+ROW, NAMES, WIDTH, MARGIN = 22, 350, 330, 26
 BLUE, GREY = "#23589c", "#777"
 
 

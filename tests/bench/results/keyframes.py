@@ -184,6 +184,7 @@ def run(arm: str, scenes: Scenes, split: Split, seed: int) -> dict[str, Any]:
         "chance": {name: float(value[0]) for name, value in blind.items()},
         "parameters": size_of(head),
         "classes": list(scenes.names),
+        "sessions": len(set(scenes.session.tolist())),
         "learned_from": int(split.train.sum()),
         "asked": len(session),
     }

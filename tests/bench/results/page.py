@@ -126,9 +126,11 @@ def about(table: Table, rows: Sequence[Row], runs: Runs) -> str:
     """What the table is of: runs, classes, commit, time."""
     used = [run for arm in dict.fromkeys(row.arm for row in rows) for run in runs.get((table.suite, arm), [])]
     said = [
-        f"{len(used)} runs of {len({r['seed'] for r in used})} seeds, {np.mean([r['cpu_s'] for r in used]):.0f} "
-        f"CPU s each"
+        f"{counted(len(used), 'run')} of {counted(len({r['seed'] for r in used}), 'seed')}, "
+        f"{np.mean([r['cpu_s'] for r in used]):.0f} CPU s each"
     ]
+    if "sessions" in used[0]:
+        said.append(f"{used[0]['sessions']} {'homes' if table.suite == 'homes' else 'sessions'}")
     if "asked" in used[0]:
         said.append(f"{used[0]['asked']} test {'clips' if table.suite == 'ccau' else 'persons'} in the first split")
     if "classes" in used[0]:
@@ -138,6 +140,11 @@ def about(table: Table, rows: Sequence[Row], runs: Runs) -> str:
     commits, dates = ({str(r[k]) for r in used} for k in ("commit", "date"))
     said.append(f"{', '.join(sorted(dates))}, {', '.join(sorted(commits))}")
     return f"{'; '.join(said)}. `--only {table.suite}`"
+
+
+def counted(number: int, what: str) -> str:
+    """``1 run``, ``2 runs``."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def figure(runs: Runs, suite: str, arm: str, read: str, measure: str) -> Figure | None:
