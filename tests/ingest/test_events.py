@@ -9,6 +9,7 @@ from ingest.ask import KINDS, Ask, shapes
 from ingest.build import build
 from ingest.dataset import Clips
 from ingest.events import room_labels
+from recorder.home import record_home
 from recorder.series import Series
 from recorder.session import Device, Stream
 
@@ -58,9 +59,11 @@ def test_somebody_who_does_not_leave_is_there_to_the_last_reading():
 
 
 @pytest.mark.slow
-def test_every_documented_key_arrives_from_a_simulated_session(home, tmp_path, inline, run_syncctl):
-    assert run_syncctl("align", home).returncode == 0
-    out = build([home], tmp_path / "out", inline).out
+def test_every_documented_key_arrives_from_a_simulated_session(tmp_path, inline, run_syncctl):
+    folder = tmp_path / "s"
+    record_home(folder, duration_s=10, fast=True, seed=1, width=64, height=48, workers=1)
+    assert run_syncctl("align", folder).returncode == 0
+    out = build([folder], tmp_path / "out", inline).out
     ask = Ask(tuple(k for k in KINDS if k != "features"), frames=5, size=32, audio_rows=50, stride_ns=SECOND)
     clips = Clips(out, "train", ask)
     item = clips[len(clips) // 2]
