@@ -58,8 +58,8 @@ This page is written by the last line from the files that the others left; nothi
 * **Splits by person.** Two: the last third of the people is tested on, then the first third. (Muscles and its target
   tasks: the dataset's own split; LART in homes: one.)
 * **Intervals.** A figure is the mean over splits and seeds; in brackets 95 % of the draws of a bootstrap over test
-  sessions, and after ± the standard deviation over seeds. *Gain* is drawn in pairs, session by session, against the
-  line that the table names first or says; one whose interval holds 0 is in brackets.
+  sessions, and after ± the standard deviation over seeds. *Gain* is drawn in pairs, session by session; one whose
+  interval holds 0 is in brackets.
 * **Chance and ceiling.** Chance is what blind guessing reaches: one over the classes, or for average precision how
   often a class occurs. The ceiling is 100 %; what perfect perception reaches is the line "scene graph".
 """
@@ -106,7 +106,7 @@ def section(table: Table, runs: Runs) -> Iterator[str]:
     yield table.text
     yield ""
     names = [NAMES[m] for m in table.measures]
-    gain = [f"gain in {NAMES[table.shown]}"] if compared else []
+    gain = [over(table, rows)] if compared else []
     yield f"| | {' | '.join([*names, *gain])} |"
     yield "|---" * (1 + len(names) + len(gain)) + "|"
     for row in rows:
@@ -120,6 +120,12 @@ def section(table: Table, runs: Runs) -> Iterator[str]:
     yield about(table, rows, runs)
     yield ""
     yield f"![{table.title}](results/{table.key}.svg)"
+
+
+def over(table: Table, rows: Sequence[Row]) -> str:
+    """What the column that compares is called; where it compares with several arms, the table's text says which."""
+    against = {row.against[0] for row in rows if row.against}
+    return f"gain in {NAMES[table.shown]}" + (f" over *{against.pop()}*" if len(against) == 1 else "")
 
 
 def about(table: Table, rows: Sequence[Row], runs: Runs) -> str:

@@ -89,7 +89,9 @@ TABLES = (
         "Without a camera",
         "What the kit's sensors tell when no camera may be hung up, and what they add to one; trained alone, "
         "and trained "
-        "together by alignment so that cameras teach at training time only.",
+        "together by alignment so that cameras teach at training time only. The gain of *everything* is over "
+        "both cameras, that of the others "
+        "over the same streams trained alone.",
         "ccau",
         tuple(
             Row(f"{NAMED[read]}, {name}", arm, read, against)
@@ -125,7 +127,7 @@ TABLES = (
     Table(
         "attention",
         "Attention over the cells",
-        "On, or the mean over the cells.",
+        "On, or the mean over the cells; the gain is over the latter.",
         "ccau",
         (
             *_rows(
@@ -177,7 +179,7 @@ TABLES = (
         "Foretelling first (HOMAGE, appendix B)",
         "The cameras' towers start from random weights, or from having foretold the last three of eight blocks "
         "without labels; "
-        "with everybody's labels, and with those of one training person.",
+        "with everybody's labels, and with those of one training person; the gain is over the random start.",
         "ccau",
         tuple(
             Row(f"{NAMED[read]}, {name}", arm, read, against)
