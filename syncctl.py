@@ -62,7 +62,7 @@ class LazyGroup(click.Group):
         try:
             return getattr(importlib.import_module(module), attribute)
         except ModuleNotFoundError as error:
-            if (error.name or "").split(".")[0] in {"firmware_host", "recorder", "sync", "ingest", "models"}:
+            if not _is_an_extra(error):
                 raise
             raise click.ClickException(
                 f"`syncctl {cmd_name}` needs the package '{error.name}', which is not installed; install syncctl[all]"
@@ -107,6 +107,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:  # imported only once the command runs
+        if _verbose(arguments) or not _is_an_extra(error):
+            raise
+        _leave(f"this needs the package '{error.name}', which is not installed; install syncctl[all]", 1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -115,6 +119,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise
         _leave(str(error), 1)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _is_an_extra(error: ModuleNotFoundError) -> bool:
+    """Whether what is missing is another's package, and not a room of this house."""
+    return (error.name or "").split(".")[0] not in {"firmware_host", "recorder", "sync", "ingest", "models"}
 
 
 def _is_ours(error: Exception) -> bool:

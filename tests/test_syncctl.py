@@ -56,3 +56,21 @@ def test_verbose_shows_where_an_error_came_from(tmp_path):
     result = run("-v", "inspect", str(tmp_path))
     assert result.returncode == 1
     assert "Traceback" in result.stderr
+
+
+def test_a_package_that_a_running_command_lacks_is_one_sentence(monkeypatch, capsys):
+    def lacking(name: str):
+        def main(**_: object) -> None:
+            raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+
+        return main
+
+    monkeypatch.setattr(syncctl.cli, "main", lacking("cv2"))
+    with pytest.raises(SystemExit, match="1"):
+        syncctl.main(["align", "sessions/first"])
+    assert capsys.readouterr().err == (
+        "syncctl: this needs the package 'cv2', which is not installed; install syncctl[all]\n"
+    )
+    monkeypatch.setattr(syncctl.cli, "main", lacking("sync.gone"))
+    with pytest.raises(ModuleNotFoundError):
+        syncctl.main(["align", "sessions/first"])
