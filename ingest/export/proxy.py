@@ -22,7 +22,7 @@ from ingest.labels.film import Film, films
 from ingest.labels.label import Linked
 from recorder import durable
 from recorder.demux import frame_times_ns
-from recorder.mux import write_proxy
+from recorder.proxy import write_proxy
 
 
 def write_films(aligned: Aligned, out: Path) -> list[str]:

@@ -17,7 +17,7 @@ from ingest.export.proxy import write_elan, write_films
 from ingest.labels import table
 from ingest.labels.label import Label
 from recorder.demux import read_sound_file
-from recorder.mux import write_proxy
+from recorder.proxy import write_proxy
 
 
 @pytest.fixture(scope="module")
