@@ -191,8 +191,11 @@ def wandering(clock: ClockMap, flaws: ClockFlaws, phase: float, duration_s: floa
 
 
 def times_of(an_hour: float, duration_s: float, random: np.random.Generator) -> list[float]:
-    """When something happens that often, s, ascending; never in the first and last `MARGIN_S`, where tones sound."""
-    count = random.poisson(an_hour * duration_s / 3600)
+    """When something happens that often, s, ascending; never in the first and last `MARGIN_S`, where tones sound.
+
+    As often as asked in every session, to a whole number, so that a short one that is asked for one has one.
+    """
+    count = int(an_hour * duration_s / 3600 + random.random())
     return np.sort(random.uniform(MARGIN_S, max(MARGIN_S, duration_s - MARGIN_S), count)).tolist()
 
 

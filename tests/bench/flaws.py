@@ -1,6 +1,6 @@
 """What each flaw of the simulated devices does to alignment and gaze, alone and at ten times its usual size.
 
-    python -m tests.bench flaws [--quick]
+    python -m tests.bench flaws [--quick] [--only=clock.]
 
 Sessions of 30 s at 320x180, the same home every time; the largest error of any clock anywhere in its recording.
 """
@@ -38,7 +38,7 @@ TIMES = 10.0
 SAID_OTHERWISE = {
     "noise_dbfs": -71.0,
     "overflows_an_hour": 360.0,
-    "restarts_an_hour": 240.0,
+    "restarts_an_hour": 120.0,
     "dropped": 0.01,
     "barrel": 0.09,
     "rolling_ms": 33.0,
@@ -54,7 +54,7 @@ SAID_OTHERWISE = {
     "overflow_ms": None,
     "restart_s": None,
 }
-"""Ten times in amplitude; a loss in ten seconds; a restart in fifteen; a picture in a hundred; the most there can be;
+"""Ten times in amplitude; a loss in ten seconds; one restart; a picture in a hundred; the most there can be;
 what belongs to another knob."""
 SEED, SECONDS = 3, 30.0
 
@@ -107,7 +107,8 @@ def _gaze_px(root: Path, truth: dict) -> float:
 
 def main() -> None:
     rows = {"none": NONE, "all, as usual": Flaws(), **alone()}
-    chosen = list(rows)[:2] if "--quick" in sys.argv else list(rows)
+    named = next((a.removeprefix("--only=") for a in sys.argv if a.startswith("--only=")), "")
+    chosen = list(rows)[:2] if "--quick" in sys.argv else [name for name in rows if named in name]
     print(f"{'flaw':34} error ms  sigma ms  refused  gaze px")
     for name in chosen:
         print(f"{name:34} {measured(rows[name], SECONDS)}", flush=True)
