@@ -15,11 +15,11 @@ from recorder.world.grammar import ASIDES
 from recorder.world.plan import WorldPlan
 
 TEMPO = (0.65, 1.45)
-STOOP_RAD, SINK_M, CHIN_RAD, ELBOW_RAD = (-0.06, 0.26), (0.0, 0.10), (-0.20, 0.20), (-0.30, 0.95)
+STOOP_RAD, SINK_M, CHIN_RAD, ELBOW_RAD = (-0.06, 0.26), (0.0, 0.10), (-0.20, 0.20), (-0.45, 1.20)
 IDLE_M = ((0.0, 0.20), (0.0, 0.04), (0.0, 0.26))
-OTHER_HAND = 0.3
+OTHER_HAND = 0.45
 """How often somebody spares the better hand that day."""
-RESTLESS = (0.40, 0.82)
+RESTLESS = (0.52, 0.90)
 PICKY = 0.45
 """Concentration of the Dirichlet distribution of moods: below 1, so that a session has a few of them."""
 
