@@ -64,6 +64,8 @@ for n in range({max(counts)}):
         print(f"{count:>10}{cpu_s / count / LASTS_S * 3600:>24.0f}{building:>16.0f}{loading:>17.0f}")
 
 
+MOST = "print(next(s.split()[1] for s in open('/proc/self/status') if s.startswith('VmHWM')))"
+"""Of the process alone: what getrusage calls its most is at least what the process had that began it."""
 BUILT = f"""
 import resource, sys; sys.path.insert(0, {str(TESTS)!r})
 from conftest import Inline
@@ -73,14 +75,16 @@ found = find_sessions([Path(sessions)])[:int(count)]
 begun = resource.getrusage(resource.RUSAGE_SELF)
 build(found, Path(root), Inline())
 used = resource.getrusage(resource.RUSAGE_SELF)
-print(used.ru_utime + used.ru_stime - begun.ru_utime - begun.ru_stime, used.ru_maxrss)"""
-LOADED = """
-import resource, sys
+print(used.ru_utime + used.ru_stime - begun.ru_utime - begun.ru_stime)
+{MOST}"""
+LOADED = f"""
+import sys
 from ingest.ask import Ask; from ingest.dataset import Clips, ClipSampler
 clips = Clips(sys.argv[1], "train", Ask(("ego", "third", "imu", "boxes", "tracks"), frames=8, size=64))
 for index in [*ClipSampler(len(clips), seed=0, epoch=0)][:200]:
     clips[index]
-print(0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"""
+print(0)
+{MOST}"""
 
 
 def _told(code: str, *arguments: object) -> tuple[float, float]:
