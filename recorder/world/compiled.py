@@ -30,6 +30,9 @@ FLIP = Rotation.from_matrix(np.diag([1.0, -1.0, -1.0]))
 def mujoco_or_why_not() -> Any:
     """The mujoco module, or the sentence that says what to install."""
     try:
+        import OpenGL
+
+        OpenGL.ERROR_CHECKING = False  # to ask GL after every call takes longer than most calls
         import mujoco
     except (ImportError, AttributeError, RuntimeError, OSError) as error:
         raise ConfigError(f"the simulated home needs MuJoCo and a GL library ({error}); {REMEDY}") from error

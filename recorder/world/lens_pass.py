@@ -21,13 +21,8 @@ void main() { gl_Position = vec4(place, 0.0, 1.0); from = begun; to = ended; }
 PIXEL = """
 #version 120
 uniform sampler2D straight;
-uniform int moments;
 varying vec2 from, to;
-void main() {
-    vec4 sum = vec4(0.0);
-    for (int k = 0; k < moments; k++) sum += texture2D(straight, mix(from, to, (float(k) + 0.5) / float(moments)));
-    gl_FragColor = sum / float(moments);
-}
+void main() { gl_FragColor = %s; }
 """
 PLACE, BEGUN, ENDED = range(3)
 
@@ -50,16 +45,24 @@ class LensPass:
         self._own = GL.glGenFramebuffers(1)
         self._attach(self._own, seen)
         GL.glBindFramebuffer(GL.GL_FRAMEBUFFER, framebuffer)
-        stages = ((CORNER, GL.GL_VERTEX_SHADER), (PIXEL, GL.GL_FRAGMENT_SHADER))
-        self._program = GL.glCreateProgram()
-        for text, stage in stages:
-            GL.glAttachShader(self._program, shaders.compileShader(text.strip(), stage))
-        for number, name in ((PLACE, "place"), (BEGUN, "begun"), (ENDED, "ended")):
-            GL.glBindAttribLocation(self._program, number, name)
-        GL.glLinkProgram(self._program)
-        self._moments = GL.glGetUniformLocation(self._program, "moments")
+        self._compiled: Any = shaders.compileShader
+        self._programs: dict[int, int] = {}
         for parameter in (GL.GL_PACK_ALIGNMENT, GL.GL_UNPACK_ALIGNMENT):
             GL.glPixelStorei(parameter, 1)
+
+    def _program(self, moments: int) -> int:
+        """The shader for so many moments; one that counts them itself is a quarter slower."""
+        if moments not in self._programs:
+            gl = self._gl
+            looks = (f"texture2D(straight, mix(from, to, {(k + 0.5) / moments:.6f}))" for k in range(moments))
+            pixel = PIXEL % f"({' + '.join(looks)}) / {moments:.1f}"
+            program = self._programs[moments] = gl.glCreateProgram()
+            for text, stage in ((CORNER, gl.GL_VERTEX_SHADER), (pixel, gl.GL_FRAGMENT_SHADER)):
+                gl.glAttachShader(program, self._compiled(text.strip(), stage))
+            for number, name in ((PLACE, "place"), (BEGUN, "begun"), (ENDED, "ended")):
+                gl.glBindAttribLocation(program, number, name)
+            gl.glLinkProgram(program)
+        return self._programs[moments]
 
     def _picture(self) -> int:
         """A texture of the pictures' size."""
@@ -106,8 +109,7 @@ class LensPass:
         gl.glScissor(x, y, width, height)
         gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, self._own)
         gl.glViewport(0, 0, *self._size)
-        gl.glUseProgram(self._program)
-        gl.glUniform1i(self._moments, net.moments)
+        gl.glUseProgram(self._program(net.moments))
         gl.glBindTexture(gl.GL_TEXTURE_2D, self._straight)
         for number, points in ((PLACE, net.places), (BEGUN, net.begun), (ENDED, net.ended)):
             gl.glEnableVertexAttribArray(number)
