@@ -40,6 +40,7 @@ from recorder.simulate import (
     imported_devices,
     plan_home,
     prepare,
+    world_of,
 )
 from recorder.terminal import note, progress
 from recorder.watch import with_notices
@@ -143,7 +144,7 @@ def record_home(
         mirror=mirror,
     )
     plan = plan_home(world, kits, flaws)
-    main_activity = _main_activity(World(world))  # a plan that cannot be is refused before the folder is touched
+    main_activity = _main_activity(world_of(plan.world))  # what cannot be is refused before the folder is touched
     session = new_session(folder, list(world.names), world.place, activity or main_activity)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:

@@ -220,7 +220,7 @@ def prepare(
     workers = min(len(tasks), workers or os.cpu_count() or 1)
     for name, _ in done_by(workers, tasks):
         on_done(name)
-    world = _world(plan.world)
+    world = world_of(plan.world)
     distance_m = {name: world.tone_distance_m(name) for name in (*plan.room_kits, *WEARER_KITS)}
     return Prepared(plan, scratch, frame_ns, distance_m)
 
@@ -228,7 +228,7 @@ def prepare(
 def prepare_room(plan: HomePlan, scratch: Path) -> None:
     """Render into `scratch` what the room kit sees, hears and feels, and nothing else, in this process."""
     _render_room(plan, "kit-01", _frame_times(plan, "kit-01"), scratch)
-    world = _world(plan.world)
+    world = world_of(plan.world)
     _save_sound(plan, world, "kit-01", scratch)
     _save_stimulus(plan, world, "kit-01", scratch)
 
@@ -267,8 +267,8 @@ def imported_devices(plan: HomePlan, distance_m: dict[str, float]) -> tuple[Devi
 
 
 @lru_cache(maxsize=1)
-def _world(plan: WorldPlan) -> World:
-    """A worker's world: opening its renderer takes longer than a second of rendering, so its tasks share one."""
+def world_of(plan: WorldPlan) -> World:
+    """A process's world: making it and opening its renderer take seconds, so all of a session shares it."""
     return World(plan)
 
 
@@ -295,7 +295,7 @@ def _silences(plan: HomePlan, device: str, kit: str) -> list[tuple[float, float]
 
 
 def _render_room(plan: HomePlan, kit: str, frame_ns: np.ndarray, scratch: Path) -> None:
-    world = _world(plan.world)
+    world = world_of(plan.world)
     shape = (len(frame_ns), plan.world.height * 3 // 2, plan.world.width)
     pictures = np.lib.format.open_memmap(scratch / f"{VIEW_OF[kit]}.npy", "w+", np.uint8, shape)
     for i, picture in enumerate(_seen(plan, world, kit, VIEW_OF[kit], frame_ns)):
@@ -314,7 +314,7 @@ def _seen(plan: HomePlan, world: World, device: str, camera: str, t_ns: np.ndarr
 
 def _render_worn(plan: HomePlan, name: str, path: Path) -> None:
     """A camera that is not ours: picture and sound from its own crystal, in the file it would leave."""
-    world = _world(plan.world)
+    world = world_of(plan.world)
     clock = plan.clocks[name]
     stop_ns = clock.inverse(plan.stop_ns)
     times = np.arange(0, stop_ns * FPS // SECOND_NS) * SECOND_NS // FPS
@@ -325,7 +325,7 @@ def _render_worn(plan: HomePlan, name: str, path: Path) -> None:
 
 
 def _prepare_kits(plan: HomePlan, scratch: Path) -> None:
-    world = _world(plan.world)
+    world = world_of(plan.world)
     for kit in plan.sample_ppm:
         _save_sound(plan, world, kit, scratch)
         _save_stimulus(plan, world, kit, scratch)

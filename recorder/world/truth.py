@@ -45,14 +45,12 @@ def pinhole(model: CameraModel, seen: np.ndarray) -> np.ndarray:
     return bent * [model.fx, model.fy] + [model.cx, model.cy]
 
 
-def bounds(name: str, kind: str, model: CameraModel, px: np.ndarray) -> Box | None:
-    """The box of projected points (P, 2), NaN behind the camera; None where nothing is in the frame."""
-    px = px[np.isfinite(px[:, 0])]
-    if not len(px):
-        return None
+def bounds(name: str, kind: str, model: CameraModel, px: np.ndarray) -> list[Box | None]:
+    """The N boxes of projected points (N, P, 2), NaN behind the camera; None where nothing is in the frame."""
+    known = np.isfinite(px[..., :1])
     # A pixel covers half a unit on each side of its centre.
-    x1, y1 = np.clip(px.min(axis=0), -0.5, [model.width - 0.5, model.height - 0.5])
-    x2, y2 = np.clip(px.max(axis=0), -0.5, [model.width - 0.5, model.height - 0.5])
-    if x2 - x1 < 1 or y2 - y1 < 1:
-        return None
-    return Box(name, kind, float(x1), float(y1), float(x2), float(y2))
+    edge = [model.width - 0.5, model.height - 0.5]
+    low = np.clip(np.where(known, px, np.inf).min(axis=1), -0.5, edge)
+    high = np.clip(np.where(known, px, -np.inf).max(axis=1), -0.5, edge)
+    rows = np.concatenate([low, high], axis=1).tolist()
+    return [Box(name, kind, *row) if ok else None for row, ok in zip(rows, (high - low >= 1).all(axis=1), strict=True)]

@@ -252,10 +252,9 @@ class World:
         seen: list[list[Box]] = [[] for _ in t]
         for name, kind, parts in groups:
             px = np.concatenate([self._projected(part, model, eye, turn, t) for part in parts], axis=1)
-            for index in range(len(t)):
-                found = bounds(name, kind, model, px[index])
+            for boxes, found in zip(seen, bounds(name, kind, model, px), strict=True):
                 if found is not None:
-                    seen[index].append(found)
+                    boxes.append(found)
         return seen
 
     def _projected(self, name: str, model: CameraModel, eye: np.ndarray, turn: Rotation, t: np.ndarray) -> np.ndarray:
