@@ -234,7 +234,7 @@ def write_mp4(
         video.width, video.height, video.pix_fmt = *size, "yuv420p"
         video.codec_context.thread_count = 1  # more threads would make the bytes depend on the machine
         video.codec_context.options = {
-            "preset": "veryfast",
+            "preset": "superfast",  # a third less time than veryfast, no worse a picture, a third more bytes
             "crf": f"{crf:g}",
             "x264-params": f"keyint={fps}:bframes=0:scenecut=0:mbtree=0",
         }
