@@ -19,7 +19,7 @@ def test_build_makes_a_dataset_and_says_what(sessions, tmp_path):
     assert document["splits"] == {"train": ["anna", "ben", "carl", "guest00"], "val": [], "test": ["dora"]}
     assert document["counts"]["clips"] == {"train": 48, "val": 0, "test": 16}
     assert document["dataset"] == str(tmp_path / "out")
-    assert len(list((tmp_path / "out" / "cache").glob("h264-64-*/*.mp4"))) == 4
+    assert len(list((tmp_path / "out" / "cache").glob("h264-64-*/*.mp4"))) == 8  # of both cameras
 
 
 def test_an_unaligned_session_stops_the_build_with_its_name(tmp_path):
