@@ -126,7 +126,8 @@ def run(grid: Grid) -> dict[str, Any]:
         for arm in grid.arms(table):
             for seed in grid.seeds:
                 note(f"table {table}, {arm}, seed {seed}")
-                rows.append({"table": table, "arm": arm, "seed": seed, "measures": measures(grid, table, arm, seed)})
+                found = measures(grid, table, arm, seed, TASKS)
+                rows.append({"table": table, "arm": arm, "seed": seed, "measures": found})
     document = {"out": str(grid.out), "preset": grid.preset, "seeds": list(grid.seeds), "rows": rows}
     durable.write_json(grid.out / "grid.json", document)
     durable.write_bytes(grid.out / "tables.md", ("\n".join(lines(document)) + "\n").encode())
