@@ -17,7 +17,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", "docs/start/simulated.md")
-BLOCK = re.compile(r"^(?P<mark><!-- (?:hardware|server) -->\n)?```\n(?P<body>.*?)^```", re.S | re.M)
+BLOCK = re.compile(r"^(?P<mark><!-- (?:hardware|server) -->\n)?```[a-z]*\n(?P<body>.*?)^```", re.S | re.M)
 SHORTER = {"--steps 200": "--steps 2", "--steps 20": "--steps 2"}
 NOT_RUN = {
     "view": "serves until Ctrl-C; tests/sync/view",
