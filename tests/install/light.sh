@@ -14,7 +14,7 @@ if [ -z "$wheel" ]; then
   wheel="$(ls "$work"/wheel/*.whl)"
 fi
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet --constraint "$root/constraints.txt" "$wheel[kit]"
+"$work/venv/bin/pip" install --quiet --constraint "$root/constraints.txt" "$wheel"
 cd "$work"
 rm -rf firmware_host recorder sync ingest models syncctl.py
 export PATH="$work/venv/bin:$PATH" PYTHONPATH=
