@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from recorder.simulate import plan_home
-from recorder.truth import arrays, write_video
+from recorder.truth import arrays, relations, write_video
 from recorder.world import World, WorldPlan, smpl
 
 
@@ -21,14 +21,20 @@ def test_the_two_files_tell_of_the_same_session(recorded_home: Path):
         assert np.allclose(delay_s, delay_s[0])
         assert 0.0002 < delay_s[0] < 0.001
         assert packed["kit-02.delay_s"].max() > 0.004
-        held = [row for row in told["relations"] if row[1] == "holding"]
-        assert held
-        for _, _, thing, t0_ns, t1_ns in held:
-            inside = (packed["t_ns"] > t0_ns + 4e8) & (packed["t_ns"] < t1_ns - 4e8)
-            palms = packed[f"{who}.joints"][inside][:, [smpl.JOINTS.index(f"{s}_hand") for s in ("left", "right")]]
-            away = np.linalg.norm(palms - packed[f"{thing}.at"][inside][:, None], axis=2).min(axis=1)
-            assert (away < 0.35).all(), thing
     assert {"living room", "kitchen", "bedroom"} == set(told["home"]["rooms"])
+
+
+def test_what_is_held_is_where_a_hand_is():
+    plan = plan_home(WorldPlan(30.0, 3, activity="make_tea", width=64, height=48))
+    world = World(plan.world)
+    told, who = arrays(plan, world), plan.world.participant
+    held = [row for row in relations(world) if row[1] == "holding"]
+    assert held
+    for _, _, thing, t0_ns, t1_ns in held:
+        inside = (told["t_ns"] > t0_ns + 4e8) & (told["t_ns"] < t1_ns - 4e8)
+        palms = told[f"{who}.joints"][inside][:, [smpl.JOINTS.index(f"{s}_hand") for s in ("left", "right")]]
+        away = np.linalg.norm(palms - told[f"{thing}.at"][inside][:, None], axis=2).min(axis=1)
+        assert (away < 0.35).all(), thing
 
 
 def test_a_video_of_the_truth_says_what_each_pixel_is(tmp_path: Path):

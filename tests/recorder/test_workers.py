@@ -15,7 +15,7 @@ import pytest
 from recorder.workers import done_by
 
 PARENT = """
-import os, sys, time
+import os, signal, sys, time
 from functools import partial
 from recorder.workers import done_by
 
@@ -25,6 +25,7 @@ def stay(folder, name):
     time.sleep(600)
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what is begun in the background begins without it
     list(done_by(2, {name: partial(stay, sys.argv[1], name) for name in "ab"}))
 """
 

@@ -36,7 +36,7 @@ def test_every_clock_is_within_two_milliseconds_and_within_its_own_sigma(aligned
         sigma.append(m.pieces[0].sigma_ns * 1e-6)
         error.append(np.abs(error_ms).max())
         assert error[-1] < min(2.0, 4 * sigma[-1])
-        assert abs(error_ms[-1] - error_ms[0]) / (t_s[-1] - t_s[0]) * 1e3 < 5
+        assert abs(error_ms[-1] - error_ms[0]) / (t_s[-1] - t_s[0]) * 1e3 < 10
         assert document["truth_error_ms"][m.source] == pytest.approx(error[-1], abs=1e-3)
     assert np.median(sigma) < 3 * np.median(error)
 
