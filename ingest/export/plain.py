@@ -37,7 +37,7 @@ def write_plain(dataset: Dataset, names: list[str], out: Path, form: str) -> lis
         sentences about what was left out: sound and pictures.
     """
     about: dict[tuple[str, str], str] = {}
-    left_out = []
+    kinds: set[str] = set()
     for session in names:
         for name, rows, units in _tables(dataset, session):
             path = out / session / f"{name}.{form}"
@@ -45,14 +45,12 @@ def write_plain(dataset: Dataset, names: list[str], out: Path, form: str) -> lis
             with durable.replacing(path) as scratch:
                 _write(rows, units, scratch, form)
             about |= {(name, column): units.get(column, "") for column in rows.column_names}
-        kinds = sorted({row["kind"] for row in dataset.streams(session)} & {"audio", "video"})
-        if kinds:
-            left_out.append(f"{session}: {' and '.join(kinds)}, of which a table has only the times")
+        kinds |= {row["kind"] for row in dataset.streams(session)} & {"audio", "video"}
     every = sorted(about)
     columns = {"table": [t for t, _ in every], "column": [c for _, c in every], "unit": [about[key] for key in every]}
     with durable.replacing(out / "columns.csv") as scratch:
         pc_csv.write_csv(pa.table(columns), scratch)
-    return left_out
+    return [f"{' and '.join(sorted(kinds))}, of which a table has only the times"] if kinds else []
 
 
 def _tables(dataset: Dataset, session: str) -> Iterator[tuple[str, pa.Table, dict[str, str]]]:
