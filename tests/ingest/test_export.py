@@ -133,5 +133,5 @@ def test_plain_tables_have_every_stream_with_its_times_and_units(built, sessions
     if form == "parquet":
         field = pq.read_schema(out / "s-anna" / "kit-01.thermal.pixels.parquet").field("row0_column0")
         assert field.metadata == {b"unit": b"degC"}
-    assert len(document["left_out"]) == 2
+    assert len(document["left_out"]) == 1
     assert "of which a table has only the times" in document["left_out"][0]
