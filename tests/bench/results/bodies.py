@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +21,12 @@ LEARNED, BATCH, RATE, DECAY = 300, 32, 1e-3, 0.05
 MEETING = ("talk", "listen", "watch_person", "hand_over", "take")
 """What takes two."""
 OTHER = "the other"
+
+
+def groups_of(names: Sequence[str]) -> dict[str, list[int]]:
+    """``interaction`` -> classes that take two; ``own`` -> the others."""
+    two = [k for k, n in enumerate(names) if n in MEETING or n.endswith(OTHER)]
+    return {"interaction": two, "own": [k for k in range(len(names)) if k not in two]}
 
 
 @dataclass(frozen=True)
@@ -46,9 +52,8 @@ class Bodies:
 
     @property
     def groups(self) -> dict[str, list[int]]:
-        """``interaction`` -> classes that take two; ``own`` -> the others."""
-        two = [k for k, n in enumerate(self.names) if n in MEETING or n.endswith(OTHER)]
-        return {"interaction": two, "own": [k for k in range(len(self.names)) if k not in two]}
+        """As `groups_of`."""
+        return groups_of(self.names)
 
     def windows(self, homes: np.ndarray, every: int) -> np.ndarray:
         """(K, 2): home and first step of each window of the homes (H,) bool."""

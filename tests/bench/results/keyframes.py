@@ -30,7 +30,7 @@ from models.vat import Config as VatConfig
 from models.vat.heads import Heads
 from recorder import durable
 from tests.bench.results import pictures
-from tests.bench.results.bodies import MEETING, OTHER, common, verb_of
+from tests.bench.results.bodies import OTHER, common, groups_of, verb_of
 from tests.bench.results.clips import STEP_NS, sessions_of
 from tests.bench.results.scoring import action_scores, rounded, session_weights
 from tests.bench.results.splits import Split, check_guests
@@ -86,9 +86,8 @@ class Scenes:
 
     @property
     def groups(self) -> dict[str, list[int]]:
-        """As `bodies.Bodies.groups`."""
-        two = [k for k, n in enumerate(self.names) if n in MEETING or n.endswith(OTHER)]
-        return {"interaction": two, "own": [k for k in range(len(self.names)) if k not in two]}
+        """As `bodies.groups_of`."""
+        return groups_of(self.names)
 
 
 def describe(data: str, session: str, folder: Path) -> None:
