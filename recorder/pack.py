@@ -14,6 +14,9 @@ from firmware_host.clock import tick_ns
 from firmware_host.spec import COUNT_LIMIT, Flag, Reading, TrackSpec
 
 TIMING_CHANNELS = ("midpoint", "deviation", "flag")
+"""Columns of a sensor's timing track: microseconds, microseconds, `Flag`."""
+FRAME_CHANNELS = ("seconds", "microseconds", "flag")
+"""Columns of a camera's timing track, as `frame_row` gives them."""
 
 
 class SensorPacker:

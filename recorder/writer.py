@@ -22,7 +22,7 @@ from recorder.camera import FrameReceipt
 from recorder.log import KitLog
 from recorder.microphone import SoundBlock
 from recorder.mux import EncodedFrame, MatroskaWriter, RowTrack, sensor_metadata
-from recorder.pack import TIMING_CHANNELS, SensorPacker, frame_row
+from recorder.pack import FRAME_CHANNELS, TIMING_CHANNELS, SensorPacker, frame_row
 from recorder.samplerate import RateFit
 from recorder.session import Stream
 from recorder.timeline import SoundTimeline
@@ -282,10 +282,10 @@ class KitWriter:
 
     def _open(self, first: EncodedFrame | None) -> None:
         layout = self.layout
-        tracks = [RowTrack("camera.timing", layout.fps, 3, _timing_metadata("camera"))] if layout.fps and first else []
+        tracks = [_timing_track("camera", layout.fps, FRAME_CHANNELS)] if layout.fps and first else []
         for sensor in layout.sensors:
             tracks += [_row_track(sensor, t) for t in sensor.tracks]
-            tracks.append(RowTrack(f"{sensor.name}.timing", TICK_HZ, 3, _timing_metadata(sensor.name)))
+            tracks.append(_timing_track(sensor.name, TICK_HZ, TIMING_CHANNELS))
         self._mux = MatroskaWriter(
             self._media, tracks, first_frame=first, fps=layout.fps or 30, sound_rate_hz=layout.sound_hz
         )
@@ -307,8 +307,8 @@ def _row_track(sensor: SensorLayout, track: TrackSpec) -> RowTrack:
     return RowTrack(f"{sensor.name}.{track.name}", TICK_HZ * track.rows_per_tick, len(track.channels), metadata)
 
 
-def _timing_metadata(sensor: str) -> dict[str, str]:
-    return {"SENSOR": sensor, "CHANNELS": ",".join(TIMING_CHANNELS)}
+def _timing_track(of: str, rate_hz: int, columns: Sequence[str]) -> RowTrack:
+    return RowTrack(f"{of}.timing", rate_hz, len(columns), {"SENSOR": of, "CHANNELS": ",".join(columns)})
 
 
 def _sensor_stream(sensor: SensorLayout, track: TrackSpec, t0_ns: int) -> Stream:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from probing import probe
 
 from firmware_host.clock import tick_ns
 from firmware_host.spec import Channel, Flag, Reading, TrackSpec
@@ -69,6 +70,17 @@ def test_each_stream_comes_back_with_its_times(tmp_path: Path):
     sound = read_sound(session, kit)
     assert abs(sound.t0_ns - (T0 + 7_000_000)) < 1_000
     assert sound.rate_hz == pytest.approx(48_000 * (1 + 30e-6), abs=1e-3)
+
+
+def test_each_timing_track_says_in_the_file_what_its_columns_are(tmp_path: Path):
+    record(tmp_path)
+    path = tmp_path / "kit-01.mkv"
+    named = {s["tags"]["title"]: s["tags"]["CHANNELS"].split(",") for s in probe(path) if "CHANNELS" in s["tags"]}
+    rows = read_rows(path, ["light.timing", "camera.timing"])
+    reading = dict(zip(named["light.timing"], rows["light.timing"][6].tolist(), strict=True))
+    assert reading == {"midpoint": 90, "deviation": 50, "flag": Flag.FRESH}
+    frame = dict(zip(named["camera.timing"], rows["camera.timing"][45].tolist(), strict=True))
+    assert frame == {"seconds": 1, "microseconds": 500_000, "flag": Flag.FRESH}
 
 
 def test_inspect_counts_what_was_missed_and_how_late(tmp_path: Path):
