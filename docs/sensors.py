@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from marked import filled
 
 from firmware_host.clock import SECOND_NS, TICK_HZ, FakeClock
 from firmware_host.driver import SensorSpec, Transfer, bus_time_ns
@@ -23,7 +24,6 @@ from firmware_host.simulate import ROOM_KIT, Stimulus, simulated_ports
 from firmware_host.spec import Channel, KitConfig, LaneConfig, SensorConfig
 
 PAGE = Path(__file__).with_suffix(".md")
-BEGIN, END = "<!-- begin: written by docs/sensors.py -->\n", "<!-- end -->\n"
 
 BUS = LaneConfig("i2c-1", "i2c", "/dev/i2c-1")
 LINE = LaneConfig("uart", "uart", "/dev/ttyAMA0")
@@ -194,9 +194,7 @@ def _meaning(channel: Channel) -> str:
 
 def written(text: str) -> str:
     """The page `text` with the tables as they should be."""
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    return f"{before}{BEGIN}{tables()}{END}{after}"
+    return filled(text, "sensors.py", {"": tables()})
 
 
 if __name__ == "__main__":

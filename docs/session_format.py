@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from marked import filled
 
 from firmware_host.clockmap import Piece
 from firmware_host.driver import scaled
@@ -21,7 +22,6 @@ from firmware_host.spec import Channel, Flag
 from recorder.session import KINDS, ROLES, Device, Session, Stream
 
 PAGE = Path(__file__).parent / "reference" / "session-format.md"
-MARK = re.compile(r"(<!-- begin (\w+): written by docs/session_format.py -->\n).*?(<!-- end -->\n)", re.S)
 TYPES = {
     "str": "text",
     "int": "integer",
@@ -134,8 +134,7 @@ def linear(spec: Any, track: Any) -> bool:
 
 def written(text: str) -> str:
     """The page `text` with the tables as they should be."""
-    made = tables()
-    return MARK.sub(lambda m: m[1] + made[m[2]] + m[3], text)
+    return filled(text, "session_format.py", tables())
 
 
 if __name__ == "__main__":

@@ -8,12 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pyarrow as pa
+from marked import filled
 
 from ingest.ask import KINDS, Ask, shapes
 from ingest.tables import SCHEMAS, VERSION
 
 PAGE = Path(__file__).parent / "reference" / "tables.md"
-BEGIN, END = "<!-- begin: written by docs/tables.py -->\n", "<!-- end -->\n"
 SEEN = {
     "int64": "int64",
     "int32": "int32",
@@ -71,9 +71,7 @@ EXPLAINED = (
 
 def written(text: str) -> str:
     """The page `text` with the tables as they should be."""
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    return f"{before}{BEGIN}{tables()}{END}{after}"
+    return filled(text, "tables.py", {"": tables()})
 
 
 if __name__ == "__main__":

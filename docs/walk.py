@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from marked import filled
 
 from firmware_host.clock import SECOND_NS, TICK_HZ, FakeClock, tick_ns
 from firmware_host.clockmap import ClockMap
@@ -31,7 +32,6 @@ from recorder.samples import samples
 from recorder.session import Device, Stream
 
 PAGE = Path(__file__).with_suffix(".md")
-BEGIN, END = "<!-- begin: printed by docs/walk.py -->\n", "<!-- end -->\n"
 KIT = KitConfig((LaneConfig("uart-8", "uart", "/dev/ttyUSB8"),), (SensorConfig("larmd", "bno055", "uart-8"),))
 T0_NS = SECOND_NS + WARM_UP_NS
 TICK = 33
@@ -172,10 +172,8 @@ DEVICE = Device("kit-02", "kit", "body", "kit-02", "kit-02.mkv", (STREAM,))
 
 def written(text: str) -> str:
     """The page `text` with the numbers as they should be."""
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
     shown = "\n".join(lines())
-    return f"{before}{BEGIN}```text\n{shown}\n```\n{END}{after}"
+    return filled(text, "walk.py", {"": f"```text\n{shown}\n```\n"})
 
 
 if __name__ == "__main__":

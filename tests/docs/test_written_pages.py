@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
+from marked import filled
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -37,6 +38,14 @@ def test_tables_are_written_anew(name: str):
     made = script(name)
     text = made["PAGE"].read_text(encoding="utf-8")
     assert text == made["written"](text), f"run `python docs/{name}.py`"
+
+
+def test_a_place_that_the_page_has_lost_is_said():
+    page = "<!-- begin rows: written by docs/x.py -->\nold\n<!-- end -->\n"
+    assert filled(page, "x.py", {"rows": "new\n"}) == page.replace("old", "new")
+    for other in ({}, {"rows": "", "columns": ""}, {"": ""}):
+        with pytest.raises(ValueError, match="rows"):
+            filled(page, "x.py", other)
 
 
 def test_a_field_that_nobody_explains_is_found():
