@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,7 +17,6 @@ from typing import Any, Protocol
 import av
 import av.error
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from firmware_host.clock import SECOND_NS, Clock
 from firmware_host.errors import PortError
@@ -105,18 +103,6 @@ def preview_size(width: int, height: int) -> tuple[int, int]:
     """The size of a camera's preview in pixels: its shape, PREVIEW_WIDTH wide at most, both even."""
     small = min(width, PREVIEW_WIDTH)
     return small, max(2, round(height * small / width / 2) * 2)
-
-
-def yuv420(picture: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 RGB to (H * 3 / 2, W) uint8 planar YUV 4:2:0, as encoders take it."""
-    frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-    return _reformatter().reformat(frame, format="yuv420p").to_ndarray()
-
-
-@cache
-def _reformatter() -> VideoReformatter:
-    """One for all pictures: to set it up takes five times as long as to use it."""
-    return VideoReformatter()
 
 
 def v4l2_pictures(device: str, size: tuple[int, int], fps: int) -> Iterator[tuple[int, np.ndarray]]:

@@ -23,10 +23,7 @@ from recorder.world.tracker import TrackerFlaws
 KNOT_S = 10.0
 """A wandering oscillator runs evenly for so long; what it wanders by meanwhile is nanoseconds."""
 MARGIN_S = 5.0
-GRAIN_MARGIN = 64
 MOST_BARREL, FRAME_MS, WORST_CRF = 0.09, 33.0, 51.0
-MEAN_GREY, SPEED = 0.42, 0.2
-"""What automatic exposure aims at, of full scale, and how much of what is missing it makes up for with each picture."""
 
 
 @dataclass(frozen=True)
@@ -209,40 +206,3 @@ def restarted(clock: ClockMap, at_s: Sequence[float], off_s: float) -> ClockMap:
         late = [replace(p, target_ns=p.target_ns + round(off_s * SECOND_NS)) for p in after]
         clock = replace(clock, pieces=(*before, *late))
     return clock
-
-
-class Grain:
-    """A camera's noise: one pattern, laid anew at random on every picture, which nobody can tell from new noise."""
-
-    def __init__(self, shape: tuple[int, ...], sigma: float, random: np.random.Generator) -> None:
-        self._random, self._shape = random, shape
-        larger = (shape[0] + GRAIN_MARGIN, shape[1] + GRAIN_MARGIN, *shape[2:])
-        drawn = random.standard_normal(larger, np.float32) * np.float32(sigma) if sigma else np.zeros(0)
-        self._pattern = np.rint(drawn).astype(np.int16)
-
-    def on(self, picture: np.ndarray) -> np.ndarray:
-        """The picture, uint8, with noise."""
-        if not self._pattern.size:
-            return picture
-        down, right = self._random.integers(0, GRAIN_MARGIN, 2)
-        laid = self._pattern[down : down + self._shape[0], right : right + self._shape[1]]
-        noisy = picture + laid
-        return np.clip(noisy, 0, 255, out=noisy).astype(np.uint8)
-
-
-class AutoExposure:
-    """Brightens and darkens pictures as a camera does: by what it saw before, and never at once."""
-
-    def __init__(self, most_stops: float) -> None:
-        self._most, self._stops = most_stops, None if most_stops else 0.0
-
-    def on(self, picture: np.ndarray) -> np.ndarray:
-        """The picture, uint8, as bright as the camera would have made it."""
-        if not self._most:
-            return picture
-        mean = max(float(picture[::4, ::4].mean()) / 255, 1e-3)
-        wanted = float(np.clip(np.log2(MEAN_GREY / mean), -self._most, self._most))
-        self._stops = wanted if self._stops is None else self._stops + SPEED * (wanted - self._stops)
-        lit = picture * np.float32(2**self._stops)  # a table of 256 would be slower
-        lit += np.float32(0.5)
-        return np.minimum(lit, 255, out=lit).astype(np.uint8)

@@ -29,6 +29,8 @@ MILLISECOND = Fraction(1, 1000)
 BLOCK_TICKS = 16
 """Ticks a FLAC block of a sensor track holds: FLAC allows no shorter block, and 16 ticks are 0.27 s."""
 SOUND_BLOCK = 4096
+FIXED_PREDICTORS = "2"
+"""FLAC's level for sensors: a predictor of its own takes more room than it saves in 16 rows, and doubles the track."""
 HEADER_OPTIONS = {"flush_packets": "1", "default_mode": "passthrough", "fflags": "+bitexact"}
 DEFAULT_TRACK: Any = Disposition.default.value
 """A plain integer: the PyAV of Raspberry Pi OS (14) takes nothing else."""
@@ -71,7 +73,10 @@ class _FlacStream:
         stream = container.add_stream("flac", rate=track.rate_hz)
         stream.codec_context.layout = self._layout
         stream.codec_context.format = "s32"
-        stream.codec_context.options = {"frame_size": str(block), "bits_per_raw_sample": "24"}
+        options = {"frame_size": str(block), "bits_per_raw_sample": "24"}
+        if block != SOUND_BLOCK:
+            options["compression_level"] = FIXED_PREDICTORS
+        stream.codec_context.options = options
         stream.metadata["title"] = track.title
         for key, value in track.metadata.items():
             stream.metadata[key] = value
@@ -223,7 +228,7 @@ def write_mp4(
     """Write what a consumer camera would: H.264 and AAC in MP4, both starting at container time 0.
 
     Args:
-        frames: (H, W, 3) uint8 RGB, one per 1/fps second.
+        frames: (H, W, 3) uint8 RGB or (H * 3 / 2, W) uint8 planar YUV 4:2:0, one per 1/fps second.
         size: (width, height) in pixels, even.
         sound: (N,) float32 in [-1, 1].
         sound_rate_hz: of the sound.
@@ -239,9 +244,11 @@ def write_mp4(
             "x264-params": f"keyint={fps}:bframes=0:scenecut=0:mbtree=0",
         }
         audio = container.add_stream("aac", rate=sound_rate_hz, layout="mono") if sound is not None else None
+        if audio is not None:
+            audio.codec_context.options = {"aac_coder": "fast"}  # a third of the time, 1 dB more noise
         given = 0
         for index, image in enumerate(frames):
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24" if image.ndim == 3 else "yuv420p")
             frame.pts, frame.time_base = index, Fraction(1, fps)
             container.mux(video.encode(frame))
             if audio is not None and sound is not None:

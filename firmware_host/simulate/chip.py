@@ -69,7 +69,7 @@ class Chip:
 
     def feels(self, chip_ns: int) -> list[float]:
         """What the world is like at a time of its own oscillator: one row of its stimulus."""
-        return self.environment(self.oscillator.kit_ns(chip_ns)).tolist()
+        return self.environment(self.oscillator.kit_ns(chip_ns))
 
     def acknowledges(self) -> bool:
         """Whether it answers to its address now."""

@@ -15,6 +15,7 @@ Columns of a table, by model of chip:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +25,8 @@ import numpy as np
 
 from firmware_host.errors import SessionError
 
-Environment = Callable[[int], np.ndarray]
-"""Time on the kit's clock, ns, to one row of a table, (C,) float64."""
+Environment = Callable[[int], list[float]]
+"""Time on the kit's clock, ns, to one row of a table: C numbers."""
 
 COLUMNS = {
     **{"bme680": 4, "amg8833": 65, "bno055": 14},
@@ -57,13 +58,16 @@ class Stimulus:
         if quaternion:
             table = _sign_continuous(table)
 
-        def at(t_ns: int) -> np.ndarray:
-            row = min(max((t_ns - self.t0_ns) * self.rate_hz / 1e9, 0.0), len(table) - 1.0)
-            below = min(int(row), max(len(table) - 2, 0))
-            above = min(below + 1, len(table) - 1)
-            values = table[below] + (row - below) * (table[above] - table[below])
+        last = len(table) - 1
+
+        def at(t_ns: int) -> list[float]:
+            row = min(max((t_ns - self.t0_ns) * self.rate_hz / 1e9, 0.0), float(last))
+            below = min(int(row), max(last - 1, 0))
+            share, one, other = row - below, table[below].tolist(), table[min(below + 1, last)].tolist()
+            values = [a + share * (b - a) for a, b in zip(one, other, strict=True)]  # too few for numpy to be worth it
             if quaternion:
-                values[:4] /= np.linalg.norm(values[:4])
+                length = math.hypot(*values[:4])
+                values[:4] = [x / length for x in values[:4]]
             return values
 
         return at

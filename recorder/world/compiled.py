@@ -33,9 +33,10 @@ def mujoco_or_why_not() -> Any:
         import OpenGL
 
         OpenGL.ERROR_CHECKING = False  # to ask GL after every call takes longer than most calls
+        import cv2  # noqa: F401  what looks through the lenses
         import mujoco
     except (ImportError, AttributeError, RuntimeError, OSError) as error:
-        raise ConfigError(f"the simulated home needs MuJoCo and a GL library ({error}); {REMEDY}") from error
+        raise ConfigError(f"the simulated home needs MuJoCo, OpenCV and a GL library ({error}); {REMEDY}") from error
     if not hasattr(mujoco, "Renderer"):
         raise ConfigError(f"MuJoCo found no GL library to draw with; {REMEDY}")
     return mujoco

@@ -10,6 +10,7 @@ and 2 m they are 2 px of 320 in 17 ms.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -77,66 +78,29 @@ class Shutter:
 INSTANT = Shutter()
 
 
-Part = tuple[int, int, int, int]
-"""Of a picture, pixels: its first column and row, its width and height."""
-
-
-@dataclass(frozen=True)
-class Net:
-    """Which places of a straight picture are seen where, at V corners of cells. All (V, 2) float32.
-
-    Attributes:
-        places: in the picture, -1 to 1 from left to right and downwards.
-        begun, ended: in the straight picture when the exposure begins and ends, 0 to 1 from the left and from below;
-            the way between is straight.
-        moments: how many, evenly spread over the exposure, the picture is the mean of.
-        cells: (C, 4) uint32 the corners of each cell.
-    """
-
-    places: np.ndarray
-    begun: np.ndarray
-    ended: np.ndarray
-    moments: int
-    cells: np.ndarray
-
-    def part_with(self, part: Part, size: tuple[int, int]) -> Part:
-        """The part of the picture that shows a part of the straight picture, which is as large; whole cells."""
-        x, y, width, height = part
-        low = (np.array([x, size[1] - y - height]) - 1) / size  # a pixel aside: its neighbour is mixed in
-        high = (np.array([x + width, size[1] - y]) + 1) / size
-        shows = np.zeros(len(self.cells), bool)
-        for at in (self.begun[self.cells], self.ended[self.cells]):
-            shows |= ((at.max(axis=1) > low) & (at.min(axis=1) < high)).all(axis=1)
-        if not shows.any():
-            return 0, 0, 0, 0
-        corners = (self.places[self.cells[shows]].reshape(-1, 2) + 1) / 2 * size
-        first, last = np.floor(corners.min(axis=0)).astype(int), np.ceil(corners.max(axis=0)).astype(int)
-        first, last = first.clip(0, size), last.clip(0, size)
-        return int(first[0]), int(first[1]), int(last[0] - first[0]), int(last[1] - first[1])
-
-
 class Optics:
-    """Where a picture's points are in the straight picture that is drawn for it."""
+    """A camera's: from the straight picture that is drawn for it to the one that it takes."""
 
     def __init__(self, lens: Lens, size: tuple[int, int], focal: float) -> None:
         """For pictures of `size` (width, height) with a focal length of `focal` pixels."""
+        import cv2
+
+        self._cv2 = cv2
         self.size, width, height = size, *size
         self._focal = focal
         self._middle = (np.array(size) - 1) / 2
         self._lens = lens
         cell = next((px for px in CELLS_PX if self._off_px(px) < EXACT_PX), CELLS_PX[-1])
-        self._corners = self._grid(cell)  # (R, C, 2) px
-        self._rays = self._looked(self._corners)
+        corners = self._grid(cell)  # (R, C, 2) px
+        self._row_share = (corners[:, 0, 1] + 0.5) / height - 0.5
+        self._rays = self._looked(corners)
         edge = np.abs(self._rays[..., :2]).reshape(-1, 2).max(axis=0) / [width / 2 / focal, height / 2 / focal]
         self.bends = lens != PINHOLE
         self.drawn_focal = focal / float(max(1.0, edge.max()) * MARGIN) if self.bends else focal
         """Of the straight picture, which is as large, pixels."""
-        rows, columns = self._corners.shape[:2]
-        first = (np.arange(columns - 1) + columns * np.arange(rows - 1)[:, None]).reshape(-1, 1)
-        self._cells = (first + [0, columns, columns + 1, 1]).astype(np.uint32)
-        self._places = ((self._corners + 0.5) / size * 2 - 1).reshape(-1, 2).astype(np.float32)
-        (at,) = self._sources(np.zeros((1, rows, 3)))
-        self._resting = Net(self._places, at, at, 1, self._cells)
+        self._across, self._down = _between(width, corners.shape[1]).T, _between(height, corners.shape[0])
+        (resting,) = self._sources(np.zeros((1, len(corners), 3)))
+        self._resting = self._each_pixel(resting)
 
     def _grid(self, cell_px: float) -> np.ndarray:
         x, y = (np.linspace(-0.5, n - 0.5, 1 + int(-(-n // cell_px))) for n in self.size)
@@ -154,33 +118,68 @@ class Optics:
         flat = self._lens.straight((px - self._middle) / self._focal)
         return np.concatenate([flat, np.ones((*flat.shape[:-1], 1))], axis=-1)
 
-    def net(self, spin: np.ndarray, shutter: Shutter) -> Net:
-        """How the straight picture is seen by a camera that turns.
+    def seen(self, straight: np.ndarray, spin: np.ndarray | None = None, shutter: Shutter = INSTANT) -> np.ndarray:
+        """(H, W, 3) uint8 what a camera takes that turns.
 
         Args:
-            spin: (3,) how fast the camera turns, rad/s, in its own frame.
+            straight: (H, W, 4) uint8 what is drawn for it, as GL gives it: the lowest row first.
+            spin: (3,) how fast the camera turns, rad/s, in its own frame; None where it rests.
             shutter: of the camera.
         """
-        if not spin.any() or shutter == INSTANT:
-            return self._resting
-        row_s = shutter.rolling_s * ((self._corners[:, 0, 1] + 0.5) / self.size[1] - 0.5)
+        if spin is None or not spin.any() or shutter == INSTANT:
+            if self.bends:
+                return self._upright(self._remapped(straight, self._resting))
+            return self._upright(straight[::-1])
+        row_s = shutter.rolling_s * self._row_share
         blur_px = float(np.linalg.norm(spin)) * shutter.exposure_s * self._focal
         moments = int(np.clip(np.ceil(blur_px / BLUR_PX), 1, MOST_MOMENTS))
         ends = np.array([-0.5, 0.5]) * shutter.exposure_s
         begun, ended = self._sources((row_s + ends[:, None])[..., None] * spin)
-        return Net(self._places, begun, ended, moments, self._cells)
+        total = np.zeros(straight.shape, np.uint16)
+        for share in (np.arange(moments, dtype=np.float32) + np.float32(0.5)) / np.float32(moments):
+            total += self._remapped(straight, self._each_pixel(begun + share * (ended - begun)))
+        return self._upright(self._cv2.convertScaleAbs(total, alpha=1 / moments))
+
+    def _upright(self, picture: np.ndarray) -> np.ndarray:
+        """Without the fourth channel."""
+        return np.asarray(self._cv2.cvtColor(np.ascontiguousarray(picture), self._cv2.COLOR_RGBA2RGB))
+
+    def _remapped(self, straight: np.ndarray, at: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        cv2 = self._cv2
+        return np.asarray(cv2.remap(straight, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+
+    def _each_pixel(self, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Two (H, W) float32 of what is (R, C, 2) at the corners of cells, straight between them."""
+        x, y = (self._down @ corners[..., k] @ self._across for k in (0, 1))
+        return x, y
 
     def _sources(self, turned: np.ndarray) -> np.ndarray:
-        """(K, V, 2) float32 places in the straight picture when the camera had turned by (K, R, 3) rad at each row."""
-        turns = Rotation.from_rotvec(turned.reshape(-1, 3)).as_matrix().reshape(*turned.shape, 3)
-        seen = self._rays @ np.swapaxes(turns, -1, -2)
-        share = (seen[..., :2] / seen[..., 2:] * self.drawn_focal + self._middle + 0.5) / self.size
-        return np.asarray((share * [1, -1] + [0, 1]).reshape(len(turned), -1, 2), np.float32)
+        """(K, R, C, 2) float32 px in the straight picture, from the left and from below, where corners of cells look.
 
-    def bend(self, straight: np.ndarray) -> np.ndarray:
-        """A straight picture (H, W) of names or depths through the lens: the nearest pixel, none mixed."""
+        The camera had turned by (K, R, 3) rad at each row of them.
+        """
+        turns = Rotation.from_rotvec(turned.reshape(-1, 3)).as_matrix().reshape(*turned.shape, 3)
+        looked = self._rays @ np.swapaxes(turns, -1, -2)
+        at = looked[..., :2] / looked[..., 2:] * self.drawn_focal + self._middle
+        at[..., 1] = self.size[1] - 1 - at[..., 1]
+        return np.asarray(at, np.float32)
+
+    @cached_property
+    def _nearest(self) -> tuple[np.ndarray, np.ndarray]:
+        """Two (H, W) int the column and the row of the straight picture's pixel that each pixel shows."""
         width, height = self.size
         px = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1)
         at = self._looked(px)[..., :2] * self.drawn_focal + self._middle
         x, y = (np.rint(at[..., k]).astype(int).clip(0, self.size[k] - 1) for k in (0, 1))
+        return x, y
+
+    def bend(self, straight: np.ndarray) -> np.ndarray:
+        """A straight picture (H, W) of names or depths through the lens: the nearest pixel, none mixed."""
+        x, y = self._nearest
         return np.asarray(straight[y, x])
+
+
+def _between(pixels: int, corners: int) -> np.ndarray:
+    """(pixels, corners) float32 how much of each corner is in each pixel's middle; corners are spread evenly."""
+    at = (np.arange(pixels) + 0.5) / pixels * (corners - 1)
+    return np.asarray(np.maximum(0, 1 - np.abs(at[:, None] - np.arange(corners))), np.float32)

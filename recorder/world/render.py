@@ -19,8 +19,7 @@ from firmware_host.errors import ConfigError
 from recorder.world.atlas import atlas_of
 from recorder.world.batches import balls, batches_of
 from recorder.world.compiled import REMEDY, compiled, mujoco_or_why_not
-from recorder.world.lens_pass import LensPass
-from recorder.world.optics import INSTANT, Net, Optics, Part, Shutter
+from recorder.world.optics import INSTANT, Optics, Shutter
 from recorder.world.plan import WorldPlan
 from recorder.world.scene import FIELD_OF_VIEW, VIEWS, Home, camera_model
 from recorder.world.shapes import Material, Shape
@@ -95,7 +94,6 @@ class Renderer:
         except Exception as error:  # the GL loaders raise whatever they like
             raise ConfigError(f"MuJoCo could not open a GL context ({error}); {REMEDY}") from error
         Renderer._current = weakref.ref(self)
-        self._lens = LensPass(int(self._renderer._mjr_context.offFBO), (plan.width, plan.height))
         self._cheapen_textures()
         for flag in (mujoco.mjtRndFlag.mjRND_SKYBOX, mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_HAZE):
             self._renderer.scene.flags[flag] = 0
@@ -171,10 +169,15 @@ class Renderer:
         self._renderer.scene.flags[self._mj.mjtRndFlag.mjRND_REFLECTION] = views.mirrors[index]
         self._renderer.update_scene(self._data, camera, self._option)
 
-    def _draw(self) -> None:
-        """Draw the scene as it was set up."""
+    def _drawn(self) -> np.ndarray:
+        """(H, W, 4) uint8 the scene as it was set up, RGBA, the lowest row first."""
         self._take_context()
         self._mj.mjr_render(self._renderer._rect, self._renderer.scene, self._renderer._mjr_context)
+        from OpenGL import GL
+
+        picture = np.empty((self._plan.height, self._plan.width, 4), np.uint8)
+        GL.glReadPixels(0, 0, self._plan.width, self._plan.height, GL.GL_RGBA, GL.GL_UNSIGNED_BYTE, picture)
+        return picture
 
     def _depth(self) -> np.ndarray:
         """(H, W) float32 GL's depth of what was drawn, lowest row first, 0 far."""
@@ -203,24 +206,13 @@ class Renderer:
         if camera in VIEWS and not views.mirrors.any():
             yield from self._before_backdrop(views, camera)
             return
-        spin = np.zeros((count, 3)) if spin is None else spin
         for index in range(count):
             self._place(views, index, camera)
-            self._draw()
-            yield self._seen(camera, self._optics[camera].net(spin[index], shutter))
-
-    def _seen(self, camera: str, net: Net, part: Part | None = None) -> np.ndarray:
-        """(h, w, 3) uint8 what was drawn, or a part of it, as a camera shows it."""
-        if self._optics[camera].bends or net.begun is not net.ended:
-            return self._lens.seen(net, part)
-        x, y, width, height = part or (0, 0, self._plan.width, self._plan.height)
-        picture = self._lens.take().view(np.uint8).reshape(self._plan.height, self._plan.width, 4)
-        return np.ascontiguousarray(picture[::-1, :, :3][y : y + height, x : x + width])
+            yield self._optics[camera].seen(self._drawn(), None if spin is None else spin[index], shutter)
 
     def _before_backdrop(self, views: _Views, camera: str) -> Iterator[np.ndarray]:
         """The pictures of a camera that stands still: what rests is drawn once, and again when any of it moves."""
-        net = self._optics[camera].net(np.zeros(3), INSTANT)
-        backdrop, far, seen = (np.zeros(0),) * 3
+        backdrop, far, optics = np.zeros(0), np.zeros(0), self._optics[camera]
         moving = np.ones(len(self._names) + 1, bool)
         goes = np.any(views.pos[1:] != views.pos[:-1], axis=2) | np.any(views.turn[1:] != views.turn[:-1], axis=2)
         goes = np.concatenate([goes, goes[-1:]]) if len(goes) else np.zeros(views.pos.shape[:2], bool)
@@ -229,26 +221,10 @@ class Renderer:
                 moving[:-1] = goes[index] | ~self._roomed  # the last is the house's, which never does
                 moving[-1] = False
                 self._place(views, index, camera, ~moving[self._body_of])
-                self._draw()
-                backdrop, far, seen = self._lens.take(), self._depth(), self._seen(camera, net)
+                backdrop, far = self._drawn(), self._depth()
             self._place(views, index, camera, moving[self._body_of])
-            self._draw()
-            yield self._before(seen, backdrop, far, camera, net)
-
-    def _before(self, seen: np.ndarray, backdrop: np.ndarray, far: np.ndarray, camera: str, net: Net) -> np.ndarray:
-        """What was drawn before a backdrop, which looks as `seen` and is `far`; only what differs is looked at."""
-        picture, near = seen.copy(), self._depth() > far
-        rows, columns = np.flatnonzero(near.any(axis=1)), np.flatnonzero(near.any(axis=0))
-        if not len(rows):
-            return picture
-        self._lens.put(np.where(near, self._lens.take(), backdrop))
-        size, top = (self._plan.width, self._plan.height), self._plan.height - 1 - int(rows[-1])
-        moved = (int(columns[0]), top, int(columns[-1] - columns[0]) + 1, int(rows[-1] - rows[0]) + 1)
-        part = net.part_with(moved, size)
-        x, y, width, height = part
-        if width and height:
-            picture[y : y + height, x : x + width] = self._seen(camera, net, part)
-        return picture
+            drawn, near = self._drawn(), self._depth() > far
+            yield optics.seen(_before(drawn, near, backdrop))
 
     def _geom_ids(self, poses: Mapping[str, Pose], index: int, camera: str) -> np.ndarray:
         """(H, W) int the geom that each pixel shows, -1 for none."""
@@ -284,6 +260,11 @@ class Renderer:
     def names(self) -> list[str]:
         """The movable bodies."""
         return self._names
+
+
+def _before(drawn: np.ndarray, near: np.ndarray, backdrop: np.ndarray) -> np.ndarray:
+    """(H, W, 4) uint8 what is drawn where it is near (H, W), and the backdrop elsewhere; pixels in one piece each."""
+    return np.where(near, drawn.view(np.uint32)[..., 0], backdrop.view(np.uint32)[..., 0])[..., None].view(np.uint8)
 
 
 def _moment(poses: Mapping[str, Pose], index: int) -> dict[str, Pose]:

@@ -46,7 +46,7 @@ class Bench:
     """A driver and its chip, which feels `world`: a row of its stimulus, or a function of the time in ns."""
 
     def __init__(self, model, world, *, options=None, seed=0, chip=None):
-        feels = world if callable(world) else lambda t_ns: np.asarray(world, dtype=float)  # noqa: ARG005
+        feels = (lambda t_ns: list(world(t_ns))) if callable(world) else lambda t_ns: list(world)  # noqa: ARG005
         self.clock = FakeClock(10**12)
         self.spec = SENSORS[model]
         self.chip = (chip or CHIPS[model])(self.clock, feels, seed)

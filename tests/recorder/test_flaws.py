@@ -12,11 +12,9 @@ import pytest
 from firmware_host.clockmap import ClockMap
 from firmware_host.errors import ConfigError
 from recorder.flaws import (
-    AutoExposure,
     CameraFlaws,
     ClockFlaws,
     Flaws,
-    Grain,
     MicrophoneFlaws,
     read_flaws,
     restarted,
@@ -182,37 +180,10 @@ def test_a_microphone_that_is_opened_again_keeps_its_place_in_time(tmp_path: Pat
     assert silent == pytest.approx(len(counts) - given, abs=1024)
 
 
-def test_grain_is_as_strong_as_asked_and_never_twice_the_same():
-    grain = Grain((90, 160, 3), 2.0, np.random.default_rng(0))
-    flat = np.full((90, 160, 3), 128, np.uint8)
-    seen = [grain.on(flat).astype(int) - 128 for _ in range(8)]
-    assert np.std(seen) == pytest.approx(2.0, rel=0.05)
-    assert abs(np.mean(seen)) < 0.1
-    assert abs(np.corrcoef(seen[0].ravel(), seen[1].ravel())[0, 1]) < 0.05
-    assert Grain((90, 160, 3), 0.0, np.random.default_rng(0)).on(flat) is flat
-
-
-def test_exposure_comes_to_a_mean_grey_slowly_and_only_as_far_as_it_may():
-    dark, light = (np.full((36, 64, 3), grey, np.uint8) for grey in (60, 160))
-    camera = AutoExposure(1.0)
-    assert abs(int(camera.on(dark)[0, 0, 0]) - 107) <= 1, "a camera has seen something before its first picture"
-    seen = [int(camera.on(light)[0, 0, 0]) for _ in range(30)]
-    assert seen[0] > 200
-    assert seen == sorted(seen, reverse=True)
-    assert abs(seen[-1] - 107) <= 1
-    assert int(AutoExposure(1.0).on(dark // 4)[0, 0, 0]) == 30, "twice as light, and no more"
-    assert AutoExposure(0.0).on(dark) is dark
-
-
 def test_cameras_of_a_home_have_the_lens_that_was_asked_for():
     bent = plan_home(WORLD, 1, replace(NONE, camera=replace(NONE.camera, barrel=0.04))).world
     assert camera_model(bent, "head").lens == Lens(k1=-0.04)
     assert camera_model(plan_home(WORLD, 1, NONE).world, "head").lens == PINHOLE
-
-
-def test_white_stays_white_under_grain():
-    white = np.full((36, 64, 3), 255, np.uint8)
-    assert Grain((36, 64, 3), 3.0, np.random.default_rng(1)).on(white).min() > 230
 
 
 def test_dropped_pictures_are_missing_and_the_others_where_they_were():

@@ -30,4 +30,4 @@ def test_abuse_gets_its_answers_and_ctrl_c_twice_seals_the_recording(tmp_path: P
     report = json.loads(run_syncctl("inspect", kit.sessions / "dinner", "--json").stdout)
     assert report["complete"]
     assert {s["device"] for s in report["streams"]} == {"kit-01"}
-    assert min(s["duration_s"] for s in report["streams"]) > 6
+    assert min(s["duration_s"] for s in report["streams"]) > 5
