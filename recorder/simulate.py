@@ -271,6 +271,19 @@ def world_of(plan: WorldPlan) -> World:
     return World(plan)
 
 
+def shown_ns(plan: HomePlan, camera: str) -> np.ndarray:
+    """(F,) ns of world time at which a camera of the home (third, head, eye) takes its pictures."""
+    for kit in plan.room_kits:
+        if VIEW_OF[kit] == camera:
+            return _frame_times(plan, kit)
+    return plan.clocks[camera].forward(_film_ns(plan, camera))
+
+
+def _film_ns(plan: HomePlan, name: str) -> np.ndarray:
+    """(F,) ns of a worn camera's own clock."""
+    return np.arange(0, plan.clocks[name].inverse(plan.stop_ns) * FPS // SECOND_NS) * SECOND_NS // FPS
+
+
 def _frame_times(plan: HomePlan, kit: str) -> np.ndarray:
     """A camera's frames: its own crystal, exposures that start a little unevenly, and some that never come."""
     start_ns, flaws = plan.start_ns[kit], plan.flaws.camera
@@ -316,9 +329,7 @@ def _seen(plan: HomePlan, world: World, device: str, camera: str, t_ns: np.ndarr
 def _render_worn(plan: HomePlan, name: str, path: Path) -> None:
     """A camera that is not ours: picture and sound from its own crystal, in the file it would leave."""
     world = world_of(plan.world)
-    clock = plan.clocks[name]
-    stop_ns = clock.inverse(plan.stop_ns)
-    times = np.arange(0, stop_ns * FPS // SECOND_NS) * SECOND_NS // FPS
+    clock, times = plan.clocks[name], _film_ns(plan, name)
     samples = np.arange(0, len(times) * SOUND_HZ // FPS) * SECOND_NS / SOUND_HZ
     sound = _heard(world.sound(name, plan.flaws.room), clock.forward(np.rint(samples).astype(np.int64)))
     pictures, size = _seen(plan, world, name, name, clock.forward(times)), (plan.world.width, plan.world.height)

@@ -18,7 +18,7 @@ import numpy as np
 from firmware_host.clock import SECOND_NS
 from firmware_host.clockmap import ClockMap
 from recorder import durable
-from recorder.simulate import HomePlan, world_of
+from recorder.simulate import HomePlan, shown_ns, world_of
 from recorder.world import VIEW_OF, World, smpl
 from recorder.world.acoustics import SPEED_M_S
 from recorder.world.scene import SPEAKER
@@ -49,6 +49,8 @@ def write_video(folder: Path, plan: HomePlan) -> None:
 
     Arrays: `t_ns` (N,); `seen` (N, H, W) uint8, an index into `classes`; `depth_mm` (N, H, W) uint16 along the camera's
     axis; `moved_px` (N, C, 2) how far the middle of each class's body goes in the picture in a second, NaN behind it.
+    And of every picture that the camera took: `frame_ns` (F,) when; `boxes` (B, 4) x1, y1, x2, y2, pixels; `box_frame`
+    (B,) in which picture each is; `box_name` (B,) of what.
     """
     world = World(plan.world)
     t_ns = np.arange(0, world.duration_ns, SECOND_NS // VIDEO_HZ)
@@ -64,9 +66,21 @@ def write_video(folder: Path, plan: HomePlan) -> None:
             seen=np.stack(seen),
             depth_mm=np.rint(1000 * np.clip(np.stack(depth), 0, 65)).astype(np.uint16),
             moved_px=world.moved_px(camera, t_ns),
+            **_boxes(world, camera, shown_ns(plan, camera)),
         )
         durable.write_bytes(folder / "truth-video" / f"{camera}.npz", packed.getvalue())
     world.close()
+
+
+def _boxes(world: World, camera: str, frame_ns: np.ndarray) -> dict[str, np.ndarray]:
+    """The boxes of a camera's pictures, as `write_video` keeps them."""
+    found = [(k, box) for k, boxes in enumerate(world.boxes(camera, frame_ns)) for box in boxes]
+    return {
+        "frame_ns": frame_ns,
+        "boxes": np.array([(b.x1, b.y1, b.x2, b.y2) for _, b in found], np.float32).reshape(-1, 4),
+        "box_frame": np.array([k for k, _ in found], np.int32),
+        "box_name": np.array([b.name for _, b in found], np.str_),
+    }
 
 
 def arrays(plan: HomePlan, world: World) -> dict[str, np.ndarray]:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from recorder.simulate import plan_home
 from recorder.truth import arrays, relations, write_video
@@ -47,4 +48,9 @@ def test_a_video_of_the_truth_says_what_each_pixel_is(tmp_path: Path):
         assert {"still", "floor", "body"} <= set(names)
         assert 500 < np.median(packed["depth_mm"]) < 7000
         assert packed["moved_px"].shape == (30, len(packed["classes"]), 2)
+        frames = len(packed["frame_ns"])
+        assert frames == pytest.approx(30 * 6, abs=15), "every picture that the camera took, not five a second"
+        assert set(packed["box_frame"][packed["box_name"] == plan.world.participant]) == set(range(frames))
+        low, high = packed["boxes"].reshape(-1, 2, 2).swapaxes(0, 1)
+        assert ((low >= -0.5) & (low <= high) & (high <= [63.5, 47.5])).all()
     assert f"{plan.world.names[1]}.smpl" in arrays(plan, World(plan.world))
