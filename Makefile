@@ -19,8 +19,9 @@ lint: $(VENV)/ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+# Hours; fills docs/measured.md.
 bench: $(VENV)/ready
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench --keep
 
 soak: $(VENV)/ready
 	$(BIN)/python -m tests.soak

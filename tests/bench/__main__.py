@@ -1,9 +1,13 @@
-"""`python -m tests.bench [NAME ...] [--quick]`: run the benchmarks, all or those named."""
+"""`python -m tests.bench [NAME ...] [--quick] [--keep]`: run the benchmarks, all or those named.
+
+With --keep, what they print is kept in docs/measured/ and on docs/measured.md.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the front door does
 
@@ -30,6 +34,7 @@ from tests.bench import (
     tracks,
     vat_speed,
 )
+from tests.bench.kept import keep, write_page
 from tests.bench.results.command import main as results
 
 BENCHES = {
@@ -62,6 +67,11 @@ if __name__ == "__main__":
     named = [a for a in sys.argv[1:] if not a.startswith("-")]
     if "--help" in sys.argv or not set(named) <= set(BENCHES):
         sys.exit(f"{__doc__}\nNames: {', '.join(BENCHES)}. Further options stand at the top of tests/bench/NAME.py.")
+    if "--keep" in sys.argv:
+        docs, options = Path("docs"), [a for a in sys.argv[1:] if a.startswith("-") and a != "--keep"]
+        failed = [name for name in named or BENCHES if keep(name, ["-m", "tests.bench", name, *options], docs)]
+        write_page(docs, BENCHES)
+        sys.exit(f"not kept, since they failed: {', '.join(failed)}" if failed else 0)
     for name in named or BENCHES:
         print(f"\n== {name}")
         BENCHES[name]()
