@@ -16,6 +16,9 @@ from torch import Tensor, nn
 class Queue(nn.Module):
     """The last Q keys, a ring; they start uniform with the spread of unit vectors, as in the authors' code."""
 
+    memory: Tensor
+    pointer: Tensor
+
     def __init__(self, size: int, embedding: int) -> None:
         super().__init__()
         spread = (embedding / 3) ** -0.5

@@ -45,4 +45,5 @@ def rebuild_loss(built: Tensor, frames: Tensor) -> Tensor:
         built: (B, 3, s, s).
         frames: (B, 3, S, S), normalised.
     """
-    return F.mse_loss(built.float(), F.adaptive_avg_pool2d(frames.float(), built.shape[-2:]))
+    height, width = built.shape[-2:]
+    return F.mse_loss(built.float(), F.adaptive_avg_pool2d(frames.float(), (height, width)))

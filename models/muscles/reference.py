@@ -11,7 +11,6 @@ from models.muscles.config import Config
 from models.muscles.net import Model
 from models.reference import load_exactly, without_prefix
 
-BACKBONE = "feature_extractor.resnet."
 IDLE = "embedding_input."  # a layer that the authors' other models build and never call
 OF_GAZE_INPUT = {
     "lstm.": "imu_lstm.",
