@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from firmware_host.clock import SECOND_NS
 from firmware_host.errors import ConfigError
@@ -16,6 +16,7 @@ from ingest.dataset import Clips
 from models import evaluate
 from models.config import TrainConfig, require
 from models.lart.config import Config
+from models.lart.model import Model
 from models.people import PersonTruth, truth_of
 
 
@@ -30,7 +31,7 @@ class Taught:
         rate_hz: steps a second.
     """
 
-    def __init__(self, clips: Any, teacher: nn.Module, rate_hz: float) -> None:
+    def __init__(self, clips: Any, teacher: Model, rate_hz: float) -> None:
         self.clips, self.teacher, self.rate_hz = clips, teacher, rate_hz
 
     def __len__(self) -> int:
@@ -79,12 +80,13 @@ def open_split(data: str, split: str, config: Config, train: TrainConfig | None 
     return Taught(clips, teacher_of(Path(config.teacher), config), config.rate_hz)
 
 
-def teacher_of(run: Path, config: Config) -> nn.Module:
+def teacher_of(run: Path, config: Config) -> Model:
     """The model of a run, which must answer for the same classes."""
     taught = evaluate.read_config(run)
     if taught.model != "lart" or taught.net.classes != config.classes:
         raise ConfigError(f"lart.teacher: {run} is no run of lart with {config.classes} classes")
-    return evaluate.load_model(run, taught)[0].eval().requires_grad_(False)
+    teacher: Model = evaluate.load_model(run, taught)[0]
+    return teacher.eval().requires_grad_(False)
 
 
 def wanted(config: Config, training: bool) -> Ask:

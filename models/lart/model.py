@@ -27,6 +27,9 @@ IDLE = ("class_token", "pe", "conv_en.", "conv_de.", "smpl_head.", "loca_head.",
 class Model(nn.Module):
     """What each person does at every step, read from its track and the tracks beside it."""
 
+    mean: Tensor
+    deviation: Tensor
+
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config

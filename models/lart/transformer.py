@@ -69,6 +69,15 @@ class Part(nn.Module):
         return y * torch.empty_like(y[:, :1, :1]).bernoulli_(keep) / keep
 
 
+class Layer(nn.ModuleList):
+    """Attention, then feed-forward."""
+
+    def forward(self, x: Tensor, seen: Tensor) -> Tensor:
+        """(B, M, width), (B, M) bool -> (B, M, width)."""
+        attention, feed_forward = self
+        return feed_forward(attention(x, seen))
+
+
 class Transformer(nn.Module):
     """Layers of attention and feed-forward, without a last norm."""
 
@@ -85,7 +94,7 @@ class Transformer(nn.Module):
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            nn.ModuleList(
+            Layer(
                 Part(width, fn, norm, drop_path)
                 for fn in (Attention(width, heads, head, dropout), FeedForward(width, hidden, dropout))
             )
@@ -94,6 +103,6 @@ class Transformer(nn.Module):
 
     def forward(self, x: Tensor, seen: Tensor) -> Tensor:
         """(B, M, width), (B, M) bool -> (B, M, width)."""
-        for attention, feed_forward in self.layers:  # type: ignore[misc]
-            x = feed_forward(attention(x, seen))
+        for layer in self.layers:
+            x = layer(x, seen)
         return x
