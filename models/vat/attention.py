@@ -128,7 +128,7 @@ class Layer(nn.Module):
         parts = []
         if self.query is not None:
             parts.append(self.query(query).unflatten(-1, (self.heads, -1)))
-        if self.preprocessor is not None:
+        if self.preprocessor is not None and self.own is not None:
             parts.append(self.own(self.preprocessor(cells)))
         return sum(parts[1:], parts[0])
 
@@ -177,6 +177,7 @@ class ActionTransformer(nn.Module):
         keys, values = self.remembered(maps)
         query = self.start(cells)
         for layer, (unit, k, v) in enumerate(zip(self.units, keys, values, strict=True)):
+            assert isinstance(unit, Layer)
             asked = unit.projected(query, cells)
             query = unit(asked, k, v).flatten(2)
             yield asked, keys[layer], query

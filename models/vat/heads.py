@@ -23,15 +23,13 @@ class Heads(nn.Module):
         super().__init__()
         self.config = config
         used = config.head.split("+")
-        self.location = self.transformer = self.tube = None
-        if "tx" in used:
-            self.location = Location(config.location) if config.location else nn.Identity()
-            self.transformer = ActionTransformer(config, channels + config.location)
-        if "i3d" in used:
-            self.tube = Tube(channels, config.narrow)
-        classifier, regressor = self.transformer or self.tube, self.tube or self.transformer
-        self.action = nn.Linear(classifier.outputs, config.outputs)
-        self.code = nn.Linear(regressor.outputs, 4 * (config.actions if config.specific else 1))
+        located = "tx" in used and config.location
+        self.location = Location(config.location) if located else nn.Identity()
+        self.transformer = ActionTransformer(config, channels + config.location) if "tx" in used else None
+        self.tube = Tube(channels, config.narrow) if "i3d" in used else None
+        outputs = [part.outputs for part in (self.transformer, self.tube) if part is not None]
+        self.action = nn.Linear(outputs[0], config.outputs)
+        self.code = nn.Linear(outputs[-1], 4 * (config.actions if config.specific else 1))
 
     def forward(self, maps: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
         """Judge boxes; each for itself, whatever the others are.

@@ -68,17 +68,17 @@ class Truth:
         ids = list(range(1, len(self.names) + 1))
         labels = LabelMap(dict(zip(ids, self.names, strict=True)), dict.fromkeys(ids, MOVEMENT))
         acts = {"map": ids} | {f"ap_{name}": [i] for i, name in labels.names.items()}
-        parts = [(self.found(predicted), self._blind_acts(trivial), self.acts(), labels, 0.5, acts)]
+        parts = [(self.found(predicted), self._blind_acts(trivial), (self.acts(), labels, 0.5, acts))]
         if not self.given:
             found = _rows(predicted["person_boxes"][:, :, None], predicted["person"][..., None])
             blind = self._one_box(trivial, np.ones(1))
             for percent in (50, 75):
                 names = {f"person_ap_{percent}": [1]}
-                parts.append((found, blind, self.persons(), PERSON, percent / 100, names))
+                parts.append((found, blind, (self.persons(), PERSON, percent / 100, names)))
         sessions = len(np.unique(self.session))
         return [
-            Comparison(sessions, *(self._measure(truth, rows, *rest) for rows in (own, blind)), {})
-            for own, blind, truth, *rest in parts
+            Comparison(sessions, self._measure(own, *against), self._measure(blind, *against), {})
+            for own, blind, against in parts
         ]
 
     def acts(self) -> Rows:
@@ -106,7 +106,7 @@ class Truth:
         return _rows(box, np.broadcast_to(scores, (clips, 1, len(scores))))
 
     def _measure(
-        self, truth: Rows, found: Rows, labels: LabelMap, overlap: float, names: Mapping[str, list[int]]
+        self, found: Rows, truth: Rows, labels: LabelMap, overlap: float, names: Mapping[str, list[int]]
     ) -> Measure:
         """Mean precision over classes, by name, from how often each session counts."""
         matches = evaluate(truth, found, labels, cap=OFFICIAL_CAP, iou=overlap).matches

@@ -62,8 +62,8 @@ class Model(nn.Module):
     def anchors(self, maps: Tensor) -> Tensor:
         """The anchors of a map, (N, 4)."""
         config = self.config
-        base = config.base / config.size
-        return rpn.anchors_of(*maps.shape[3:], base, config.scales, config.ratios).to(maps.device)
+        height, width = maps.shape[3:]
+        return rpn.anchors_of(height, width, config.base / config.size, config.scales, config.ratios).to(maps.device)
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Judge the boxes of each clip.
@@ -79,8 +79,8 @@ class Model(nn.Module):
         if self.config.rois == "truth":
             boxes, valid = true_boxes(batch)
         else:
-            told = self.rpn(_middle(maps))
-            boxes, _, valid = rpn.proposals(*told, self.anchors(maps), self.config.proposals)
+            objects, moves = self.rpn(_middle(maps))
+            boxes, _, valid = rpn.proposals(objects, moves, self.anchors(maps), self.config.proposals)
         logits, codes = self.head(maps, boxes)
         return {"boxes": boxes, "valid": valid, "logits": logits, "codes": codes}
 
@@ -128,13 +128,13 @@ class Model(nn.Module):
         """
         config, maps = self.config, self.maps(batch)
         truth, there = true_boxes(batch)
-        anchors, told = self.anchors(maps), self.rpn(_middle(maps))
-        objectness, proposal = rpn.rpn_losses(*told, anchors, truth, there)
+        anchors, (objects, moves) = self.anchors(maps), self.rpn(_middle(maps))
+        objectness, proposal = rpn.rpn_losses(objects, moves, anchors, truth, there)
         if config.rois == "truth":
             boxes, valid, person = truth, there, there
             index = torch.arange(truth.shape[1], device=truth.device).expand(len(truth), -1)
         else:
-            found, _, _ = rpn.proposals(*told, anchors, config.proposals)
+            found, _, _ = rpn.proposals(objects, moves, anchors, config.proposals)
             boxes, valid, person, index = self._lesson(found, truth, there)
         logits, codes = self.head(maps, boxes)
         goals = rpn.codes_to(truth, index, boxes, person)

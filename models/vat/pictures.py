@@ -26,6 +26,7 @@ def looked(heads: Heads, maps: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
         embedding (B, heads, H, W, 3) in [0, 1]: each head's keys as colours. The colours are the three directions in
         which the keys of the clip differ most, so equal colours are equal keys; they compare within one clip alone.
     """
+    assert heads.transformer is not None
     placed, cells = heads.placed(maps, boxes[:, None])
     middle = maps.shape[2] // 2
     attention = heads.transformer.attention(placed, cells)[:, 0, -1].mean(1)  # (B, T, H, W)
