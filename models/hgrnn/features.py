@@ -69,7 +69,7 @@ class FeatureNet(nn.Module):
         """Take public I3D weights, by either of their namings; the layers after the I3D stay as they are."""
         last = ("logits.conv3d.weight", "conv3d_0c_1x1.conv3d.weight")
         classes = next((len(tensor) for name, tensor in published.items() if name.endswith(last)), 0)
-        channels = self.trunk.get_submodule("Conv3d_1a_7x7").conv3d.in_channels
+        channels = self.trunk.get_parameter("Conv3d_1a_7x7.conv3d.weight").shape[1]
         whole = i3d.from_reference(published, classes=classes, inputs=channels)
         for part in (self.trunk, self.rest):
             own = {name: tensor for name, tensor in whole.state_dict().items() if name.split(".")[0] in part.names}
@@ -101,8 +101,8 @@ def flow(frames: np.ndarray) -> Tensor:
         (2, T, S, S) float32 in [-1, 1], x to the right and y down; the last step is repeated, so that both streams
         have as many.
     """
-    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
-    moved = [search.calc(a, b, None) for a, b in itertools.pairwise(grey)]
+    moved = [search.calc(a, b, np.empty(0, np.float32)) for a, b in itertools.pairwise(grey)]
     whole = np.stack([*moved, moved[-1]]).clip(-MOST_FLOW_PX, MOST_FLOW_PX) / MOST_FLOW_PX
     return torch.from_numpy(np.ascontiguousarray(whole.transpose(3, 0, 1, 2), dtype=np.float32))
