@@ -16,7 +16,7 @@ from tests.bench.results.keyframes import Scaled, Scenes
 from tests.bench.results.splits import check_guests, split_of
 from tests.bench.results.tables import TABLES
 from tests.bench.results.towers import INPUTS
-from tests.bench.results.work import Run, Sources, results, wanted
+from tests.bench.results.work import Run, Sources, results, wanted, work
 
 PEOPLE = ("p01", "p02", "p03")
 SESSIONS = 6
@@ -206,6 +206,21 @@ def test_runs_are_asked_for_seed_by_seed(tmp_path: Path):
     assert {run.suite for run in runs} == {"ccau", "homes"}
     assert [run.seed for run in runs] == sorted(run.seed for run in runs)
     assert len({run.file(tmp_path) for run in runs}) == len(runs)
+
+
+def test_a_run_that_fails_is_said_and_the_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def found(_: Sources, run: Run) -> dict:
+        if run.seed == 0:
+            raise ValueError("no such arm")
+        return {"reads": {}}
+
+    monkeypatch.setattr("tests.bench.results.work._found", found)
+    said: list[str] = []
+    failed = work(Sources("data", tmp_path), [Run("ccau", "alone", 0, seed) for seed in range(2)], 1, said.append)
+    assert failed == ["ccau/alone, split 0, seed 0: ValueError: no such arm"]
+    assert [run["seed"] for run in results(tmp_path)] == [1]
+    assert said[0] == "0 of 2 runs are there"
+    assert len(said) == 3
 
 
 def planted(out: Path, arm: str, seed: int, top1: list[float]) -> None:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from recorder import durable
+from recorder.workers import done_by
 from tests.bench.results import clips, homes, keyframes, muscles, recognition, worn
 from tests.bench.results.splits import SPLITS, split_of
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -87,20 +87,18 @@ def wanted(sources: Sources, only: Sequence[str], seeds: int) -> list[Run]:
 
 def prepare(sources: Sources, workers: int, say: Callable[[str], None]) -> None:
     """Describe every session of the datasets, and every home, once."""
-    tasks: list[tuple[Callable[..., None], Any]] = []
+    tasks: dict[Path, Callable[[], None]] = {}
     if sources.homes:
         folder = sources.folder("homes")
-        tasks += [(homes.describe, (n, folder)) for n in range(homes.HOMES) if not (folder / f"{n:03d}.npz").exists()]
+        tasks |= {folder / f"{n:03d}.npz": partial(homes.describe, n, folder) for n in range(homes.HOMES)}
     for data, make in ((sources.data, clips.describe), (sources.pairs, keyframes.describe)):
         if data:
             folder = sources.folder(make.__module__.rpartition(".")[2])
             sessions = clips.sessions_of(clips.open_dataset(data))
-            tasks += [(make, (data, name, folder)) for name in sessions if not (folder / f"{name}.npz").exists()]
-    with pool(workers) as executor:
-        done = [executor.submit(make, *given) for make, given in tasks]
-        for number, future in enumerate(as_completed(done), start=1):
-            future.result()
-            say(f"described {number} of {len(done)} sessions")
+            tasks |= {folder / f"{name}.npz": partial(make, data, name, folder) for name in sessions}
+    missing = {str(path): partial(_alone, task) for path, task in tasks.items() if not path.exists()}
+    for number, _ in enumerate(done_by(workers, missing), start=1):
+        say(f"described {number} of {len(missing)} sessions")
 
 
 def work(sources: Sources, runs: Sequence[Run], workers: int, say: Callable[[str], None]) -> list[str]:
@@ -108,17 +106,22 @@ def work(sources: Sources, runs: Sequence[Run], workers: int, say: Callable[[str
     missing = [run for run in runs if not run.file(sources.out).exists()]
     say(f"{len(runs) - len(missing)} of {len(runs)} runs are there")
     failed = []
-    with pool(workers) as executor:
-        futures: dict[Future[float], Run] = {executor.submit(do, sources, run): run for run in missing}
-        for number, future in enumerate(as_completed(futures), start=1):
-            run = futures[future]
-            name = f"{run.suite}/{run.arm}, split {run.split}, seed {run.seed}"
-            if error := future.exception():
-                failed.append(f"{name}: {type(error).__name__}: {error}")
-                say(f"{number} of {len(missing)}: {failed[-1]}")
-            else:
-                say(f"{number} of {len(missing)}: {name}, {future.result():.0f} CPU s")
+    tasks = {f"{r.suite}/{r.arm}, split {r.split}, seed {r.seed}": partial(tried, sources, r) for r in missing}
+    for number, (name, spent) in enumerate(done_by(workers, tasks), start=1):
+        if isinstance(spent, str):
+            failed.append(f"{name}: {spent}")
+            say(f"{number} of {len(missing)}: {failed[-1]}")
+        else:
+            say(f"{number} of {len(missing)}: {name}, {spent:.0f} CPU s")
     return failed
+
+
+def tried(sources: Sources, run: Run) -> float | str:
+    """`do`, or why it could not be done: the other runs go on."""
+    try:
+        return _alone(partial(do, sources, run))
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
 
 
 def do(sources: Sources, run: Run) -> float:
@@ -154,14 +157,10 @@ _scenes = lru_cache(maxsize=1)(keyframes.read_scenes)
 _bodies = lru_cache(maxsize=1)(worn.read_bodies)
 
 
-def pool(workers: int) -> ProcessPoolExecutor:
-    """Processes of one thread each."""
-    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_begin)
-
-
-def _begin() -> None:
-    os.environ["OMP_NUM_THREADS"] = "1"
+def _alone(task: Callable[[], Result]) -> Result:
+    """A task on one core: beside it others work."""
     torch.set_num_threads(1)
+    return task()
 
 
 @lru_cache(maxsize=1)
