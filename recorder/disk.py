@@ -28,7 +28,7 @@ SETTLED_S = 10.0
 """Before this the growth of the files says less than the configuration."""
 
 
-_SOUND_BYTES, _ROW_BYTES, _TRACK_BYTES_PER_S = 2.0, 0.5, 500.0
+_SOUND_BYTES, _ROW_BYTES, _TRACK_BYTES_PER_S = 2.0, 0.15, 150.0
 """A sample of sound, a number of a sensor, and a track's blocks, as FLAC packs them in the simulated home."""
 
 
