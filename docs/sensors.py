@@ -20,35 +20,13 @@ from firmware_host.driver import SensorSpec, Transfer, bus_time_ns
 from firmware_host.process import WARM_UP_NS, InlineAcquisition
 from firmware_host.schedule import plan
 from firmware_host.sensors import SENSORS
-from firmware_host.simulate import ROOM_KIT, Stimulus, simulated_ports
+from firmware_host.simulate import CHIPS, ROOM_KIT, Stimulus, simulated_ports
 from firmware_host.spec import Channel, KitConfig, LaneConfig, SensorConfig
 
 PAGE = Path(__file__).with_suffix(".md")
 
 BUS = LaneConfig("i2c-1", "i2c", "/dev/i2c-1")
 LINE = LaneConfig("uart", "uart", "/dev/ttyAMA0")
-
-RANGES = {
-    "ak9753": "±14,286 pA; −37 to 90 degC",
-    "amg8833": "0 to 80 degC, ±2.5 degC",
-    "bme680": "−40 to 85 degC; 30 to 110 kPa; 0 to 100 %; 180 ohm to 12.9 Mohm",
-    "bno055": "rotation: all; ±39 m/s^2 (4 g); with `raw` also ±2000 deg/s, ±1300 uT (z ±2500)",
-    "isl29125": "0 to 10,000 lux, or 375 with `range_lux`",
-    "mlx90393": "x, y ±4.9 mT, z ±7.9 mT; with `gain_sel` 0 five times that",
-    "tsl2591": "0.2 mlux to 88,000 lux, by changing gain",
-}
-"""From the datasheets, at the drivers' defaults. No code needs them."""
-
-WORLD = {
-    "ak9753": (100.0, 200.0, 300.0, 400.0, 24.0),
-    "amg8833": (*(20.0 + i / 8 for i in range(64)), 24.0),
-    "bme680": (21.0, 100_000.0, 40.0, 80_000.0),
-    "bno055": (1.0, *(0.0,) * 8, 9.81, *(0.0,) * 3, 31.0),
-    "isl29125": (500.0, 800.0, 300.0),
-    "mlx90393": (20.0, 0.0, -44.0, 25.0),
-    "tsl2591": (300.0, 0.2),
-}
-"""Something for each chip to feel."""
 
 
 class Watched:
@@ -84,7 +62,7 @@ def readings() -> dict[str, tuple[Transfer, ...]]:
     clock, t0_ns = FakeClock(SECOND_NS), SECOND_NS + WARM_UP_NS
     with tempfile.TemporaryDirectory() as folder:
         world = Path(folder) / "world.npz"
-        Stimulus(0, 1.0, {model: np.array([row], dtype=np.float32) for model, row in WORLD.items()}).save(world)
+        Stimulus(0, 1.0, {model: np.array([chip.quiet], dtype=np.float32) for model, chip in CHIPS.items()}).save(world)
         watched: list[Watched] = []
 
         def open_ports(clock: Any) -> dict[str, Any]:
@@ -121,7 +99,7 @@ def tables() -> str:
             "|---|---|---|---|",
             *(line for spec in SENSORS.values() for line in _tracks(spec)),
             "",
-            "All seven at their default rates, as `syncctl record --dry-run` prints the plan:",
+            "The seven of the simulated room at their default rates, as `syncctl record --dry-run` prints the plan:",
             "",
             "```",
             plan(ROOM_KIT).table(),
@@ -139,7 +117,7 @@ def _what(spec: SensorSpec) -> str:
     most = max(r for r in range(1, TICK_HZ + 1) if TICK_HZ % r == 0 and SECOND_NS // r >= sensor.shortest_period_ns)
     addresses = ", ".join(f"{a:#04x}" for a in spec.addresses)
     buses = " or ".join({"i2c": "I2C", "uart": "UART"}[bus] for bus in spec.buses)
-    cells = (spec.model, "; ".join(gives), RANGES[spec.model], f"{spec.rate_hz} Hz, {most} Hz", addresses, buses)
+    cells = (spec.model, "; ".join(gives), spec.ranges, f"{spec.rate_hz} Hz, {most} Hz", addresses, buses)
     return f"| {' | '.join(cells)} |"
 
 

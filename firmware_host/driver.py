@@ -119,7 +119,10 @@ class SensorSpec:
         model: its key in `SENSORS`.
         buses: what it can be connected to.
         addresses: 7-bit I2C addresses it can have, the default first.
-        rate_hz: default readings per second.
+        identity: a register whose reading disturbs nobody, and what it holds: a scan of a bus asks. None where
+            `firmware_host.probe` has another way.
+        ranges: what it can measure at its default settings, by the datasheet; in words, for the docs.
+        rate_hz: default readings per second; a divisor of 60.
         make: options -> driver.
         to_si: (track name, counts (N, C) int, settings) -> (N, C') float32 in the units of `si_channels`.
             Pure: live and offline use this one function.
@@ -131,6 +134,8 @@ class SensorSpec:
     model: str
     buses: tuple[str, ...]
     addresses: tuple[int, ...]
+    identity: tuple[Transfer, bytes] | None
+    ranges: str
     rate_hz: int
     make: Callable[[Mapping[str, Any]], Sensor]
     to_si: Callable[[str, np.ndarray, Mapping[str, Any]], np.ndarray]

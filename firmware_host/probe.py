@@ -1,7 +1,8 @@
 """What sits at an address: a look that disturbs nobody, for a scan of a bus.
 
-A chip with an identity register is asked for it. Two have none: a Grid-EYE is believed by its looks, an MLX90393 by its
-manners. Nothing is written but the number of the register to read, or one byte that every one of them ignores.
+A chip with an identity register is asked for it (`SensorSpec.identity`). Two have none: a Grid-EYE is believed by its
+looks, an MLX90393 by its manners. Nothing is written but the number of the register to read, or one byte that every one
+of them ignores.
 
 At 0x29 two of ours may sit, a TSL2591 and a BNO055. The first takes a byte with its top bit set for a command, so it is
 asked first and in its own words (0xB2: its identity, 0x12); to a BNO055 that is a register which does not exist. What
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from firmware_host.driver import Transfer, fetch
+from firmware_host.driver import fetch
 from firmware_host.link import Link
 from firmware_host.ports import BusFault
 from firmware_host.sensors import SENSORS, amg8833
@@ -28,14 +29,20 @@ def identify(link: Link, address: int) -> str | None:
 
     `link` leads to that address. Faults of the bus are answers too, and are not raised.
     """
-    for model, is_it in _PROBES.items():
-        if address in SENSORS[model].addresses:
+    for model in sorted(SENSORS, key=_turn):
+        spec = SENSORS[model]
+        if address in spec.addresses:
             try:
-                if is_it(link):
+                if _WAYS[model](link) if spec.identity is None else link(spec.identity[0]) == spec.identity[1]:
                     return model
             except BusFault:
                 continue
     return None
+
+
+def _turn(model: str) -> tuple[bool, bool]:
+    """The TSL2591 before all others, for what it would make of their questions; who only looks like itself, last."""
+    return model != "tsl2591", model in _WAYS
 
 
 def _is_grid_eye(link: Link) -> bool:
@@ -51,17 +58,5 @@ def _is_mlx90393(link: Link) -> bool:
     return rejected == [False, True, False] and len(modes) == 1
 
 
-def _answers(transfer: Transfer, identity: bytes) -> Callable[[Link], bool]:
-    return lambda link: link(transfer) == identity
-
-
-_PROBES: dict[str, Callable[[Link], bool]] = {
-    "tsl2591": _answers(fetch(0xB2, 1), b"\x50"),
-    "bno055": _answers(fetch(0x00, 1), b"\xa0"),
-    "bme680": _answers(fetch(0xD0, 1), b"\x61"),
-    "ak9753": _answers(fetch(0x00, 2), b"\x48\x13"),
-    "isl29125": _answers(fetch(0x00, 1), b"\x7d"),
-    "amg8833": _is_grid_eye,
-    "mlx90393": _is_mlx90393,
-}
-"""In the order in which they are asked; one for every key of `SENSORS`."""
+_WAYS: dict[str, Callable[[Link], bool]] = {"amg8833": _is_grid_eye, "mlx90393": _is_mlx90393}
+"""For those whose `SensorSpec.identity` is None."""

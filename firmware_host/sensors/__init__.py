@@ -1,4 +1,4 @@
-"""The chips that syncctl can read. A new one is one file, one test, one line here."""
+"""The chips that syncctl can read. A new one is one file, one test, one line here (docs/how-to/add-a-sensor.md)."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from firmware_host.simulate.chip import Chip
 from firmware_host.simulate.faults import Fault, Faults
 from firmware_host.simulate.isl29125 import Isl29125Chip
 from firmware_host.simulate.mlx90393 import Mlx90393Chip
-from firmware_host.simulate.stimulus import COLUMNS, Environment, Stimulus
+from firmware_host.simulate.stimulus import Environment, Stimulus
 from firmware_host.simulate.tsl2591 import Tsl2591Chip
 from firmware_host.spec import KitConfig, LaneConfig, SensorConfig
 
@@ -39,7 +39,7 @@ CHIPS: dict[str, type[Chip]] = {
 }
 """A chip for every key of `firmware_host.sensors.SENSORS`."""
 
-__all__ = ["BODY_KIT", "BODY_SEGMENTS", "COLUMNS", "ROOM_KIT", "Environment", "Fault", "Stimulus", "simulated_ports"]
+__all__ = ["BODY_KIT", "BODY_SEGMENTS", "ROOM_KIT", "Environment", "Fault", "Stimulus", "simulated_ports"]
 
 BODY_SEGMENTS = (
     *("llegu", "neck", "larmu", "body", "rarmu"),
@@ -115,9 +115,10 @@ def _chip(sensor: SensorConfig, stimulus: Stimulus, clock: Clock, seed: int) -> 
     if sensor.name not in stimulus.tables:
         raise ConfigError(f"the stimulus: {unknown_name('sensor', sensor.name, stimulus.tables)}")
     columns = stimulus.tables[sensor.name].shape[1]
-    if columns != COLUMNS[sensor.model]:
+    chip = CHIPS[sensor.model]
+    if columns != len(chip.quiet):
         raise ConfigError(
-            f"the stimulus gives {sensor.name} {columns} columns; a {sensor.model} feels {COLUMNS[sensor.model]}"
+            f"the stimulus gives {sensor.name} {columns} columns; a {sensor.model} feels {len(chip.quiet)}"
         )
     environment = stimulus.environment(sensor.name, quaternion=sensor.model == "bno055")
-    return CHIPS[sensor.model](clock, environment, seed ^ zlib.crc32(sensor.name.encode()))
+    return chip(clock, environment, seed ^ zlib.crc32(sensor.name.encode()))

@@ -26,9 +26,10 @@ _NOISE_PA = 1.0
 
 
 class Ak9753Chip(Chip):
-    """The chip. `environment` gives four currents in pA and degC."""
+    """The chip. `environment` gives the currents IR1 to IR4 in pA, and degC."""
 
     addresses = (0x64, 0x65, 0x66)
+    quiet = (100.0, 200.0, 300.0, 400.0, 24.0)
     data_registers = (_STATUS,)
     tolerance_ppm = 50_000.0
 

@@ -26,9 +26,10 @@ _NOISE_DEGC, _SLOW_NOISE_DEGC = 0.16, 0.05
 
 
 class Amg8833Chip(Chip):
-    """The chip. `environment` gives 64 pixels and the housing, degC."""
+    """The chip. `environment` gives 64 pixels, row by row, and the housing: degC."""
 
     addresses = (0x68, 0x69)
+    quiet = (*(20.0 + i / 8 for i in range(64)), 24.0)
     data_registers = (_THERMISTOR, _PIXELS)
     tolerance_ppm = 2_000
 

@@ -40,9 +40,10 @@ _HEATING_NS = 20_000_000
 
 
 class Bme680Chip(Chip):
-    """The chip. `environment` gives degC, Pa, %, ohm."""
+    """The chip. `environment` gives degC, Pa, % relative humidity, ohm of the gas film."""
 
     addresses = (0x76, 0x77)
+    quiet = (21.0, 100_000.0, 40.0, 80_000.0)
     data_registers = (_FIELD,)
     tolerance_ppm = 10_000  # assumed; the datasheet gives typical times
     variant = 0x00

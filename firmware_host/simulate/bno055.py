@@ -43,9 +43,15 @@ _FIRST_FUSION_MODE, _LAST_MODE = 8, 12
 
 
 class Bno055Chip(Chip):
-    """The chip. `environment` gives quaternion, linear acceleration, gravity, rotation rate, degC."""
+    """The chip.
+
+    `environment` gives a quaternion w, x, y, z (rotates sensor vectors into the world), linear acceleration x, y, z
+    m/s^2, gravity x, y, z m/s^2 (a sensor at rest with z up: +9.81 on z), rotation rate x, y, z deg/s, degC; all
+    vectors in the sensor's frame.
+    """
 
     addresses = (0x28, 0x29)
+    quiet = (1.0, *(0.0,) * 8, 9.81, *(0.0,) * 3, 31.0)
     data_registers = (_RAW, _QUATERNION)
     tolerance_ppm = 10_000  # its own oscillator; assumed
     tears = True

@@ -40,6 +40,7 @@ class Chip:
 
     Attributes:
         addresses: I2C addresses it can be strapped to.
+        quiet: what it feels in a quiet room: a row of its stimulus, whose tables are as wide.
         data_registers: a read that begins at one of these is a data read, and is logged.
         tolerance_ppm: how far its oscillator may be off; the seed chooses.
         tears: a long read may begin in one sample and end in the next.
@@ -48,6 +49,7 @@ class Chip:
     """
 
     addresses: tuple[int, ...] = ()
+    quiet: tuple[float, ...] = ()
     data_registers: tuple[int, ...] = ()
     tolerance_ppm: float = 0.0
     tears = False

@@ -26,9 +26,10 @@ _CONVERSION_NS = 101_000_000
 
 
 class Isl29125Chip(Chip):
-    """The chip. `environment` gives green, red, blue in lux."""
+    """The chip. `environment` gives green, red, blue in lux: equal numbers for light that is white to the chip."""
 
     addresses = (0x44,)
+    quiet = (500.0, 800.0, 300.0)
     data_registers = (_STATUS,)
     tolerance_ppm = 50_000.0
 

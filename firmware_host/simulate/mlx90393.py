@@ -37,13 +37,16 @@ def _factory() -> bytes:
 
 
 class Mlx90393Chip(Chip):
-    """The chip. `environment` gives x, y, z uT and degC. Register n is bytes 2n and 2n + 1 of `registers`.
+    """The chip. `environment` gives x, y, z uT in its frame, and degC.
+
+    Register n is bytes 2n and 2n + 1 of `registers`.
 
     Attributes:
         memory_errors: flipped bits in its non-volatile memory: 1 is corrected and told, with 2 only RT is obeyed.
     """
 
     addresses = (0x0C, 0x0D, 0x0E, 0x0F, 0x18, 0x19, 0x1A, 0x1B)
+    quiet = (20.0, 0.0, -44.0, 25.0)
     data_registers = tuple(range(0x40, 0x50))
     tolerance_ppm = 100_000  # 5 % trim, 5 % drift
     memory_errors = 0

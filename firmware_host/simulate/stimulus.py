@@ -1,16 +1,6 @@
 """What the world does to a kit's sensors: tables in physical units, prepared before a recording.
 
-Columns of a table, by model of chip:
-
-* ``bme680``: temperature degC, pressure Pa, relative humidity %, gas resistance ohm.
-* ``amg8833``: 64 pixels degC, row by row, then the housing's temperature degC.
-* ``bno055``: quaternion w, x, y, z (rotates sensor vectors into the world), linear acceleration x, y, z m/s^2,
-  gravity x, y, z m/s^2 (a sensor at rest with z up: +9.81 on z), rotation rate x, y, z deg/s, temperature degC;
-  all vectors in the sensor's frame.
-* ``tsl2591``: illuminance lux, share of infrared (channel 1 over channel 0: 0.1 under LEDs, 0.6 under a filament).
-* ``ak9753``: infrared currents of its four sensors pA, in the order IR1 to IR4, temperature degC.
-* ``isl29125``: green, red, blue lux (light that is white to the chip gives three equal numbers).
-* ``mlx90393``: magnetic field x, y, z uT in the sensor's frame, temperature degC.
+What the columns of a chip's table mean is in the docstring of its class.
 """
 
 from __future__ import annotations
@@ -27,12 +17,6 @@ from firmware_host.errors import SessionError
 
 Environment = Callable[[int], list[float]]
 """Time on the kit's clock, ns, to one row of a table: C numbers."""
-
-COLUMNS = {
-    **{"bme680": 4, "amg8833": 65, "bno055": 14},
-    **{"tsl2591": 2, "ak9753": 5, "isl29125": 3, "mlx90393": 4},
-}
-"""Columns of a table, by model of chip."""
 
 
 @dataclass(frozen=True)

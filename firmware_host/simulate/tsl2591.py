@@ -29,9 +29,10 @@ _WRITABLE = {_ENABLE: 0xD3, _CONTROL: 0xB7, _PERSIST: 0x0F, **dict.fromkeys(rang
 
 
 class Tsl2591Chip(Chip):
-    """The chip. `environment` gives lux and the share of infrared."""
+    """The chip. `environment` gives lux and the share of infrared (0.1 under LEDs, 0.6 under a filament)."""
 
     addresses = (0x29,)
+    quiet = (300.0, 0.2)
     data_registers = (_ENABLE, _STATUS)
     tolerance_ppm = 50_000.0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from firmware_host.process import WARM_UP_NS
-from firmware_host.simulate import Stimulus
+from firmware_host.simulate import CHIPS, Stimulus
 
 START_NS = 10**12
 T0_NS = START_NS + WARM_UP_NS
@@ -29,10 +29,12 @@ def world_of(kit, *, seconds=30.0, rate_hz=50.0) -> Stimulus:
             columns = [500 + 10 * t, 800 - 5 * t, 300 + 2 * t]
         elif s.model == "mlx90393":
             columns = [20 * np.cos(t), 20 * np.sin(t), -44 * one, 25 + 0.1 * t]
-        else:
+        elif s.model == "bno055":
             angle = 1.5 * np.sin(t)
             quaternion = [np.cos(angle / 2), zero, zero, np.sin(angle / 2)]
             columns = [*quaternion, 0.5 * np.sin(t), -0.2 * one, zero, zero, zero, 9.81 * one]
             columns += [zero, zero, np.degrees(1.5 * np.cos(t)), 31 * one]
+        else:
+            columns = [value * (1 + 0.002 * t) for value in CHIPS[s.model].quiet]
         tables[s.name] = np.stack(columns, axis=1).astype(np.float32)
     return Stimulus(0, rate_hz, tables)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -66,7 +67,7 @@ def followed(tmp_path_factory) -> Path:
         shutil.copy(ROOT / part, root / part)
     page = (DOCS / "how-to" / "add-a-sensor.md").read_text(encoding="utf-8")
     assert len(NEW_FILE.findall(page)) == 3
-    assert sum(len(BLOCK.findall(blocks)) for _, blocks in EDITED.findall(page)) == page.count("```diff") == 8
+    assert sum(len(BLOCK.findall(blocks)) for _, blocks in EDITED.findall(page)) == page.count("```diff") == 4
     follow(page, root)
     return root
 
@@ -82,8 +83,27 @@ def of_the_eighth(root: Path, files: str, only: str) -> int:
 
 
 def test_an_eighth_sensor_is_what_the_how_to_says(followed):
-    """Its own six tests, six contracts, the probe's four."""
-    assert of_the_eighth(followed, "tmp117 sensors probe", "tmp117 or every_model_has") >= 16
+    """Its own six tests, nine of the contract, the probe's four."""
+    assert of_the_eighth(followed, "tmp117 sensors probe", "tmp117 or no_identity or simulated_chip") >= 19
+
+
+def test_a_wrong_conversion_of_the_eighth_fails_the_contract(followed):
+    driver = followed / "firmware_host" / "sensors" / "tmp117.py"
+    right = driver.read_text(encoding="utf-8")
+    driver.write_text(right.replace("scale=1 / 128", "scale=1 / 64"), encoding="utf-8")
+    try:
+        with pytest.raises(AssertionError, match="21\\.5 is nowhere in"):
+            of_the_eighth(followed, "sensors", "comes_back and tmp117")
+    finally:
+        driver.write_text(right, encoding="utf-8")
+
+
+def test_the_pages_get_the_eighth_by_their_scripts(followed):
+    shutil.copytree(DOCS, followed / "docs", ignore=shutil.ignore_patterns("pictures", "__pycache__"))
+    for script, page in (("sensors.py", "sensors.md"), ("session_format.py", "reference/session-format.md")):
+        command = [sys.executable, f"docs/{script}"]
+        subprocess.run(command, cwd=followed, env={**os.environ, "PYTHONPATH": str(followed)}, check=True, timeout=120)
+        assert "| tmp117 |" in (followed / "docs" / page).read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from chipbench import converse, step_through
+from chipbench import Bench, converse, step_through
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kitworld import world_of
@@ -19,7 +19,7 @@ from firmware_host.driver import StartError, bus_time_ns, put
 from firmware_host.errors import ConfigError
 from firmware_host.link import I2CLink
 from firmware_host.sensors import SENSORS, amg8833, bme680, bno055
-from firmware_host.simulate import simulated_ports
+from firmware_host.simulate import CHIPS, simulated_ports
 from firmware_host.spec import COUNT_LIMIT, Flag, KitConfig, LaneConfig, SensorConfig
 
 LANE = LaneConfig("i2c-1", "i2c", "/dev/i2c-1")
@@ -29,6 +29,10 @@ DRIVER_MAY_IMPORT = {
     *("__future__", "collections.abc", "struct", "typing", "numpy"),
     *("firmware_host.driver", "firmware_host.errors", "firmware_host.spec"),
 }
+
+
+def test_every_sensor_has_a_simulated_chip():
+    assert set(CHIPS) == set(SENSORS)
 
 
 @pytest.fixture(params=sorted(SENSORS))
@@ -118,6 +122,18 @@ def test_conversion_survives_json_and_names_its_columns(model, tmp_path):
         assert x.dtype == np.float32
         assert x.shape == (track.rows_per_tick, len(SENSORS[model].si_channels(track.name)))
         assert np.isfinite(x).all()
+
+
+def test_what_its_chip_feels_comes_back(model):
+    """World, registers, driver, SI: to 5 %, or half a unit, which is coarser than every chip's noise and steps."""
+    chip = CHIPS[model]
+    bench = Bench(model, chip.quiet)
+    bench.start()
+    for _ in range(5):
+        answer, _ = bench.read(after_ms=1000)
+    x = np.concatenate([bench.si(answer, i).ravel() for i in range(len(bench.sensor.tracks))])
+    for felt in chip.quiet:
+        assert np.abs(x - felt).min() <= max(0.05 * abs(felt), 0.5), f"{felt} is nowhere in {x}"
 
 
 def test_unknown_and_mistyped_options_are_refused_with_the_nearest_name():
