@@ -18,7 +18,7 @@ class Gesture:
 
     Attributes:
         where: the place of the acting hand: ``board``, ``target`` (above another thing), ``into`` (inside it), or a
-            place about the body (see `steps.place_of`).
+            place about the body (see `performing.place_of`).
         path: offsets from that place, metres (ahead, outwards, up), visited beat by beat and over again.
         beats: fewest and most beats. beat_s: seconds that a beat usually takes.
         tilts: how far what is held is tipped in each beat, radians.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from recorder.world.body import SIDES
+from recorder.world.performing import OTHER
 from recorder.world.scene import Station
 from recorder.world.script import Hold
 from recorder.world.stage import ImpossibleError, Stage, wrap
-from recorder.world.steps import OTHER, act, gesture, get, put
+from recorder.world.steps import act, gesture, get, put
 
 PATIENCE_S = 6.0
 """How long somebody who wants company waits for it."""
