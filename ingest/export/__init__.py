@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from firmware_host.errors import ConfigError, SessionError
+from firmware_host.errors import ConfigError, SessionError, unknown_name
 from ingest.ego import open_aligned
 from ingest.opened import Dataset, open_dataset
 from ingest.splits import SPLITS
@@ -30,8 +30,10 @@ def write(
 
     Raises:
         SessionError: no dataset there, or a folder that is not empty.
-        ConfigError: a package that the format needs is not installed.
+        ConfigError: no such format, or a package that it needs is not installed.
     """
+    if form not in FORMS:
+        raise ConfigError(unknown_name("format", form, FORMS))
     dataset = open_dataset(root)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SessionError(f"{out} exists and is not empty; give a new folder")

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from planted import SIZE, all_frames, number_in
 
-from firmware_host.errors import SessionError
+from firmware_host.errors import ConfigError, SessionError
 from ingest.ask import Ask
 from ingest.dataset import Clips, open_dataset
 from ingest.export import write
@@ -105,6 +105,12 @@ def test_nothing_is_written_into_what_is_there(built, tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(SessionError, match="is not empty"):
         write(built.out, "mcap", tmp_path)
+
+
+def test_a_format_that_nobody_writes_makes_nothing(built, tmp_path):
+    with pytest.raises(ConfigError, match="did you mean 'webdataset'"):
+        write(built.out, "webdatset", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])
