@@ -52,7 +52,7 @@ def few_shots(
                     "top1": [float(score.top1.mean()), float(score.top1.std())],
                     "map": [float(np.nanmean(score.mean_ap)), float(np.nanstd(score.mean_ap))],
                 }
-                for score in few_shot(*parts, novel)
+                for score in few_shot(parts[0], parts[1], novel)
             ]
     return found
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations, permutations
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +17,7 @@ from models.ccau import losses
 from models.ccau.config import TASKS, Config
 from models.ccau.predict_next import contrast_loss, foretell, predictor
 from models.ccau.start import adopt
-from models.ccau.towers import Reading, VideoTower, cells, tower
+from models.ccau.towers import Reading, Tower, VideoTower, cells, tower
 
 
 @dataclass(frozen=True)
@@ -72,10 +73,15 @@ class Model(nn.Module):
 
     def _foretell_only(self) -> None:
         """That needs phi and no heads."""
-        for part in self.towers.values():
+        for part in self._towers.values():
             part.attention_fn = part.final_bn = part.final_fc_video = part.final_fc_atomic = None
             if isinstance(part, VideoTower):
                 part.network_pred = predictor(self.config.hidden, part.backbone.outputs)
+
+    @property
+    def _towers(self) -> dict[str, Tower]:
+        """`towers`, with their type."""
+        return cast("dict[str, Tower]", dict(self.towers.items()))
 
     @property
     def _teachers(self) -> set[str]:
@@ -106,7 +112,7 @@ class Model(nn.Module):
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, tuple[Tensor, Reading]]:
         """Modality -> (R,) rows of the clips that have it, and their `Reading`; only those that any clip has."""
         readings = {}
-        for name, part in self.towers.items():
+        for name, part in self._towers.items():
             present = Present.of(batch, name)
             if present is not None and len(present.rows):
                 readings[name] = present.rows, part.read(part.grid(present.stream, present.valid))
@@ -135,11 +141,11 @@ class Model(nn.Module):
 
     def _silent(self, name: str, size: int) -> dict[str, Tensor]:
         """The outputs of a modality that no clip of the batch has."""
-        config, part = self.config, self.towers[name]
+        config, part = self.config, self._towers[name]
         side = math.isqrt(cells(name, config))
         shapes: dict[str, tuple[int, ...]] = {"context": (config.hidden,), "attention": (side, side), "present": ()}
-        heads = (("activity", part.final_fc_video), ("atomic", part.final_fc_atomic))
-        shapes |= {task: (layers[3].out_features,) for task, layers in heads if layers is not None}
+        sizes = (("activity", part.final_fc_video, config.activities), ("atomic", part.final_fc_atomic, config.atomics))
+        shapes |= {task: (classes,) for task, layers, classes in sizes if layers is not None}
         device = next(self.parameters()).device
         return {f"{name}.{key}": torch.zeros(size, *shape, device=device) for key, shape in shapes.items()}
 
@@ -213,9 +219,9 @@ class Model(nn.Module):
         return {f"{n}.distill": torch.stack(each).mean() if each else self._zero() for n, each in lessons.items()}
 
     def _foretelling(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        terms = {f"{n}.next": self._zero() for n, part in self.towers.items() if isinstance(part, VideoTower)}
+        terms = {f"{n}.next": self._zero() for n, part in self._towers.items() if isinstance(part, VideoTower)}
         grids = {}
-        for name, part in self.towers.items():
+        for name, part in self._towers.items():
             present = Present.of(batch, name)
             if present is None or not len(present.rows):
                 continue

@@ -18,10 +18,10 @@ from models.convgru import ConvGRU
 
 def predictor(hidden: int, channels: int) -> nn.Sequential:
     """phi: contexts (B, hidden, h, w) -> features (B, C, h, w); 131,584 parameters for 256 and 256."""
-    layers = nn.Sequential(nn.Conv2d(hidden, hidden, 1), nn.ReLU(), nn.Conv2d(hidden, channels, 1))
-    for layer in (layers[0], layers[2]):
+    first, last = nn.Conv2d(hidden, hidden, 1), nn.Conv2d(hidden, channels, 1)
+    for layer in (first, last):
         nn.init.orthogonal_(layer.weight)
-    return layers
+    return nn.Sequential(first, nn.ReLU(), last)
 
 
 def foretell(features: Tensor, steps: int, aggregator: ConvGRU, phi: nn.Module) -> Tensor:

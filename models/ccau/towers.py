@@ -76,6 +76,10 @@ class Tower(nn.Module):
         self.final_fc_video = head(config, config.activities) if "activity" in tasks else None
         self.final_fc_atomic = head(config, config.atomics) if "atomic" in tasks else None
 
+    def grid(self, stream: Tensor, valid: Tensor, /) -> Tensor:
+        """The context after the last block, (B, D, h, w): each kind of tower has its own way there."""
+        raise NotImplementedError
+
     def read(self, grid: Tensor) -> Reading:
         """Pool and classify (B, D, h, w)."""
         weights = uniform(grid) if self.attention_fn is None else self.attention_fn(grid)
@@ -96,6 +100,10 @@ class Tower(nn.Module):
 
 class VideoTower(Tower):
     """A view: f of every block, g over the blocks."""
+
+    mean: Tensor
+    deviation: Tensor
+    network_pred: nn.Module
 
     def __init__(self, config: Config) -> None:
         super().__init__(config, config.view_cells)
@@ -229,15 +237,10 @@ class GraphTower(Tower):
 
 def head(config: Config, classes: int) -> nn.Sequential:
     """(B, D) -> (B, classes): 85,067 parameters for 256 and 75, 180,928 for 448."""
-    layers = nn.Sequential(
-        nn.Linear(config.hidden, config.hidden),
-        nn.ReLU(),
-        nn.Dropout(config.head_dropout),
-        nn.Linear(config.hidden, classes),
-    )
-    for layer in (layers[0], layers[3]):
+    first, last = nn.Linear(config.hidden, config.hidden), nn.Linear(config.hidden, classes)
+    for layer in (first, last):
         nn.init.orthogonal_(layer.weight)
-    return layers
+    return nn.Sequential(first, nn.ReLU(), nn.Dropout(config.head_dropout), last)
 
 
 def tower(modality: str, config: Config) -> Tower:
