@@ -33,6 +33,7 @@ class Cell(nn.Module):
         for name in GATES:
             gate = nn.Conv2d(inputs + hidden, hidden, 1)
             nn.init.orthogonal_(gate.weight)
+            assert gate.bias is not None
             nn.init.zeros_(gate.bias)
             setattr(self, name, gate)
 

@@ -103,7 +103,8 @@ def detect(
 def look(aligned: Aligned, name: str, detector: Detector, every_s: float) -> Seen:
     """Run a detector over the film of a device, a picture each `every_s` seconds or as near as its rate allows."""
     from models.linking import Frame, link
-    from recorder.demux import frame_times_ns, video_frames
+    from recorder.demux import video_frames
+    from recorder.samples import frame_times_ns
 
     device, to_reference = next((d, m) for d, m in aligned.devices if d.name == name)
     times = frame_times_ns(aligned.session, device)

@@ -16,8 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 from safetensors import safe_open
-from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch import Tensor
 
 from firmware_host.errors import SessionError
 from models import config as configuration
@@ -25,7 +24,7 @@ from models import metrics, module_of
 from models.config import RunConfig
 from models.metrics import Comparison, Labels
 from models.report import write_report
-from models.train import TRIVIAL, Clips
+from models.train import TRIVIAL, Clips, loader
 from recorder import durable
 
 BATCH = 64
@@ -67,18 +66,18 @@ def evaluate(folder: Path, config: RunConfig, dataset: Clips, split: str, truth:
 
 
 @torch.no_grad()
-def predict(model: nn.Module, dataset: Clips, device: torch.device) -> dict[str, np.ndarray]:
+def predict(model: Any, dataset: Clips, device: torch.device) -> dict[str, np.ndarray]:
     """What the model's `predict` says of every clip in order: name -> (N, ...) float32."""
     model.eval().to(device)
     parts: dict[str, list[np.ndarray]] = {}
-    for batch in DataLoader(dataset, BATCH):
+    for batch in loader(dataset, BATCH):
         tensors = {name: value.to(device) for name, value in batch.items() if isinstance(value, Tensor)}
         for name, value in model.predict(tensors).items():
             parts.setdefault(name, []).append(value.float().cpu().numpy())
     return {name: np.concatenate(values) for name, values in parts.items()}
 
 
-def load_model(folder: Path, config: RunConfig) -> tuple[nn.Module, int]:
+def load_model(folder: Path, config: RunConfig) -> tuple[Any, int]:
     """The run's model with its weights, and the step they are of."""
     path = folder / "model.safetensors"
     if not path.exists():
@@ -123,8 +122,8 @@ def _head(folder: Path, config: RunConfig, step: int, split: str, truth: Labels)
 
 
 def _compare(document: dict[str, Any], comparison: Comparison) -> None:
-    intervals = metrics.drawn_interval(comparison.sessions, comparison.own)
-    others = metrics.drawn_interval(comparison.sessions, comparison.trivial)
+    intervals = metrics.interval(comparison.sessions, comparison.own)
+    others = metrics.interval(comparison.sessions, comparison.trivial)
     once = np.ones((1, comparison.sessions))
     values = _plain(comparison.own(once))
     document["metrics"] |= values

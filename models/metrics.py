@@ -245,12 +245,7 @@ def of_sums(own: np.ndarray, trivial: np.ndarray, measure: Measure, chance: Mapp
     )
 
 
-def interval(sums: np.ndarray, measure: Measure, seed: int = 0) -> dict[str, tuple[float, float] | None]:
-    """95 % percentile bootstrap interval of each measure of sums (S, ...), over sessions; see `drawn_interval`."""
-    return drawn_interval(len(sums), lambda counts: measure(np.tensordot(counts, sums, axes=1)), seed)
-
-
-def drawn_interval(sessions: int, measure: Measure, seed: int = 0) -> dict[str, tuple[float, float] | None]:
+def interval(sessions: int, measure: Measure, seed: int = 0) -> dict[str, tuple[float, float] | None]:
     """95 % percentile bootstrap interval of each measure, over sessions.
 
     Args:

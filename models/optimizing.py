@@ -12,10 +12,8 @@ from models.config import TrainConfig
 
 def optimizer_of(model: nn.Module, train: TrainConfig) -> torch.optim.Optimizer:
     """All that learns; of a model with ``parameter_groups`` each group has its own ``share`` of the rate."""
-    if hasattr(model, "parameter_groups"):
-        learned = model.parameter_groups(train)
-    else:
-        learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = getattr(model, "parameter_groups", None)
+    learned = groups(train) if groups else [parameter for parameter in model.parameters() if parameter.requires_grad]
     if train.optimizer == "sgd":
         return torch.optim.SGD(learned, lr=train.lr, momentum=0.9, weight_decay=train.weight_decay)
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[train.optimizer]

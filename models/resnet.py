@@ -109,6 +109,14 @@ class ResNet18(nn.Module):
         return pooled if self.fc is None else self.fc(pooled)
 
 
+def side_of(size: int, strides: Sequence[int]) -> int:
+    """Cells of a side of the last map, of pictures of `size` pixels a side."""
+    side = -(-size // 4)
+    for stride in strides:
+        side = -(-side // stride)
+    return side
+
+
 class FrameFeatures(nn.Module):
     """A ResNet-18 without ``fc`` over the frames of clips.
 

@@ -53,7 +53,7 @@ class BasicBlock(nn.Module):
 
         In use, flat kernels also take frames by themselves: (B*T, inputs, H, W).
         """
-        shortcut = x if self.downsample is None else normed(*self.downsample, x)
+        shortcut = x if self.downsample is None else self.downsample(x)
         y = torch.relu_(normed(self.conv1, self.bn1, x))
         y = normed(self.conv2, self.bn2, y).add_(shortcut)
         return torch.relu_(y) if self.rectified else y
@@ -81,7 +81,7 @@ class Bottleneck(nn.Module):
 
         In use, flat kernels also take frames by themselves: (B*T, inputs, H, W).
         """
-        shortcut = x if self.downsample is None else normed(*self.downsample, x)
+        shortcut = x if self.downsample is None else self.downsample(x)
         y = torch.relu_(normed(self.conv1, self.bn1, x))
         y = torch.relu_(normed(self.conv2, self.bn2, y))
         y = normed(self.conv3, self.bn3, y).add_(shortcut)
@@ -96,6 +96,11 @@ class ResNet2d3d(nn.Module):
         widths: of the four layers; the stem has that of the first.
         inputs: channels of a frame.
     """
+
+    layer1: nn.Sequential
+    layer2: nn.Sequential
+    layer3: nn.Sequential
+    layer4: nn.Sequential
 
     def __init__(self, depth: int = 18, widths: Sequence[int] = WIDTHS, inputs: int = 3) -> None:
         super().__init__()
@@ -139,13 +144,17 @@ class ResNet2d3d(nn.Module):
         return self.layer4(self.layer3(x))
 
 
-def normed(conv: nn.Conv3d, norm: nn.BatchNorm3d, x: Tensor) -> Tensor:
+def normed(conv: nn.Module, norm: nn.Module, x: Tensor) -> Tensor:
     """A convolution and its batch norm; of frames by themselves, (B*T, C, H, W), as one convolution in the plane.
 
     Maps of solid kernels are so small beside their weights that folding would cost more than it saves.
     """
     if x.dim() == 5:
         return norm(conv(x))
+    assert isinstance(conv, nn.Conv3d)
+    assert isinstance(norm, nn.BatchNorm3d)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
     weight = conv.weight[:, :, 0] * scale[:, None, None, None]
     bias = norm.bias - norm.running_mean * scale
@@ -158,11 +167,20 @@ def _conv3(inputs: int, outputs: int, stride: int, solid: bool) -> nn.Conv3d:
     return nn.Conv3d(inputs, outputs, (1, 3, 3), (1, stride, stride), padding=(0, 1, 1), bias=False)
 
 
-def _shortcut(inputs: int, outputs: int, stride: int, solid: bool) -> nn.Sequential | None:
+class Normed(nn.Sequential):
+    """A convolution and its batch norm by `normed`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See `normed`."""
+        conv, norm = self
+        return normed(conv, norm, x)
+
+
+def _shortcut(inputs: int, outputs: int, stride: int, solid: bool) -> Normed | None:
     if stride == 1 and inputs == outputs:
         return None
     steps = (stride if solid else 1, stride, stride)
-    return nn.Sequential(nn.Conv3d(inputs, outputs, 1, steps, bias=False), nn.BatchNorm3d(outputs))
+    return Normed(nn.Conv3d(inputs, outputs, 1, steps, bias=False), nn.BatchNorm3d(outputs))
 
 
 def from_reference(state_dict: Mapping[str, Tensor], depth: int = 18, **config: object) -> nn.Module:

@@ -31,4 +31,4 @@ class SceneGraphMLP(nn.Module):
     def forward(self, graph: Tensor) -> Tensor:
         """(B, F, objects, relations) of 0 and 1 -> (B, outputs): what held in any of the F frames."""
         held = torch.amax(graph, dim=1).flatten(1)  # (B, objects * relations)
-        return self.layers(held.to(self.layers[0].weight))
+        return self.layers(held.to(next(self.parameters())))

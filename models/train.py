@@ -28,13 +28,14 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sized
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader, Dataset
 
 from firmware_host.errors import ConfigError, SessionError, SyncctlError
 from ingest.dataset import ClipSampler
@@ -59,6 +60,11 @@ class Clips(Sized, Protocol):
         """Choose the augmentation's epoch."""
 
 
+def loader(clips: Clips, *args: Any, **options: Any) -> DataLoader[dict[str, Any]]:
+    """A `DataLoader` of clips: torch takes whatever has a length and items, and only its types ask for a class."""
+    return DataLoader(cast("Dataset[dict[str, Any]]", clips), *args, **options)
+
+
 class DivergedError(SyncctlError):
     """The loss or its gradient stopped being a number."""
 
@@ -66,12 +72,15 @@ class DivergedError(SyncctlError):
 class Objective(nn.Module):
     """A model's loss as a forward pass: DistributedDataParallel only watches `forward`."""
 
+    model: Any
+
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        return self.model.loss(batch)
+        loss: tuple[Tensor, dict[str, Tensor]] = self.model.loss(batch)
+        return loss
 
 
 class Run:
@@ -91,7 +100,7 @@ class Run:
                 "train.compile is for CUDA: what torch 2.13 compiled for a CPU damaged memory here; "
                 "drop it, or train on a GPU"
             )
-        self.model: nn.Module = module_of(config.model).Model(config.net).to(place.device)
+        self.model: Any = module_of(config.model).Model(config.net).to(place.device)
         if fresh and hasattr(self.model, "begin"):
             self.model.begin()  # a model on weights of others reads them here; the run then has them
         self.optimizer = optimizer_of(self.model, config.train)
@@ -108,7 +117,7 @@ class Run:
         objective = Objective(self.model)
         if config.train.compile:
             objective.compile()
-        self.objective = nn.parallel.DistributedDataParallel(objective) if place.world > 1 else objective
+        self.objective = DistributedDataParallel(objective) if place.world > 1 else objective
 
     @property
     def batches_done(self) -> int:
@@ -123,7 +132,7 @@ class Run:
             numbers = range(max(epoch * count, first), (epoch + 1) * count)
             mine = [number % count for number in numbers if number % self.place.world == self.place.rank]
             self.dataset.set_epoch(epoch)
-            yield from DataLoader(
+            yield from loader(
                 self.dataset,
                 batch_sampler=[order[k * train.batch : (k + 1) * train.batch] for k in mine],
                 num_workers=train.workers,
@@ -167,8 +176,10 @@ class Run:
     def _backward(self, batch: dict[str, Any], last: bool) -> dict[str, float]:
         tensors = {name: value for name, value in batch.items() if isinstance(value, Tensor)}
         tensors = {name: value.to(self.place.device, non_blocking=True) for name, value in tensors.items()}
-        alone = not last and self.place.world > 1  # gradients travel once a step
-        with self.objective.no_sync() if alone else contextlib.nullcontext():
+        quiet: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+        if isinstance(self.objective, DistributedDataParallel) and not last:
+            quiet = self.objective.no_sync()  # gradients travel once a step
+        with quiet:
             with torch.autocast(self.place.device.type, torch.bfloat16, enabled=self.train.bf16):
                 loss, terms = self.objective(tensors)
             (loss / self.train.accumulate).backward()

@@ -69,8 +69,9 @@ def answer(run: Path, out: Path, data: str | None = None, split: str = "test", p
         raise SessionError(f"{config.data} has no clips in the split '{split}'; choose another --split")
     model, step = evaluate.load_model(run, config)
     predicted = evaluate.predict(model, dataset, evaluate.device_of(config))
-    document = {"run": str(run), "step": step, "split": split} | answers.write(out, dataset, truth, predicted)
-    if pictures:
+    document: dict[str, Any] = {"run": str(run), "step": step, "split": split}
+    document |= answers.write(out, dataset, truth, predicted)
+    if pictures and isinstance(truth, answers.Drawn):
         document["files"] += answers.write_pictures(out, dataset, truth, predicted, pictures)
     return document
 

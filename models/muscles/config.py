@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from firmware_host.errors import ConfigError, unknown_name
 from ingest.dataset import GROUPS
 from models.config import Preset, TrainConfig, require
+from models.resnet import side_of
 
 OBJECTIVES = ("vis", "move", "attn")
 VISUAL = ("contrast", "rebuild")
@@ -99,10 +100,7 @@ class Config:
     @property
     def side(self) -> int:
         """Cells of a side of the ResNet's map."""
-        side = -(-self.size // 4)
-        for stride in self.strides:
-            side = -(-side // stride)
-        return side
+        return side_of(self.size, self.strides)
 
     @property
     def cells(self) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from firmware_host.errors import ConfigError, unknown_name
 from models import evaluate
 from models.config import Preset, TrainConfig, require
+from models.resnet import side_of
 from models.transfer.layouts import CLASSED, TASKS, classes_of
 
 RANDOM = "random"
@@ -60,10 +61,7 @@ class Config:
     @property
     def side(self) -> int:
         """Cells of a side of the ResNet's last map."""
-        side = -(-self.size // 4)
-        for stride in self.strides:
-            side = -(-side // stride)
-        return side
+        return side_of(self.size, self.strides)
 
 
 def completed(config: Config, data: str) -> Config:

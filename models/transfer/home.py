@@ -28,7 +28,8 @@ from firmware_host.clockmap import ClockMap
 from firmware_host.errors import SessionError
 from ingest.splits import assign
 from models.transfer.layouts import SURFACES, TASKS
-from recorder.demux import frame_times_ns, video_frames
+from recorder.demux import video_frames
+from recorder.samples import frame_times_ns
 from recorder.session import Device, Session, open_session
 
 VERBS = {

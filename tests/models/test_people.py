@@ -61,7 +61,7 @@ def test_comparisons_stand_beside_the_share_and_leave_out_what_does_not_occur():
     shares = truth.actions[truth.valid].mean(0)[:3]
     assert other["map"][0] == pytest.approx(shares.mean())
     assert comparison.chance["ap_a"] == pytest.approx(shares[0])
-    low, high = metrics.drawn_interval(comparison.sessions, comparison.own)["map"]
+    low, high = metrics.interval(comparison.sessions, comparison.own)["map"]
     assert 0.9 < low <= high <= 1
 
 

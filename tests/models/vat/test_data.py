@@ -14,7 +14,7 @@ from made_scenes import ACTIONS, MadeScenes
 from firmware_host.errors import ConfigError
 from models import vat
 from models.ava.matching import evaluate
-from models.metrics import drawn_interval
+from models.metrics import interval
 from models.vat import data, measures, pictures
 from models.vat.data import Scenes
 
@@ -99,7 +99,7 @@ def test_frame_map_is_that_of_ava_and_its_trivial_predictor_knows_the_training_s
     assert persons[0].own(once)["person_ap_50"] > persons[1].own(once)["person_ap_75"]
     blind = found.trivial(once)["map"][0]
     assert 0 <= blind < values["map"][0]
-    assert set(drawn_interval(found.sessions, found.own)) == {"map", *(f"ap_{name}" for name in ACTIONS)}
+    assert set(interval(found.sessions, found.own)) == {"map", *(f"ap_{name}" for name in ACTIONS)}
 
 
 def test_a_session_that_counts_twice_is_as_if_it_were_there_twice():
