@@ -17,11 +17,9 @@ from typing import Any
 
 from recorder.wall import WallReading
 
-FLUSH_EVERY_S = 0.5
-
 
 class KitLog:
-    """Writes JSON lines; `flush` when told, at the latest every FLUSH_EVERY_S of recording.
+    """Writes JSON lines; `flush` when told, which is twice a second of a recording.
 
     The file is locked as long as it is open, and the kernel gives the lock back however the recorder ends: whoever
     wants to mend a session can tell a dead recording from one under way.

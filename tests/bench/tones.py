@@ -37,7 +37,7 @@ SCENES, HOURS = 10, 10.0
 SINES = (Sine(440.0, 0.5), Sine(1000.0, 1.0), Sine(2500.0, 0.3))
 SECONDS = 16.0
 AT_S = {"start": 3.0, "end": 10.0}
-GOOD_MS, GOOD_SINE_MS = 0.2, 3.0
+GOOD_SINE_MS = 3.0
 
 
 @dataclass(frozen=True)
