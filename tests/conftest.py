@@ -8,6 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("laws", deadline=None)  # a machine that is busy breaks none
+settings.load_profile("laws")
 
 if importlib.util.find_spec("torch") is None and "CI" not in os.environ:
     # A Python for which there is no torch, as a kit's may be: everything that needs none must pass there.
