@@ -20,7 +20,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from recorder.demux import read_sound
+from recorder.samples import read_sound
 from recorder.session import Session, open_session
 from sync.alignment import Alignment, load
 

@@ -15,8 +15,7 @@ from ingest import tables
 from ingest.ego import Aligned
 from ingest.index import VideoIndex, video_index
 from ingest.sounds import sound_name, write_mels
-from recorder.demux import frame_times_ns
-from recorder.samples import native_series
+from recorder.samples import frame_times_ns, native_series
 from recorder.series import Series
 from recorder.session import Device, Session, Stream
 

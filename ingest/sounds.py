@@ -14,7 +14,8 @@ import numpy as np
 
 from ingest.logmel import MELS, ROWS_HZ, log_mel, row_count
 from recorder import durable
-from recorder.demux import sound_blocks, without_constant
+from recorder.demux import sound_blocks
+from recorder.samples import without_constant
 from recorder.series import Sound
 from recorder.session import Device, Session
 

@@ -23,7 +23,8 @@ from pathlib import Path
 import numpy as np
 
 from firmware_host.errors import EvidenceError, SessionError
-from recorder.demux import frame_times_ns, read_sound, video_frames
+from recorder.demux import video_frames
+from recorder.samples import frame_times_ns, read_sound
 from recorder.series import Sound
 from recorder.session import Session, open_session
 

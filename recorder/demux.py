@@ -2,8 +2,7 @@
 
 Works on whatever is left of a file: a cut recording gives everything before the cut. Times of imported files
 are container times, where 0 is what FFmpeg presents as 0 after edit lists and codec delay. Times of a kit's
-streams never come from the container, which rounds to a millisecond: they come from the stream's `t0_ns`,
-its rate and its timing track.
+streams never come from the container, which rounds to a millisecond: `recorder.samples` has them.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from io import RawIOBase
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
-from zipfile import BadZipFile
 
 import av
 import av.error
@@ -25,9 +23,8 @@ import numpy as np
 
 from firmware_host.clock import SECOND_NS
 from firmware_host.errors import SessionError
-from firmware_host.spec import Flag
 from recorder.series import Sound
-from recorder.session import Device, Session, Stream
+from recorder.session import Stream
 
 BLOCK = 2**18
 """Samples of sound that are decoded before they are handed on."""
@@ -218,67 +215,6 @@ def _format(frame: av.AudioFrame) -> tuple[str, str]:
     return frame.format.name, frame.layout.name
 
 
-def read_sound(session: Session, device: Device) -> Sound:
-    """The sound a device recorded, with its samples' times on the device's clock.
-
-    A kit's sound comes without its constant part: I2S microphones have one of several per cent of full scale, which the
-    file keeps as it was. Samples of exactly 0 were lost, and stay 0.
-
-    Raises:
-        SessionError: the device has no audio stream, or the file cannot be read.
-    """
-    streams = device.of_kind("audio")
-    if not streams:
-        raise SessionError(f"{device.name} recorded no sound")
-    sound = read_sound_file(session.path(device.file), device.clock)
-    if device.kind != "kit":
-        return sound
-    return Sound(without_constant(sound.x), streams[0].rate_hz, streams[0].t0_ns, device.clock)
-
-
-def without_constant(x: np.ndarray) -> np.ndarray:
-    """(N,) float32 less the mean of its samples that are not exactly 0; those that are stay so."""
-    heard = x != 0
-    mean = x.mean(where=heard, dtype=np.float64) if heard.any() else 0.0
-    return np.where(heard, x - np.float32(mean), np.float32(0)).astype(np.float32)
-
-
-def frame_times_ns(session: Session, device: Device) -> np.ndarray:
-    """When each video frame was taken: (N,) int64 ns on the device's clock, by which its sound is timed too.
-
-    What the camera stamps later than the microphone (`recorder.clap`) is taken off where it was measured.
-
-    Raises:
-        SessionError: the device has no video stream.
-    """
-    streams = device.of_kind("video")
-    if not streams:
-        raise SessionError(f"{device.name} recorded no video")
-    path = session.path(device.file)
-    if device.kind != "kit":
-        told = device.settings.get(streams[0].name, {}).get("frame_times")
-        return _told_times_ns(session.path(told)) if told else container_frame_times_ns(path)
-    name = f"{streams[0].name}.timing"
-    rows = read_rows(path, [name]).get(name)
-    if rows is None:
-        raise SessionError(f"{path} has no track '{name}', so its frames have no times")
-    return picture_times_ns(streams[0].t0_ns - (streams[0].latency_ns or 0), rows)
-
-
-def _told_times_ns(path: Path) -> np.ndarray:
-    """Frame times that an importer found beside the film, which its container does not know."""
-    try:
-        with np.load(path, allow_pickle=False) as table:
-            return np.asarray(table["t_ns"], np.int64)
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise SessionError(f"{path} cannot be read ({error}); add the recording again") from error
-
-
-def picture_times_ns(t0_ns: int, rows: np.ndarray) -> np.ndarray:
-    """(N, 3) rows of a camera's timing track to (N,) int64 ns, `t0_ns` being the time of the first frame."""
-    return t0_ns + rows[:, 0].astype(np.int64) * SECOND_NS + rows[:, 1].astype(np.int64) * 1000
-
-
 def container_frame_times_ns(path: Path) -> np.ndarray:
     """Presentation times of a file's video frames by packet headers alone: (N,) int64 ns, ascending."""
     with opened(path) as container:
@@ -337,16 +273,6 @@ def video_frames(
             h = frame.height if width is None else max(2, round(frame.height * width / frame.width))
             image = frame.reformat(width=w, height=h, format=pixels).to_ndarray()
             yield index, pts_ns(frame) or 0, image
-
-
-def timing_flags(rows: np.ndarray) -> np.ndarray:
-    """The flag column of a timing track: (N,) int32, values of `firmware_host.spec.Flag`."""
-    return rows[:, 2]
-
-
-def fresh_ticks(timing: np.ndarray) -> np.ndarray:
-    """Ticks at which a sensor gave a new sample: (M,) int64."""
-    return np.flatnonzero(timing_flags(timing) == Flag.FRESH)
 
 
 def _decoded(container: av.container.InputContainer, streams: list) -> Iterator[tuple]:

@@ -12,6 +12,7 @@ from firmware_host.errors import SessionError
 from firmware_host.spec import Flag
 from recorder import demux
 from recorder.log import being_written, read_log
+from recorder.samples import picture_times_ns
 from recorder.session import Device, Session, Stream
 
 TIMED = (Flag.FRESH, Flag.STALE, Flag.NOT_READY, Flag.NACK, Flag.TIMEOUT, Flag.CORRUPT)
@@ -135,7 +136,7 @@ def _kit_stream(session: Session, device: Device, stream: Stream, rows: dict[str
         timing = rows.get(f"{stream.name}.timing")
         if timing is None:  # the camera never gave a keyframe; the rest of the kit is still to be told
             return StreamReport(**base, duration_s=0.0)
-        times = demux.picture_times_ns(stream.t0_ns, timing)
+        times = picture_times_ns(stream.t0_ns, timing)
         shown_ns = demux.container_frame_times_ns(session.path(device.file))
         span_s = (int(shown_ns[-1]) - int(shown_ns[0])) / SECOND_NS + 1 / stream.rate_hz if len(shown_ns) else 0.0
         return StreamReport(**base, duration_s=round(span_s, 3), missed=_frames_missed(times, stream))

@@ -9,6 +9,7 @@ import numpy as np
 
 from firmware_host.errors import EvidenceError, SessionError
 from recorder import demux
+from recorder.samples import frame_times_ns
 from recorder.session import Device, Session
 from recorder.terminal import progress
 from sync.alignment import Alignment, GazeMap
@@ -78,7 +79,7 @@ def rows_for(session: Session, alignment: Alignment, eye: Device, ego: Device) -
 def _film(session: Session, device: Device) -> Film:
     """A device's film; `t_ns` on its own clock."""
     path = session.path(device.file)
-    t_ns, pts_ns = demux.frame_times_ns(session, device), demux.container_frame_times_ns(path)
+    t_ns, pts_ns = frame_times_ns(session, device), demux.container_frame_times_ns(path)
     count = min(len(t_ns), len(pts_ns))
     size = device.of_kind("video")[0].size
     if size is None:

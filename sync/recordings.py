@@ -9,7 +9,7 @@ from itertools import combinations
 
 from firmware_host.clock import SECOND_NS, TICK_HZ
 from firmware_host.errors import SessionError
-from recorder.demux import frame_times_ns
+from recorder.samples import frame_times_ns
 from recorder.session import Device, Session
 from sync import network
 from sync.alignment import Recording

@@ -16,6 +16,7 @@ from firmware_host.clockmap import ClockMap
 from firmware_host.errors import SyncctlError
 from recorder import demux
 from recorder.durable import write_bytes
+from recorder.samples import frame_times_ns
 from recorder.session import Session
 from sync.align import truth_curves_ms
 from sync.alignment import Alignment, Pairing
@@ -225,7 +226,7 @@ def _gaze_pictures(session: Session, alignment: Alignment) -> Iterator[str]:
             continue
         picked = [rows[k] for k in np.unique(np.linspace(0, len(rows) - 1, GAZE_FRAMES).astype(int))]
         device = session.device(gaze.target)
-        t_ns = demux.frame_times_ns(session, device)
+        t_ns = frame_times_ns(session, device)
         wanted = {int(np.argmin(np.abs(t_ns - r.t_ns))): r for r in picked}
         for index, _, image in demux.video_frames(session.path(device.file), pixels="rgb24"):
             row = wanted.pop(index, None)

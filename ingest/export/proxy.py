@@ -21,8 +21,8 @@ from ingest.labels import elan, exchange, words
 from ingest.labels.film import Film, films
 from ingest.labels.label import Linked
 from recorder import durable
-from recorder.demux import frame_times_ns
 from recorder.proxy import write_proxy
+from recorder.samples import frame_times_ns
 
 
 def write_films(aligned: Aligned, out: Path) -> list[str]:

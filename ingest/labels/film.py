@@ -17,7 +17,8 @@ from firmware_host.clockmap import ClockMap
 from firmware_host.errors import SessionError, unknown_name
 from ingest.ego import Aligned
 from ingest.labels.label import Label
-from recorder.demux import container_frame_times_ns, frame_times_ns
+from recorder.demux import container_frame_times_ns
+from recorder.samples import frame_times_ns
 from recorder.session import Device
 
 

@@ -93,7 +93,7 @@ def frame_table(t_ns: np.ndarray) -> bytes:
 
 
 def camera_times(device: str) -> dict[str, dict[str, str]]:
-    """What a device's settings say where its frame times are in a table; `recorder.demux.frame_times_ns` reads it."""
+    """What a device's settings say where its frame times are in a table; `recorder.samples.frame_times_ns` reads it."""
     return {"camera": {"frame_times": place(device, "camera")}}
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from recorder.demux import container_frame_times_ns, frame_times_ns, video_frames
+from recorder.demux import container_frame_times_ns, video_frames
+from recorder.samples import frame_times_ns
 from recorder.session import Device, Session
 from sync.importers.found import SERIES, read_series
 

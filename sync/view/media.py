@@ -11,6 +11,7 @@ import numpy as np
 from firmware_host.clock import SECOND_NS
 from firmware_host.errors import SessionError
 from recorder import demux
+from recorder.samples import frame_times_ns
 from recorder.session import Device, Session, Stream
 from sync.view import mp4
 from sync.view.blocks import Packets, tracks
@@ -66,7 +67,7 @@ def pictures(
         SessionError: there are no pictures, or their file cannot be read.
     """
     path = session.path(device.file)
-    t_ns = demux.frame_times_ns(session, device)
+    t_ns = frame_times_ns(session, device)
     if device.kind == "kit":
         if "camera" not in packets:
             raise SessionError(f"{path} has no pictures")

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 from firmware_host.clockmap import ClockMap, Piece
-from recorder import demux
-from recorder.samples import native_series
+from recorder.samples import frame_times_ns, native_series
 from recorder.session import open_session
 from sync.alignment import Alignment
 
@@ -65,7 +64,7 @@ def test_frames_have_the_same_times(example: dict, recorded_home: Path):
     device = session.device("kit-01")
     stream = next(s for s in document(recorded_home)["devices"][0]["streams"] if s["kind"] == "video")
     found = example["frame_times"](stream, example["rows"](session.path(device.file)))
-    assert np.array_equal(found, demux.frame_times_ns(session, device))
+    assert np.array_equal(found, frame_times_ns(session, device))
 
 
 @pytest.mark.parametrize("clock", ["head", "kit-02", "kit-01"])

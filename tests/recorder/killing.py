@@ -19,7 +19,8 @@ import numpy as np
 
 from firmware_host.clockmap import ClockMap
 from firmware_host.errors import SessionError
-from recorder.demux import picture_times_ns, read_rows, read_sound
+from recorder.demux import read_rows
+from recorder.samples import picture_times_ns, read_sound
 from recorder.session import open_session
 
 ALLOWED_S = 1.0

@@ -9,8 +9,8 @@ import pytest
 from firmware_host.errors import EvidenceError
 from recorder.camera import H264Encoder
 from recorder.clap import BANDS, click_times_ns, estimate, measure_clap
-from recorder.demux import frame_times_ns
 from recorder.microphone import SoundBlock
+from recorder.samples import frame_times_ns
 from recorder.series import Sound
 from recorder.session import Device, Session, open_session
 from recorder.writer import KitLayout, KitWriter

@@ -14,7 +14,8 @@ from probing import probe, stream_titles
 
 from firmware_host.clock import tick_at
 from firmware_host.clockmap import ClockMap
-from recorder.demux import frame_times_ns, read_rows, read_sound, video_frames
+from recorder.demux import read_rows, video_frames
+from recorder.samples import frame_times_ns, read_sound
 from recorder.session import Session, open_session
 from recorder.tone import tone
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from recorder.demux import read_sound
+from recorder.samples import read_sound
 from recorder.session import open_session
 from sync.tones import find
 

@@ -12,6 +12,7 @@ from firmware_host.errors import ConfigError, SessionError
 from recorder import demux
 from recorder.blank import read_blocks, titles_of
 from recorder.redact import redact
+from recorder.samples import frame_times_ns, read_sound
 from recorder.session import open_session
 
 FROM_S, TO_S = 8.3, 11.6
@@ -49,8 +50,8 @@ def luma(path: Path) -> np.ndarray:
 
 def test_no_picture_of_the_stretch_is_left_and_every_other_is_as_it_was(one_kit: Path, redacted: Path):
     before, after = open_session(one_kit), open_session(redacted)
-    times_ns = demux.frame_times_ns(before, before.device("kit-01"))
-    assert np.array_equal(times_ns, demux.frame_times_ns(after, after.device("kit-01"))), "times are kept"
+    times_ns = frame_times_ns(before, before.device("kit-01"))
+    assert np.array_equal(times_ns, frame_times_ns(after, after.device("kit-01"))), "times are kept"
     t0_ns = next(s.t0_ns for s in before.device("kit-01").streams if s.kind == "sensor")
     at_s = (times_ns - t0_ns) / 1e9
     was, now = luma(one_kit), luma(redacted)
@@ -68,7 +69,7 @@ def test_no_sample_of_the_stretch_is_left_and_every_other_is_as_it_was(one_kit: 
     was, now = (demux.read_sound_file(s.path("kit-01.mkv")) for s in (before, after))  # constant and all
     assert len(was.x) == len(now.x)
     t0_ns = next(s.t0_ns for s in before.device("kit-01").streams if s.kind == "sensor")
-    at_s = (demux.read_sound(before, before.device("kit-01")).times_ns(np.arange(len(was.x))) - t0_ns) / 1e9
+    at_s = (read_sound(before, before.device("kit-01")).times_ns(np.arange(len(was.x))) - t0_ns) / 1e9
     inside = (at_s >= FROM_S) & (at_s < TO_S)
     assert not now.x[inside].any()
     assert np.abs(was.x[inside]).max() > 0

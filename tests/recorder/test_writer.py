@@ -9,11 +9,12 @@ from probing import probe
 from firmware_host.clock import tick_ns
 from firmware_host.spec import Channel, Flag, Reading, TrackSpec
 from recorder.camera import H264Encoder
-from recorder.demux import frame_times_ns, read_rows, read_sound
+from recorder.demux import read_rows
 from recorder.inspect import inspect_session, table
 from recorder.log import read_log
 from recorder.microphone import SoundBlock
 from recorder.mux import EncodedFrame
+from recorder.samples import frame_times_ns, read_sound
 from recorder.session import Device, Session, open_session
 from recorder.writer import KitLayout, KitWriter, SensorLayout
 

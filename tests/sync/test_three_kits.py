@@ -18,8 +18,8 @@ import soundfile
 
 from firmware_host.clockmap import ClockMap
 from firmware_host.errors import EvidenceError, SessionError
-from recorder.demux import read_sound
 from recorder.home import record_home
+from recorder.samples import read_sound
 from recorder.session import Session, open_session
 from recorder.world import World
 from sync import cli

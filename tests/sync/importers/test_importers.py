@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from firmware_host.errors import ConfigError, SessionError
-from recorder.demux import frame_times_ns
+from recorder.samples import frame_times_ns
 from recorder.session import Device, Session, open_session
 from sync.add import SETTINGS, add_file
 from sync.cli import add

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware_host.errors import SessionError
-from recorder.demux import container_frame_times_ns, frame_times_ns, read_sound, video_frames
+from recorder.demux import container_frame_times_ns, video_frames
+from recorder.samples import frame_times_ns, read_sound
 from recorder.session import Stream, open_session
 from sync.add import add_file
 from sync.importers import gopro, gpmf
