@@ -91,7 +91,9 @@ def measured(flaws: Flaws, seconds: float) -> str:
 
 
 def _gaze_px(root: Path, truth: dict) -> float:
-    """Median distance of the carried gaze from the true one, while the eye rests."""
+    """Median distance of the carried gaze from the true one, while the eye rests; NaN where none was carried."""
+    if not (root / "gaze_head.csv").exists():  # a camera without a clock carries none
+        return float("nan")
     world = next(ClockMap.from_json(m) for m in truth["clock_maps"] if m["source"] == "head")
     at_ns = np.array(truth["pose"]["t_ns"])
     true = np.array([[np.nan if v is None else v for v in xy] for xy in truth["pose"]["gaze_px"]["head"]])
