@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from firmware_host.errors import PortError
+from recorder.config import MicrophoneConfig
 from recorder.tone import tone
 
 NOMINAL_HZ = 48_000
@@ -73,6 +74,17 @@ def counts(data: bytes, channels: int, channel: int, low_bits: bool) -> np.ndarr
     """
     words = np.frombuffer(data, np.int32)[channel::channels]
     return (words << 8) >> 8 if low_bits else words >> 8
+
+
+def open_microphone(config: MicrophoneConfig) -> Microphone:
+    """The microphone that a kit file names; opens nothing yet."""
+    return SoundDeviceMicrophone(
+        config.device or None,
+        config.rate_hz,
+        channels=config.channels,
+        channel=config.channel - 1,
+        low_bits=config.low_bits,
+    )
 
 
 class SoundDeviceMicrophone:

@@ -13,6 +13,7 @@ import numpy as np
 from firmware_host.clock import Clock
 from firmware_host.errors import PortError
 from recorder.camera import Camera, FrameReceipt, H264Encoder, PiCamera, file_pictures, jpeg, v4l2_pictures
+from recorder.config import CameraConfig
 from recorder.preview import Preview
 from recorder.watch import Notice
 
@@ -21,13 +22,14 @@ STOP_LIMIT_S = 2.0
 """A driver that has stalled does not return from its read; its thread is left behind."""
 
 
-def open_camera(device: str, size: tuple[int, int], fps: int, bit_rate: int, clock: Clock) -> Camera:
-    """The camera that a kit file names: empty for the Pi's own, ``/dev/video0``, or a video file. Opens nothing yet."""
-    if not device:
+def open_camera(config: CameraConfig, clock: Clock) -> Camera:
+    """The camera that a kit file names; opens nothing yet. `clock` is the one by which a file is played."""
+    size, fps, bit_rate = (config.width, config.height), config.fps, config.bit_rate
+    if not config.device:
         return PiCamera(*size, fps, bit_rate)
-    if device.startswith("/dev/"):
-        return RawCamera(partial(v4l2_pictures, device, size, fps), size, fps, bit_rate)
-    return RawCamera(partial(file_pictures, Path(device), size, fps, clock), size, fps, bit_rate)
+    if config.device.startswith("/dev/"):
+        return RawCamera(partial(v4l2_pictures, config.device, size, fps), size, fps, bit_rate)
+    return RawCamera(partial(file_pictures, Path(config.device), size, fps, clock), size, fps, bit_rate)
 
 
 class RawCamera:

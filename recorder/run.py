@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from firmware_host.clock import SECOND_NS, TICK_HZ, Clock, MonotonicClock
+from firmware_host.clock import SECOND_NS, TICK_HZ, MonotonicClock
 from firmware_host.errors import ConfigError, PortError, SessionError
 from firmware_host.ports import open_ports
 from firmware_host.process import AcquisitionProcess
@@ -25,10 +25,9 @@ from firmware_host.schedule import Plan, make_sensor
 from firmware_host.schedule import plan as plan_kit
 from firmware_host.spec import Flag, KitConfig
 from recorder import profiles
-from recorder.camera import Camera
-from recorder.config import CameraConfig, KitFile, MicrophoneConfig, read_kit
+from recorder.config import CameraConfig, KitFile, read_kit
 from recorder.disk import DiskGuard, DiskWatch, expected_bytes_per_s, reserved
-from recorder.microphone import WARM_UP_S, Microphone, SoundDeviceMicrophone
+from recorder.microphone import WARM_UP_S, open_microphone
 from recorder.rawcamera import open_camera
 from recorder.record import (
     KitRole,
@@ -134,25 +133,11 @@ def live_kit(file: KitFile) -> LiveKit:
         clock=clock,
         t0_ns=clock.now_ns() + round(LEAD_S * SECOND_NS),
         acquisition=AcquisitionProcess(plan, partial(open_ports, sensors), MonotonicClock),
-        camera=_camera(camera, clock) if camera else None,
-        microphone=_microphone(microphone) if microphone else None,
+        camera=open_camera(camera, clock) if camera else None,
+        microphone=open_microphone(microphone) if microphone else None,
         profiles=learnt,
         disk=file.disk,
         bit_rate=camera.bit_rate if camera else 0,
-    )
-
-
-def _camera(camera: CameraConfig, clock: Clock) -> Camera:
-    return open_camera(camera.device, (camera.width, camera.height), camera.fps, camera.bit_rate, clock)
-
-
-def _microphone(microphone: MicrophoneConfig) -> Microphone:
-    return SoundDeviceMicrophone(
-        microphone.device or None,
-        microphone.rate_hz,
-        channels=microphone.channels,
-        channel=microphone.channel - 1,
-        low_bits=microphone.low_bits,
     )
 
 

@@ -16,7 +16,7 @@ from recorder.disk import expected_bytes_per_s
 from recorder.doctor import buses, devices, system
 from recorder.doctor.check import FAIL, WARN, Check
 from recorder.doctor.machine import Machine
-from recorder.microphone import Microphone, SoundDeviceMicrophone
+from recorder.microphone import Microphone, open_microphone
 from recorder.rawcamera import open_camera
 from recorder.run import sensor_layouts
 from recorder.writer import KitLayout
@@ -28,18 +28,7 @@ _WISHED = {"i2c", "dialout", "video", "audio"}
 
 
 def _camera(config: CameraConfig) -> Camera:
-    size = (config.width, config.height)
-    return open_camera(config.device, size, config.fps, config.bit_rate, MonotonicClock())
-
-
-def _microphone(config: MicrophoneConfig) -> Microphone:
-    return SoundDeviceMicrophone(
-        config.device or None,
-        config.rate_hz,
-        channels=config.channels,
-        channel=config.channel - 1,
-        low_bits=config.low_bits,
-    )
+    return open_camera(config, MonotonicClock())
 
 
 @dataclass(frozen=True)
@@ -49,7 +38,7 @@ class Doors:
     clock: Clock = field(default_factory=MonotonicClock)
     lane: buses.OpenLane = open_lane
     camera: Callable[[CameraConfig], Camera] = _camera
-    microphone: Callable[[MicrophoneConfig], Microphone] = _microphone
+    microphone: Callable[[MicrophoneConfig], Microphone] = open_microphone
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from firmware_host.clock import FakeClock
 from firmware_host.errors import PortError
 from recorder.annexb import parameter_sets
 from recorder.camera import MICROSECOND, FrameReceipt, H264Encoder, PiCamera, file_pictures, jpeg, v4l2_pictures
+from recorder.config import CameraConfig
 from recorder.mux import EncodedFrame, write_mp4
 from recorder.preview import Preview
 from recorder.rawcamera import RawCamera, open_camera
@@ -272,7 +273,7 @@ def test_headers_are_found_behind_long_and_short_start_codes():
 @pytest.mark.parametrize("device", ["/dev/video99", "missing.mp4"])
 def test_a_camera_that_is_not_there_is_one_sentence(device: str):
     with pytest.raises(PortError, match=device):
-        open_camera(device, (64, 48), 30, 100_000, FakeClock()).start(print)
+        open_camera(CameraConfig(device, 64, 48), FakeClock()).start(print)
 
 
 def test_a_file_without_pictures_is_refused(tmp_path: Path):
@@ -283,7 +284,7 @@ def test_a_file_without_pictures_is_refused(tmp_path: Path):
 
 
 def test_no_name_means_the_pis_own_camera():
-    assert isinstance(open_camera("", (64, 48), 30, 100_000, FakeClock()), PiCamera)
+    assert isinstance(open_camera(CameraConfig(), FakeClock()), PiCamera)
 
 
 def test_a_v4l2_camera_that_stops_mid_way_is_told_as_a_port(monkeypatch: pytest.MonkeyPatch):
