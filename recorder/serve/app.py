@@ -33,14 +33,13 @@ from recorder.serve.guard import COOKIE, Access, Guard
 from recorder.serve.host import Host
 from recorder.serve.keeper import RECORDING, ConflictError, Keeper, State
 from recorder.serve.orders import event_order, start_order
+from recorder.serve.page import page
 from recorder.serve.sessions import NotThereError, list_sessions, session_file, session_files, session_folder, sha256
 
 LIVE_EVERY_S = 0.25
 MAX_LIVE = 16
 LIVE_FOR_S = 3600.0
 """A stream of events ends after this and the page asks again: what was forgotten by its reader goes away."""
-FILES = Path(__file__).parent
-TYPES = {"page.html": "text/html; charset=utf-8", "page.css": "text/css", "page.js": "text/javascript"}
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
 
@@ -58,10 +57,8 @@ def make_app(
         lifespan: what begins and ends with the server.
     """
     api = _Api(keeper, access, host, kit)
-    page = [Route(f"/{name}", _static(name)) for name in ("page.css", "page.js")]
     routes = [
-        Route("/", _static("page.html")),
-        *page,
+        *page(Path(__file__).parent),
         Route("/status", api.status),
         Route("/live", api.live),
         Route("/preview", api.preview),
@@ -230,15 +227,6 @@ async def _json(request: Request) -> dict[str, Any]:
         if isinstance(document := json.loads(body), dict):
             return document
     raise HTTPException(400, "the body is no JSON object")
-
-
-def _static(name: str) -> Callable[[Request], Response]:
-    data = (FILES / name).read_bytes()
-
-    def answer(_: Request) -> Response:
-        return Response(data, media_type=TYPES[name], headers={"cache-control": "no-cache"})
-
-    return answer
 
 
 def _version() -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from firmware_host.errors import PortError
 from recorder.serve.guard import Guard
+from recorder.serve.page import page
 from sync.view.content import Content
 from sync.view.media import Body
 
-FILES = Path(__file__).parent
-TYPES = {"page.html": "text/html; charset=utf-8", "page.css": "text/css", "page.js": "text/javascript"}
 NAMES = frozenset({"localhost"})
 PIECE = 256 * 1024
 LONGEST = 1024 * 1024
@@ -45,9 +44,7 @@ def make_app(content: Content) -> Starlette:
     ``/heat/N``, ``/gaze/N`` numbers."""
     views = _Views(content)
     routes = [
-        Route("/", _static("page.html")),
-        Route("/page.css", _static("page.css")),
-        Route("/page.js", _static("page.js")),
+        *page(Path(__file__).parent),
         Route("/session", views.session),
         Route("/body/{number:int}", views.body),
         Route("/curve/{number:int}", views.curve),
@@ -161,15 +158,6 @@ def _pieces(body: Body, start: int, stop: int) -> Iterator[bytes]:
         while start < stop and (piece := file.read(min(PIECE, stop - start))):
             start += len(piece)
             yield piece
-
-
-def _static(name: str) -> Callable[[Request], Response]:
-    data = (FILES / name).read_bytes()
-
-    def answer(_: Request) -> Response:
-        return Response(data, media_type=TYPES[name], headers={"cache-control": "no-cache"})
-
-    return answer
 
 
 def listen(port: int) -> socket.socket:
