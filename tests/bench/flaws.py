@@ -21,6 +21,7 @@ from firmware_host.clockmap import ClockMap
 from recorder.flaws import CameraFlaws, ClockFlaws, Flaws, ImuFlaws, MicrophoneFlaws
 from recorder.home import record_home
 from recorder.session import open_session
+from recorder.workers import pool
 from recorder.world.acoustics import Acoustics
 from recorder.world.tracker import TrackerFlaws
 from sync.gaze import read_rows
@@ -77,11 +78,11 @@ def _with(name: str, size: float) -> dict[str, float]:
     return {name: size, **({"overflow_ms": MicrophoneFlaws().overflow_ms} if name == "overflows_an_hour" else {})}
 
 
-def measured(flaws: Flaws, seconds: float) -> str:
+def measured(flaws: Flaws) -> str:
     """A row of the table."""
     with tempfile.TemporaryDirectory() as scratch, redirect_stderr(io.StringIO()):
         root = Path(scratch) / "session"
-        record_home(root, duration_s=seconds, fast=True, seed=SEED, width=320, height=180, flaws=flaws, workers=1)
+        record_home(root, duration_s=SECONDS, fast=True, seed=SEED, width=320, height=180, flaws=flaws, workers=1)
         found, errors = align_session(open_session(root))
         truth = json.loads((root / "truth.json").read_text())
         assert errors is not None
@@ -112,5 +113,6 @@ def main() -> None:
     named = next((a.removeprefix("--only=") for a in sys.argv if a.startswith("--only=")), "")
     chosen = list(rows)[:2] if "--quick" in sys.argv else [name for name in rows if named in name]
     print(f"{'flaw':34} error ms  sigma ms  refused  gaze px")
-    for name in chosen:
-        print(f"{name:34} {measured(rows[name], SECONDS)}", flush=True)
+    with pool(None) as workers:
+        for name, row in zip(chosen, workers.map(measured, (rows[name] for name in chosen)), strict=True):
+            print(f"{name:34} {row}", flush=True)
