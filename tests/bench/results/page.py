@@ -58,7 +58,7 @@ This page is written by the last line from the files that the others left; nothi
 * **Splits by person.** Two: the last third of the people is tested on, then the first third. (Muscles and its target
   tasks: the dataset's own split; LART in homes: one.)
 * **Intervals.** A figure is the mean over splits and seeds; in brackets 95 % of the draws of a bootstrap over test
-  sessions, and after ± the standard deviation over seeds. *Gain* is drawn in pairs, session by session; one whose
+  sessions, moved to have the figure for their mean (draws that miss a rare class lie above it), and after ± the standard deviation over seeds. *Gain* is drawn in pairs, session by session; one whose
   interval holds 0 is in brackets.
 * **Chance and ceiling.** Chance is what blind guessing reaches: one over the classes, or for average precision how
   often a class occurs. The ceiling is 100 %; what perfect perception reaches is the line "scene graph".
@@ -165,8 +165,19 @@ def figure(runs: Runs, suite: str, arm: str, read: str, measure: str) -> Figure 
     every = np.mean([np.mean(values, axis=0) for values in by_split.values()], axis=0)
     seeds = [np.mean([r["reads"][read][measure][0] for r in mine if r["seed"] == s]) for s in {r["seed"] for r in mine}]
     spread = float(np.std(seeds, ddof=1)) if len(seeds) > 1 else 0.0
-    low, high = np.nanpercentile(every[1:], [2.5, 97.5]) if len(every) > 1 else (every[0] - spread, every[0] + spread)
-    return Figure(float(every[0]), float(low), float(high), spread, every[1:])
+    mean, draws = float(every[0]), every[1:]
+    low, high = interval(mean, draws) if len(draws) else (mean - spread, mean + spread)
+    return Figure(mean, low, high, spread, draws)
+
+
+def interval(value: float, draws: np.ndarray) -> tuple[float, float]:
+    """95 % of the draws, moved so that their mean is the value.
+
+    A draw without a rare class leaves it out, and rare classes are the hard ones: draws of a mean average precision lie
+    above what they are drawn for.
+    """
+    low, high = np.nanpercentile(draws, [2.5, 97.5]) - (np.nanmean(draws) - value)
+    return float(low), float(high)
 
 
 def spoken(measure: str, found: Figure | None) -> str:
@@ -190,7 +201,7 @@ def gained(table: Table, row: Row, runs: Runs) -> str:
     gain = 100 * (own.mean - other.mean)
     if not len(own.draws) or len(own.draws) != len(other.draws):
         return f"{gain:+.1f}"
-    low, high = 100 * np.nanpercentile(own.draws - other.draws, [2.5, 97.5])
+    low, high = (100 * edge for edge in interval(own.mean - other.mean, own.draws - other.draws))
     cell = f"{gain:+.1f} ({low:+.1f} to {high:+.1f})"
     return cell if low > 0 or high < 0 else f"[{cell}]"
 

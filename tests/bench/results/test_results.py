@@ -239,6 +239,12 @@ def planted(out: Path, arm: str, seed: int, top1: list[float]) -> None:
     path.write_text(json.dumps({"suite": "ccau", "arm": arm, "split": 0, "seed": seed, "reads": reads, **told}))
 
 
+def test_an_interval_holds_its_figure_where_draws_leave_out_what_is_hard():
+    low, high = page.interval(0.2, np.linspace(0.3, 0.5, 101))
+    assert low == pytest.approx(0.105)
+    assert high == pytest.approx(0.295)
+
+
 def test_the_page_says_what_the_runs_say(tmp_path: Path):
     draws = np.linspace(0.2, 0.4, 101)
     for seed in range(2):
