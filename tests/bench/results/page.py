@@ -58,8 +58,9 @@ This page is written by the last line from the files that the others left; nothi
 * **Splits by person.** Two: the last third of the people is tested on, then the first third. (Muscles and its target
   tasks: the dataset's own split; LART in homes: one.)
 * **Intervals.** A figure is the mean over splits and seeds; in brackets 95 % of the draws of a bootstrap over test
-  sessions, moved to have the figure for their mean (draws that miss a rare class lie above it), and after ± the standard deviation over seeds. *Gain* is drawn in pairs, session by session; one whose
-  interval holds 0 is in brackets.
+  sessions, moved to have the figure for their mean (draws that miss a rare class lie above it), and after ± the
+  standard deviation over seeds. *Gain* is drawn in pairs, session by session; one whose interval holds 0 is in
+  brackets.
 * **Chance and ceiling.** Chance is what blind guessing reaches: one over the classes, or for average precision how
   often a class occurs. The ceiling is 100 %; what perfect perception reaches is the line "scene graph".
 """
