@@ -179,6 +179,7 @@ def comparisons(found: Mapping[str, Recording], anchor: str, method: str) -> lis
 
 
 def _offers(recording: Recording, method: str) -> bool:
+    """Whether it is worth asking; a method that is not named here is asked, and refuses for itself."""
     offered = {
         "tones": recording.sound is not None,
         "audio": recording.sound is not None,
@@ -186,7 +187,7 @@ def _offers(recording: Recording, method: str) -> bool:
         "turning": bool(recording.turned),
         "pattern": bool(recording.moved),
     }
-    return offered[method]
+    return offered.get(method, True)
 
 
 def _watched(body: Recording, camera: Recording) -> bool:
