@@ -82,15 +82,21 @@ def write(out: Path, docs: Path) -> str:
     runs: Runs = {}
     for found in results(out):
         runs.setdefault((found["suite"], found["arm"]), []).append(found)
-    parts = [HEAD.format(**_head(runs))]
+    shown = [table for table in TABLES if measured(table, runs)]
+    parts = [HEAD.format(**_head(runs)) + not_run(shown)]
     folder = docs / "results"
     folder.mkdir(parents=True, exist_ok=True)
-    shown = [table for table in TABLES if measured(table, runs)]
     for table in shown:
         parts.append("\n".join(section(table, runs)))
         durable.write_bytes(folder / f"{table.key}.svg", picture(table, runs).encode())
     durable.write_bytes(docs / "results.md", ("\n\n".join(parts) + "\n").encode())
     return f"{docs / 'results.md'}: {len(shown)} of {len(TABLES)} tables, {sum(map(len, runs.values()))} runs"
+
+
+def not_run(shown: Sequence[Table]) -> str:
+    """What is missing, where something is."""
+    missing = [table.title for table in TABLES if table not in shown]
+    return f"* **Not run yet.** {'; '.join(missing)}.\n" if missing else ""
 
 
 def measured(table: Table, runs: Runs) -> list[Row]:
@@ -229,14 +235,21 @@ def picture(table: Table, runs: Runs) -> str:
     return dots(f"{NAMES[table.shown]}{'' if scale == 1 else ', %'}", lines, None if chance is None else scale * chance)
 
 
+def _made(plan: str, dataset: str) -> Iterator[str]:
+    """The commands that make a dataset of a plan."""
+    yield f"syncctl simulate docs/plans/{plan}.toml --out sessions/{plan}"
+    yield f"for session in sessions/{plan}/0*; do syncctl align $session --only tones; done"
+    yield f"syncctl build sessions/{plan}/0* --out {dataset}"
+
+
 def _head(runs: Runs) -> Mapping[str, Any]:
     every = [run for some in runs.values() for run in some]
     suites = {run["suite"] for run in every}
     seeds = len({run["seed"] for run in every})
-    commands = ["syncctl simulate docs/plans/medium.toml --out sessions/medium  # then align and build it"]
+    commands = [*_made("medium", "dataset")]
     given = ["dataset"]
     if "pairs" in suites:
-        commands.append("syncctl simulate docs/plans/pairs.toml --out sessions/pairs  # the same")
+        commands += _made("pairs", "pairs-dataset")
         given.append("--pairs pairs-dataset")
     if "muscles" in suites:
         commands.append("syncctl simulate docs/plans/targets.toml --out sessions/targets")

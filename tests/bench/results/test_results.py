@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -259,4 +260,5 @@ def test_the_page_says_what_the_runs_say(tmp_path: Path):
     assert rows["head camera, static"].endswith("| +15.0 (+15.0 to +15.0) |")
     assert "[+0.0 (" in rows["head camera, cooperative distillation"]
     assert "| *chance* | 10.0 |" in text
+    assert re.search(r"^\* \*\*Not run yet\.\*\* .*From a few clips", text, re.M)
     assert "chance" in (tmp_path / "docs/results/distillation.svg").read_text()
