@@ -20,15 +20,19 @@ class Grain:
         self._random, self._shape = random, shape
         larger = (shape[0] + GRAIN_MARGIN, shape[1] + GRAIN_MARGIN, *shape[2:])
         drawn = random.standard_normal(larger, np.float32) * np.float32(sigma) if sigma else np.zeros(0)
-        self._pattern = np.rint(drawn).astype(np.int16)
+        # Lighter and darker apart: bytes are added a good deal faster than numbers with a sign.
+        self._lighter, self._darker = (np.rint(d).clip(0, 255).astype(np.uint8) for d in (drawn, -drawn))
 
     def on(self, picture: np.ndarray) -> np.ndarray:
         """The picture, uint8, with noise."""
-        if not self._pattern.size:
+        if not self._lighter.size:
             return picture
         down, right = self._random.integers(0, GRAIN_MARGIN, 2)
-        laid = self._pattern[down : down + self._shape[0], right : right + self._shape[1]]
-        return np.asarray(cv2.add(picture, laid, dtype=cv2.CV_8U))
+        lighter, darker = (
+            pattern[down : down + self._shape[0], right : right + self._shape[1]]
+            for pattern in (self._lighter, self._darker)
+        )
+        return np.asarray(cv2.subtract(cv2.add(picture, lighter), darker))
 
 
 class AutoExposure:
@@ -41,7 +45,7 @@ class AutoExposure:
         """The picture, uint8, as bright as the camera would have made it."""
         if not self._most:
             return picture
-        mean = max(float(picture[::4, ::4].mean()) / 255, 1e-3)
+        mean = max(sum(cv2.mean(picture[::4])[:3]) / 3 / 255, 1e-3)
         wanted = float(np.clip(np.log2(MEAN_GREY / mean), -self._most, self._most))
         self._stops = wanted if self._stops is None else self._stops + SPEED * (wanted - self._stops)
         return np.asarray(cv2.convertScaleAbs(picture, alpha=2**self._stops))

@@ -118,7 +118,7 @@ class _FlacStream:
         for packet in packets:
             if packet.pts is None or not packet.size:  # the last one tells a checksum of the whole, and holds nothing
                 continue
-            start, end = (round(Fraction(1000 * k, rate)) for k in (packet.pts, packet.pts + (packet.duration or 0)))
+            start, end = ((2000 * k + rate) // (2 * rate) for k in (packet.pts, packet.pts + (packet.duration or 0)))
             yield Block(start, self.stream.index + 1, bytes(packet), end - start, keyframe=True)
 
 
@@ -241,7 +241,7 @@ def write_mp4(
         video.codec_context.options = {
             "preset": "superfast",  # a third less time than veryfast, no worse a picture, a third more bytes
             "crf": f"{crf:g}",
-            "x264-params": f"keyint={fps}:bframes=0:scenecut=0:mbtree=0",
+            "x264-params": f"keyint={fps}:bframes=0:scenecut=0:mbtree=0:rc-lookahead=0:sync-lookahead=0",
         }
         audio = container.add_stream("aac", rate=sound_rate_hz, layout="mono") if sound is not None else None
         if audio is not None:

@@ -78,6 +78,29 @@ class Shutter:
 INSTANT = Shutter()
 
 
+@dataclass(frozen=True)
+class Look:
+    """Where a turning camera looks in a straight picture, at the corners of cells: (R, C, 2) px, from left and below.
+
+    Attributes:
+        begun, ended: when the exposure begins and ends; the way between is straight.
+        moments: how many, evenly spread over the exposure, the picture is the mean of.
+    """
+
+    begun: np.ndarray
+    ended: np.ndarray
+    moments: int
+
+    @property
+    def shares(self) -> list[float]:
+        """Of the exposure, when its moments are."""
+        return [(k + 0.5) / self.moments for k in range(self.moments)]
+
+    def at(self, share: float) -> np.ndarray:
+        """(R, C, 2) float32 px at a share of the exposure."""
+        return self.begun + np.float32(share) * (self.ended - self.begun)
+
+
 class Optics:
     """A camera's: from the straight picture that is drawn for it to the one that it takes."""
 
@@ -118,27 +141,36 @@ class Optics:
         flat = self._lens.straight((px - self._middle) / self._focal)
         return np.concatenate([flat, np.ones((*flat.shape[:-1], 1))], axis=-1)
 
-    def seen(self, straight: np.ndarray, spin: np.ndarray | None = None, shutter: Shutter = INSTANT) -> np.ndarray:
-        """(H, W, 3) uint8 what a camera takes that turns.
+    def seen(self, straight: np.ndarray, look: Look | None = None) -> np.ndarray:
+        """(H, W, 3) uint8 what a camera takes.
 
         Args:
             straight: (H, W, 4) uint8 what is drawn for it, as GL gives it: the lowest row first.
-            spin: (3,) how fast the camera turns, rad/s, in its own frame; None where it rests.
-            shutter: of the camera.
+            look: how it turns meanwhile; None where it rests.
         """
-        if spin is None or not spin.any() or shutter == INSTANT:
-            if self.bends:
-                return self._upright(self._remapped(straight, self._resting))
-            return self._upright(straight[::-1])
-        row_s = shutter.rolling_s * self._row_share
-        blur_px = float(np.linalg.norm(spin)) * shutter.exposure_s * self._focal
-        moments = int(np.clip(np.ceil(blur_px / BLUR_PX), 1, MOST_MOMENTS))
-        ends = np.array([-0.5, 0.5]) * shutter.exposure_s
-        begun, ended = self._sources((row_s + ends[:, None])[..., None] * spin)
+        if look is None:
+            return self._upright(self._remapped(straight, self._resting) if self.bends else straight[::-1])
+        moments = [self._remapped(straight, self._each_pixel(look.at(share))) for share in look.shares]
+        if len(moments) == 1:
+            return self._upright(moments[0])
         total = np.zeros(straight.shape, np.uint16)
-        for share in (np.arange(moments, dtype=np.float32) + np.float32(0.5)) / np.float32(moments):
-            total += self._remapped(straight, self._each_pixel(begun + share * (ended - begun)))
-        return self._upright(self._cv2.convertScaleAbs(total, alpha=1 / moments))
+        for moment in moments:
+            total += moment
+        return self._upright(self._cv2.convertScaleAbs(total, alpha=1 / len(moments)))
+
+    def looks(self, spin: np.ndarray, shutter: Shutter) -> list[Look | None]:
+        """How a camera that turns by (N, 3) rad/s, in its own frame, looks at each of N straight pictures."""
+        if shutter == INSTANT:
+            return [None] * len(spin)
+        ends = np.array([[-0.5], [0.5]]) * shutter.exposure_s
+        row_s = shutter.rolling_s * self._row_share + ends  # (2, R)
+        sources = self._sources((row_s[..., None] * spin[:, None, None]).reshape(-1, row_s.shape[1], 3))
+        blur_px = np.linalg.norm(spin, axis=1) * shutter.exposure_s * self._focal
+        moments = np.clip(np.ceil(blur_px / BLUR_PX), 1, MOST_MOMENTS).astype(int)
+        return [
+            Look(begun, ended, count) if turn.any() else None
+            for begun, ended, count, turn in zip(sources[::2], sources[1::2], moments.tolist(), spin, strict=True)
+        ]
 
     def _upright(self, picture: np.ndarray) -> np.ndarray:
         """Without the fourth channel."""

@@ -206,9 +206,11 @@ class Renderer:
         if camera in VIEWS and not views.mirrors.any():
             yield from self._before_backdrop(views, camera)
             return
-        for index in range(count):
+        optics = self._optics[camera]
+        looks = optics.looks(spin, shutter) if spin is not None else [None] * count
+        for index, look in enumerate(looks):
             self._place(views, index, camera)
-            yield self._optics[camera].seen(self._drawn(), None if spin is None else spin[index], shutter)
+            yield optics.seen(self._drawn(), look)
 
     def _before_backdrop(self, views: _Views, camera: str) -> Iterator[np.ndarray]:
         """The pictures of a camera that stands still: what rests is drawn once, and again when any of it moves."""
