@@ -9,7 +9,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from firmware_host.spec import Channel, Flag
-from recorder import demux, samples
+from recorder import samples
 from recorder.session import Device, Session, Stream, open_session
 from sync.add import add_file
 from sync.motion import imu
@@ -86,7 +86,7 @@ def test_a_real_eye_tracker_s_imu(tmp_path):
 @pytest.mark.parametrize("latency_ns", [None, 12_000_000])
 def test_a_measured_latency_is_taken_off_once(monkeypatch, tmp_path, latency_ns):
     rows = np.array([[0, 0, Flag.FRESH], [0, 33_000, Flag.FRESH]])
-    monkeypatch.setattr(demux, "read_rows", lambda _, names: dict.fromkeys(names, rows))
+    monkeypatch.setattr(samples, "read_rows", lambda _, names: dict.fromkeys(names, rows))
     camera = Stream("camera", "video", 5_000_000_000, 30.0, latency_ns=latency_ns, latency_sigma_ns=1_000_000)
     device = Device("kit-01", "kit", "third", "kit-01", "kit-01.mkv", (camera,))
     found = filmed(Session(tmp_path, "s", (device,)), device)
