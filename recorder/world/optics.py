@@ -160,8 +160,6 @@ class Optics:
 
     def looks(self, spin: np.ndarray, shutter: Shutter) -> list[Look | None]:
         """How a camera that turns by (N, 3) rad/s, in its own frame, looks at each of N straight pictures."""
-        if shutter == INSTANT:
-            return [None] * len(spin)
         ends = np.array([[-0.5], [0.5]]) * shutter.exposure_s
         row_s = shutter.rolling_s * self._row_share + ends  # (2, R)
         sources = self._sources((row_s[..., None] * spin[:, None, None]).reshape(-1, row_s.shape[1], 3))

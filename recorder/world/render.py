@@ -11,6 +11,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -94,6 +95,9 @@ class Renderer:
         except Exception as error:  # the GL loaders raise whatever they like
             raise ConfigError(f"MuJoCo could not open a GL context ({error}); {REMEDY}") from error
         Renderer._current = weakref.ref(self)
+        from OpenGL import GL
+
+        self._gl: Any = GL
         self._cheapen_textures()
         for flag in (mujoco.mjtRndFlag.mjRND_SKYBOX, mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_HAZE):
             self._renderer.scene.flags[flag] = 0
@@ -117,11 +121,10 @@ class Renderer:
 
     def _cheapen_textures(self) -> None:
         """Sample one mipmap level, not two: a quarter less time for a picture drawn without a graphics card."""
-        from OpenGL import GL
-
+        gl = self._gl
         for number in range(self._model.ntex):
-            GL.glBindTexture(GL.GL_TEXTURE_2D, int(self._renderer._mjr_context.texture[number]))
-            GL.glTexParameteri(GL.GL_TEXTURE_2D, GL.GL_TEXTURE_MIN_FILTER, GL.GL_LINEAR_MIPMAP_NEAREST)
+            gl.glBindTexture(gl.GL_TEXTURE_2D, int(self._renderer._mjr_context.texture[number]))
+            gl.glTexParameteri(gl.GL_TEXTURE_2D, gl.GL_TEXTURE_MIN_FILTER, gl.GL_LINEAR_MIPMAP_NEAREST)
 
     def _views(self, poses: Mapping[str, Pose], camera: str, mirrors: bool) -> _Views:
         """What a camera meets at every moment of the poses."""
@@ -173,10 +176,8 @@ class Renderer:
         """(H, W, 4) uint8 the scene as it was set up, RGBA, the lowest row first."""
         self._take_context()
         self._mj.mjr_render(self._renderer._rect, self._renderer.scene, self._renderer._mjr_context)
-        from OpenGL import GL
-
-        picture = np.empty((self._plan.height, self._plan.width, 4), np.uint8)
-        GL.glReadPixels(0, 0, self._plan.width, self._plan.height, GL.GL_RGBA, GL.GL_UNSIGNED_BYTE, picture)
+        picture, gl = np.empty((self._plan.height, self._plan.width, 4), np.uint8), self._gl
+        gl.glReadPixels(0, 0, self._plan.width, self._plan.height, gl.GL_RGBA, gl.GL_UNSIGNED_BYTE, picture)
         return picture
 
     def _depth(self) -> np.ndarray:
