@@ -87,7 +87,7 @@ class CameraFlaws:
         exposure_ms: each line sees for so long; what turns meanwhile is blurred.
         exposure_stops: cameras brighten or darken by at most this to keep a picture's mean grey, powers of 2.
         crf: H.264's constant rate factor of the worn cameras' films; 0 loses nothing.
-        kit_mbps: H.264's bit rate of the kits' films, megabits/s.
+        kit_bits: H.264's bit rate of the kits' films, bits a pixel.
         restarts_an_hour: how often a kit's camera gives nothing until its kit has opened it again,
         restart_s: and for how long.
     """
@@ -102,7 +102,7 @@ class CameraFlaws:
     exposure_ms: float = 10.0
     exposure_stops: float = 1.0
     crf: float = 22.0
-    kit_mbps: float = 2.0
+    kit_bits: float = 0.3
     restarts_an_hour: float = 0.0
     restart_s: float = 3.5
 
@@ -151,8 +151,8 @@ def judge(flaws: Flaws, place: Place = ()) -> Iterator[Wrong]:
             yield Wrong((*place, "camera", name), f"{name} is {ms:g}; a picture takes no longer than {FRAME_MS:g} ms")
     if not flaws.camera.crf <= WORST_CRF:
         yield Wrong((*place, "camera", "crf"), f"crf is {flaws.camera.crf:g}; it must be {WORST_CRF:g} or less")
-    if not flaws.camera.kit_mbps:
-        yield Wrong((*place, "camera", "kit_mbps"), "kit_mbps is 0; a large one, such as 50, loses hardly anything")
+    if not flaws.camera.kit_bits:
+        yield Wrong((*place, "camera", "kit_bits"), "kit_bits is 0; a large one, such as 8, loses hardly anything")
     for name in ("microphone", "camera"):
         device = getattr(flaws, name)
         if device.restarts_an_hour and device.restart_s * SECOND_NS <= STALL_NS:

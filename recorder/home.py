@@ -58,7 +58,7 @@ def kits_of(plan: HomePlan) -> dict[str, KitConfig]:
 def _encoder(prepared: Prepared) -> H264Encoder:
     """A kit's."""
     world, flaws = prepared.plan.world, prepared.plan.flaws.camera
-    return H264Encoder(world.width, world.height, FPS, round(flaws.kit_mbps * 1e6))
+    return H264Encoder(world.width, world.height, FPS, round(flaws.kit_bits * world.width * world.height * FPS))
 
 
 class PlayedCamera:

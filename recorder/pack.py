@@ -50,7 +50,7 @@ class SensorPacker:
             from the tick to the reading's midpoint, microseconds from the planned start to the true one, flag.
         """
         n = max(0, tick - self._next)
-        blocks: list[list[np.ndarray]] = [[] for _ in self.tracks]
+        values, held = [self._last], []
         timing = np.zeros((n, 3), np.int32)
         for i, k in enumerate(range(self._next, self._next + n)):
             reading = self._waiting.pop(k, None)
@@ -59,15 +59,17 @@ class SensorPacker:
             else:
                 timing[i] = self._timing(reading)
                 if reading.counts is not None:
-                    self._last = tuple(
-                        np.array(c, np.int32).reshape(t.rows_per_tick, len(t.channels))
-                        for c, t in zip(reading.counts, self.tracks, strict=True)
+                    values.append(
+                        tuple(
+                            np.array(c, np.int32).reshape(t.rows_per_tick, len(t.channels))
+                            for c, t in zip(reading.counts, self.tracks, strict=True)
+                        )
                     )
-            for block, last in zip(blocks, self._last, strict=True):
-                block.append(last)
+            held.append(len(values) - 1)
         self._next += n
-        empty = [np.empty((0, len(t.channels)), np.int32) for t in self.tracks]
-        return [np.concatenate([e, *b]) for e, b in zip(empty, blocks, strict=True)], timing
+        self._last = values[-1]
+        rows = [np.stack(of_track)[held] for of_track in zip(*values, strict=True)]
+        return [r.reshape(n * r.shape[1], r.shape[2]) for r in rows], timing
 
     def _timing(self, reading: Reading) -> tuple[int, int, int]:
         if reading.flag in (Flag.LATE, Flag.LOST):  # nothing was transferred, so there is nothing to time

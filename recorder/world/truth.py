@@ -12,7 +12,9 @@ NEAR = 0.03
 
 
 def surface_points(shapes: tuple[Shape, ...]) -> np.ndarray:
-    """(P, 3) points on the outside of some shapes, enough to bound them within about a pixel."""
+    """(P, 3) the outermost points of some shapes, enough to bound them within about a pixel."""
+    from scipy.spatial import ConvexHull
+
     turn = np.linspace(0, 2 * np.pi, 32, endpoint=False)
     height = np.linspace(-1, 1, 15)[:, None]
     ring = np.sqrt(1 - height**2)
@@ -34,7 +36,8 @@ def surface_points(shapes: tuple[Shape, ...]) -> np.ndarray:
                 rim = np.column_stack([np.cos(turn), np.sin(turn)]) * radius
                 cloud = np.concatenate([np.column_stack([rim, np.full(len(turn), z)]) for z in (-half, half)])
         clouds.append(shape.turn.apply(cloud) + shape.pos)
-    return np.concatenate(clouds)
+    cloud = np.concatenate(clouds)
+    return np.asarray(cloud[ConvexHull(cloud).vertices])
 
 
 def pinhole(model: CameraModel, seen: np.ndarray) -> np.ndarray:

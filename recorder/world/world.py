@@ -296,7 +296,7 @@ class World:
         t, model, h = _seconds(t_ns), self.camera(camera), 0.02
         found = np.full((len(t), len(self.classes), 2), np.nan)
         for number, name in enumerate(self._shapes):
-            middle = self._clouds[name].mean(axis=0)
+            middle = (self._clouds[name].min(axis=0) + self._clouds[name].max(axis=0)) / 2
             ends = []
             for now in (t - h, t + h):
                 at, own = self._pose(name, now)

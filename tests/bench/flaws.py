@@ -30,7 +30,7 @@ from sync.run import align_session
 NONE = Flaws(
     ClockFlaws(0.0, 0.0, wall_error_ms=0.0),
     MicrophoneFlaws(0.0, 0.0, -200.0, 0.0, 0.0),
-    CameraFlaws(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 50.0),
+    CameraFlaws(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 8.0),
     ImuFlaws(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
     TrackerFlaws(0.0, 0.0, 0.0),
     room=Acoustics(0.0, 0.0),
@@ -46,7 +46,7 @@ SAID_OTHERWISE = {
     "exposure_ms": 33.0,
     "exposure_stops": 3.0,
     "crf": 40.0,
-    "kit_mbps": 0.1,
+    "kit_bits": 0.06,
     "range_dps": 200.0,
     "range_g": 1.2,
     "reverberation_s": 1.5,

@@ -65,7 +65,7 @@ def test_every_default_is_told_with_a_reason():
         ("[imu]\n\nbias_dps = -1", "line 3.*0 or more"),
         ("[camera]\nbarrel = 0.2", "fold"),
         ("[camera]\nrolling_ms = 40", "no longer than 33 ms"),
-        ("[camera]\nkit_mbps = 0", "loses hardly anything"),
+        ("[camera]\nkit_bits = 0", "loses hardly anything"),
         ("[clock]\nwander_period_s = 0", "wander_ppm"),
         ("[camera]\nrestarts_an_hour = 1\nrestart_s = 1", "line 3.*silent for more than 2 s"),
         ("[microphone]\ngain_db = 'loud'", "a number"),
