@@ -23,6 +23,7 @@ from firmware_host.spec import KitConfig
 from recorder import truth
 from recorder.camera import H264Encoder, jpeg
 from recorder.flaws import Flaws
+from recorder.homeplan import BODY, FPS, SOUND_HZ, WALL_EPOCH_NS, HomePlan, plan_home
 from recorder.microphone import BLOCK, SoundBlock
 from recorder.mux import EncodedFrame
 from recorder.paced import Paced
@@ -30,18 +31,7 @@ from recorder.preview import Preview
 from recorder.record import KitRole, LiveKit, PlayedKit
 from recorder.run import LEAD_S, Done, new_session, record_all, seal, sensor_layouts
 from recorder.session import Session
-from recorder.simulate import (
-    BODY,
-    FPS,
-    SOUND_HZ,
-    WALL_EPOCH_NS,
-    HomePlan,
-    Prepared,
-    imported_devices,
-    plan_home,
-    prepare,
-    world_of,
-)
+from recorder.simulate import Prepared, imported_devices, prepare, world_of
 from recorder.terminal import note, progress
 from recorder.watch import with_notices
 from recorder.world import ROOM_KITS, World, WorldPlan

@@ -67,7 +67,8 @@ def prepared_loop(place: Path, *, seed: int, width: int, height: int) -> Loop:
         ConfigError: the home cannot be built.
     """
     if not (place / READY).exists():
-        from recorder.simulate import plan_home, prepare_room
+        from recorder.homeplan import plan_home
+        from recorder.simulate import prepare_room
         from recorder.world import WorldPlan
 
         place.mkdir(parents=True, exist_ok=True)

@@ -126,13 +126,11 @@ def read_sound(session: Session, device: Device) -> Sound:
     Raises:
         SessionError: the device has no audio stream, or the file cannot be read.
     """
-    streams = device.of_kind("audio")
-    if not streams:
-        raise SessionError(f"{device.name} recorded no sound")
+    stream = device.sound
     sound = read_sound_file(session.path(device.file), device.clock)
     if device.kind != "kit":
         return sound
-    return Sound(without_constant(sound.x), streams[0].rate_hz, streams[0].t0_ns, device.clock)
+    return Sound(without_constant(sound.x), stream.rate_hz, stream.t0_ns, device.clock)
 
 
 def without_constant(x: np.ndarray) -> np.ndarray:

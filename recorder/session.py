@@ -129,6 +129,17 @@ class Device:
         """Its streams of one kind, in file order."""
         return tuple(s for s in self.streams if s.kind == kind)
 
+    @property
+    def sound(self) -> Stream:
+        """Its sound.
+
+        Raises:
+            SessionError: it recorded none.
+        """
+        for stream in self.of_kind("audio"):
+            return stream
+        raise SessionError(f"{self.name} recorded no sound")
+
 
 @dataclass(frozen=True)
 class Session:

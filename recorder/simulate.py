@@ -3,7 +3,7 @@
 A world is rendered before the recording starts. Then a room kit or some and a body kit are recorded through the real
 loops, encoders and muxers, live from memory-mapped pictures or on a simulated clock, and a head camera and an eye
 tracker leave their files as the real ones would. Every device's clock differs from the world's by an offset and a
-skew that nobody is told but `truth.json`.
+skew that nobody is told but `truth.json`: `recorder.homeplan` says which.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -19,122 +19,21 @@ import numpy as np
 
 from firmware_host.clock import SECOND_NS
 from firmware_host.clockmap import ClockMap
-from firmware_host.errors import ConfigError
 from firmware_host.simulate import Stimulus
-from recorder.flaws import Flaws, MicrophoneFlaws, restarted, times_of, wandering
+from recorder.flaws import MicrophoneFlaws
+from recorder.homeplan import BODY, FPS, SOUND_HZ, WEARER_KITS, HomePlan
 from recorder.imu_flaws import mounting, worn
 from recorder.microphone import BLOCK, SoundBlock
 from recorder.mux import write_mp4
 from recorder.session import Device, Stream
-from recorder.wall import WallReading
 from recorder.workers import done_by
-from recorder.world import ROOM_KITS, VIEW_OF, World, WorldPlan
+from recorder.world import VIEW_OF, World, WorldPlan
 
-FPS = 30
-SOUND_HZ = 48_000
 STIMULUS_HZ = 200
 GAZE_HZ = 100
 SOUND_BITS = 18
 """Significant bits of an I2S microphone such as the SPH0645, in samples of 24."""
-WALL_EPOCH_NS = 1_767_225_600 * SECOND_NS
-"""World time 0 by the kits' wall clocks: the beginning of 2026."""
-WALL_BOUND_NS, WALL_ERROR_NS = 3_000_000, 100_000
-"""What chrony says of a wall clock that it keeps over a house's network: at most, and by its own estimate."""
-BODY = "kit-02"
-IMPORTED = ("head", "eye")
-WEARER_KITS = (BODY, *IMPORTED)
 HEAD, SCENE, GAZE = "head.mp4", "eye/scene.mp4", "eye/gaze.csv"
-
-
-@dataclass(frozen=True)
-class HomePlan:
-    """A world and the clocks of the devices in it.
-
-    Attributes:
-        clocks: device -> map from its clock to world time, for every device but kit-01, whose clock is known when the
-            recording starts.
-        start_ns: device -> when its recording begins, ns of world time.
-        sample_ppm: kit, every one -> how much faster than nominal its microphone samples, against the kit's clock.
-        wall_error_ns: kit -> how much its wall clock is fast, and does not know.
-        flaws: of the devices.
-    """
-
-    world: WorldPlan
-    clocks: dict[str, ClockMap]
-    start_ns: dict[str, int]
-    sample_ppm: dict[str, float]
-    wall_error_ns: dict[str, int]
-    flaws: Flaws = field(default_factory=Flaws)
-
-    def wall(self, kit: str, to_world: ClockMap, t_ns: int) -> WallReading:
-        """What a kit on one network with the others would read at `t_ns` of its clock, which `to_world` maps."""
-        realtime_ns = WALL_EPOCH_NS + to_world.forward(t_ns) + self.wall_error_ns[kit]
-        return WallReading(t_ns, realtime_ns, t_ns, 0, "chrony", WALL_BOUND_NS, WALL_ERROR_NS)
-
-    @property
-    def room_kits(self) -> tuple[str, ...]:
-        """The kits that stand in the room, kit-01 first."""
-        return tuple(kit for kit in self.sample_ppm if kit in ROOM_KITS)
-
-    @property
-    def stop_ns(self) -> int:
-        """When the imported devices stop, ns of world time."""
-        return round(self.world.duration_s * SECOND_NS) - SECOND_NS // 4
-
-
-def plan_home(world: WorldPlan, kits: int = 1, flaws: Flaws | None = None) -> HomePlan:
-    """Draw the clocks from the world's seed: wrong as `flaws` says, switched on within a second of each other.
-
-    Args:
-        kits: how many kits stand in the room, beside the one that is worn.
-        flaws: of the devices; the usual ones where None.
-
-    Raises:
-        ConfigError: there is no place for so many.
-    """
-    if not 1 <= kits <= len(ROOM_KITS):
-        raise ConfigError(f"the simulated home has places for 1 to {len(ROOM_KITS)} room kits, not for {kits}")
-    flaws = flaws or Flaws()
-    world = replace(world, barrel=flaws.camera.barrel, decentred=flaws.camera.decentred)
-    rng = np.random.default_rng([world.seed, 0xC10C])
-    skew, sample = flaws.clock.skew_ppm, flaws.microphone.skew_ppm
-    start = {"kit-01": 0} | {name: int(rng.integers(100, 900)) * 1_000_000 + 137 for name in WEARER_KITS}
-    uptime = {"kit-02": int(rng.integers(100, 5000)) * SECOND_NS, "head": 0, "eye": 0}
-    clocks = {
-        name: ClockMap.affine(
-            name,
-            "world",
-            origin_ns=uptime[name],
-            target_ns=0 if name == "kit-02" else start[name],
-            skew_ppm=round(rng.uniform(-skew, skew), 3),
-        )
-        for name in WEARER_KITS
-    }
-    sample_ppm = {kit: round(rng.uniform(-sample, sample), 3) for kit in ("kit-01", "kit-02")}
-    wall_error_ns = {kit: _wall_error_ns(flaws, rng) for kit in ("kit-01", "kit-02")}
-    for kit in list(ROOM_KITS)[1:kits]:  # last, so that the others are what they are without it
-        start[kit] = int(rng.integers(100, 900)) * 1_000_000 + 137
-        origin_ns = int(rng.integers(100, 5000)) * SECOND_NS
-        clocks[kit] = ClockMap.affine(kit, "world", origin_ns=origin_ns, skew_ppm=round(rng.uniform(-skew, skew), 3))
-        sample_ppm[kit] = round(rng.uniform(-sample, sample), 3)
-        wall_error_ns[kit] = _wall_error_ns(flaws, rng)
-    clocks = {
-        name: wandering(clock, flaws.clock, _own(world, "wander", name).uniform(0, 2 * np.pi), world.duration_s)
-        for name, clock in clocks.items()
-    }
-    for name in IMPORTED:
-        at_s = times_of(flaws.clock.restarts_an_hour, world.duration_s, _own(world, "restart", name))
-        clocks[name] = restarted(clocks[name], at_s, flaws.clock.restart_s)
-    return HomePlan(world, clocks, start, sample_ppm, wall_error_ns, flaws)
-
-
-def _wall_error_ns(flaws: Flaws, rng: np.random.Generator) -> int:
-    return round(rng.normal(0, flaws.clock.wall_error_ms * 1e6))
-
-
-def _own(world: WorldPlan, what: str, device: str) -> np.random.Generator:
-    """Random numbers for one flaw of one device."""
-    return np.random.default_rng([world.seed, *what.encode(), 0, *device.encode()])
 
 
 @dataclass(frozen=True)
@@ -179,8 +78,8 @@ class Prepared:
         rng = np.random.default_rng([self.plan.world.seed, 0x50D, *kit.encode()])
         rate_hz = SOUND_HZ * (1 + self.plan.sample_ppm[kit] * 1e-6)
         given, lost = 0, False
-        missing = _overflows(flaws, len(counts), _own(self.plan.world, "overflow", kit))
-        silent = _silences(self.plan, "microphone", kit)
+        missing = _overflows(flaws, len(counts), self.plan.random("overflow", kit))
+        silent = self.plan.silences("microphone", kit)
         for first in range(0, len(counts) - BLOCK + 1, BLOCK):
             if any(a <= first / SOUND_HZ < b for a, b in silent):
                 continue
@@ -209,7 +108,7 @@ def prepare(
     `Prepared.deliver` moves what the head camera and the eye tracker leave to where it belongs.
     """
     (scratch / "eye").mkdir()
-    frame_ns = {kit: _frame_times(plan, kit) for kit in plan.room_kits}
+    frame_ns = {kit: plan.frame_ns(kit) for kit in plan.room_kits}
     tasks: dict[str, Callable[[], None]] = {
         **{f"camera of {kit}": partial(_render_room, plan, kit, times, scratch) for kit, times in frame_ns.items()},
         "head camera": partial(_render_worn, plan, "head", scratch / HEAD),
@@ -226,7 +125,7 @@ def prepare(
 
 def prepare_room(plan: HomePlan, scratch: Path) -> None:
     """Render into `scratch` what the room kit sees, hears and feels, and nothing else, in this process."""
-    _render_room(plan, "kit-01", _frame_times(plan, "kit-01"), scratch)
+    _render_room(plan, "kit-01", plan.frame_ns("kit-01"), scratch)
     world = world_of(plan.world)
     _save_sound(plan, world, "kit-01", scratch)
     _save_stimulus(plan, world, "kit-01", scratch)
@@ -271,41 +170,6 @@ def world_of(plan: WorldPlan) -> World:
     return World(plan)
 
 
-def shown_ns(plan: HomePlan, camera: str) -> np.ndarray:
-    """(F,) ns of world time at which a camera of the home (third, head, eye) takes its pictures."""
-    for kit in plan.room_kits:
-        if VIEW_OF[kit] == camera:
-            return _frame_times(plan, kit)
-    return plan.clocks[camera].forward(_film_ns(plan, camera))
-
-
-def _film_ns(plan: HomePlan, name: str) -> np.ndarray:
-    """(F,) ns of a worn camera's own clock."""
-    return np.arange(0, plan.clocks[name].inverse(plan.stop_ns) * FPS // SECOND_NS) * SECOND_NS // FPS
-
-
-def _frame_times(plan: HomePlan, kit: str) -> np.ndarray:
-    """A camera's frames: its own crystal, exposures that start a little unevenly, and some that never come."""
-    start_ns, flaws = plan.start_ns[kit], plan.flaws.camera
-    rng = np.random.default_rng([plan.world.seed, 0xF2A3E, *(kit.encode() if kit != "kit-01" else b"")])
-    n = int((plan.world.duration_s - start_ns / SECOND_NS) * FPS) - 2
-    period_ns = SECOND_NS / FPS * (1 + rng.uniform(-flaws.skew_ppm, flaws.skew_ppm) * 1e-6)
-    jitter = (rng.normal(0, 1, n).clip(-4, 4)) * flaws.jitter_us * 1000
-    frame_ns = (start_ns + 10_000_000 + np.arange(n) * period_ns + jitter).astype(np.int64)
-    came = _own(plan.world, "dropped", kit).random(n) >= flaws.dropped
-    came[0] = True
-    for begun_s, over_s in _silences(plan, "camera", kit):
-        came &= ~((frame_ns >= start_ns + begun_s * SECOND_NS) & (frame_ns < start_ns + over_s * SECOND_NS))
-    return frame_ns[came]
-
-
-def _silences(plan: HomePlan, device: str, kit: str) -> list[tuple[float, float]]:
-    """From when to when a kit's camera or microphone gives nothing, s since the kit's start."""
-    flaws = getattr(plan.flaws, device)
-    random = _own(plan.world, f"{device} restart", kit)
-    return [(at, at + flaws.restart_s) for at in times_of(flaws.restarts_an_hour, plan.world.duration_s, random)]
-
-
 def _render_room(plan: HomePlan, kit: str, frame_ns: np.ndarray, scratch: Path) -> None:
     world = world_of(plan.world)
     shape = (len(frame_ns), plan.world.height * 3 // 2, plan.world.width)
@@ -321,7 +185,7 @@ def _seen(plan: HomePlan, world: World, device: str, camera: str, t_ns: np.ndarr
 
     flaws = plan.flaws.camera
     shape = (plan.world.height, plan.world.width, 3)
-    exposure, grain = AutoExposure(flaws.exposure_stops), Grain(shape, flaws.grain, _own(plan.world, "grain", device))
+    exposure, grain = AutoExposure(flaws.exposure_stops), Grain(shape, flaws.grain, plan.random("grain", device))
     for picture in world.render(camera, t_ns.tolist(), flaws.shutter):
         yield yuv420(grain.on(exposure.on(picture)))
 
@@ -329,7 +193,7 @@ def _seen(plan: HomePlan, world: World, device: str, camera: str, t_ns: np.ndarr
 def _render_worn(plan: HomePlan, name: str, path: Path) -> None:
     """A camera that is not ours: picture and sound from its own crystal, in the file it would leave."""
     world = world_of(plan.world)
-    clock, times = plan.clocks[name], _film_ns(plan, name)
+    clock, times = plan.clocks[name], plan.film_ns(name)
     samples = np.arange(0, len(times) * SOUND_HZ // FPS) * SECOND_NS / SOUND_HZ
     sound = _heard(world.sound(name, plan.flaws.room), clock.forward(np.rint(samples).astype(np.int64)))
     pictures, size = _seen(plan, world, name, name, clock.forward(times)), (plan.world.width, plan.world.height)
@@ -346,7 +210,7 @@ def _prepare_kits(plan: HomePlan, scratch: Path) -> None:
 
 def _save_sound(plan: HomePlan, world: World, kit: str, scratch: Path) -> None:
     flaws = plan.flaws.microphone
-    to_world = _to_world(plan, kit)
+    to_world = plan.to_world(kit)
     begun_ns, ended_ns = (to_world.inverse(t) for t in (plan.start_ns[kit], world.duration_ns))
     rate_hz = SOUND_HZ * (1 + plan.sample_ppm[kit] * 1e-6)
     n = int((ended_ns - begun_ns) * rate_hz / SECOND_NS)
@@ -354,17 +218,12 @@ def _save_sound(plan: HomePlan, world: World, kit: str, scratch: Path) -> None:
         world.sound(kit, plan.flaws.room),
         to_world.forward(begun_ns + np.rint(np.arange(n) * (SECOND_NS / rate_hz)).astype(np.int64)),
     )
-    random = _own(plan.world, "microphone", kit)
+    random = plan.random("microphone", kit)
     x *= np.float32(10 ** (random.normal(0, flaws.gain_db) / 20))
     x += random.standard_normal(n, np.float32) * np.float32(10 ** (flaws.noise_dbfs / 20))
     step = 24 - SOUND_BITS
     counts = np.rint(x * 2.0 ** (SOUND_BITS - 1)).clip(-(2 ** (SOUND_BITS - 1)), 2 ** (SOUND_BITS - 1) - 1)
     np.save(scratch / f"{kit}.sound.npy", counts.astype(np.int32) << step)
-
-
-def _to_world(plan: HomePlan, kit: str) -> ClockMap:
-    """A kit's clock to world time; kit-01's, while nobody knows when it will start, is world time itself."""
-    return plan.clocks.get(kit) or ClockMap.affine(kit, "world")
 
 
 def _heard(sound: np.ndarray, t_ns: np.ndarray) -> np.ndarray:
@@ -392,7 +251,7 @@ def _heard(sound: np.ndarray, t_ns: np.ndarray) -> np.ndarray:
 
 def _save_stimulus(plan: HomePlan, world: World, kit: str, scratch: Path) -> None:
     """The world as the kit's chips feel it, on the kit's clock from the kit's start on."""
-    to_world = _to_world(plan, kit)
+    to_world = plan.to_world(kit)
     begun_ns = to_world.inverse(plan.start_ns[kit])
     n = int((world.duration_ns - plan.start_ns[kit]) / SECOND_NS * STIMULUS_HZ)
     t_ns = to_world.forward(begun_ns + np.rint(np.arange(n) * (SECOND_NS / STIMULUS_HZ)).astype(np.int64))
@@ -421,7 +280,7 @@ def _body_tables(plan: HomePlan, world: World, t_ns: np.ndarray) -> dict[str, np
     warm = np.full((len(t_ns), 1), 31.0)
     tables = {}
     for segment in world.segments:
-        how = mounting(plan.flaws.imu, _own(plan.world, "imu", segment))
+        how = mounting(plan.flaws.imu, plan.random("imu", segment))
         imu = worn(world.imu(segment, t_ns), how, t_ns / SECOND_NS)
         columns = [imu.orientation, imu.linear, imu.gravity, imu.gyro, warm]
         tables[segment] = np.column_stack(columns).astype(np.float32)

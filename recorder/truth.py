@@ -18,7 +18,8 @@ import numpy as np
 from firmware_host.clock import SECOND_NS
 from firmware_host.clockmap import ClockMap
 from recorder import durable
-from recorder.simulate import HomePlan, shown_ns, world_of
+from recorder.homeplan import HomePlan
+from recorder.simulate import world_of
 from recorder.world import VIEW_OF, World, smpl
 from recorder.world.acoustics import SPEED_M_S
 from recorder.world.scene import SPEAKER
@@ -66,7 +67,7 @@ def write_video(folder: Path, plan: HomePlan) -> None:
             seen=np.stack(seen),
             depth_mm=np.rint(1000 * np.clip(np.stack(depth), 0, 65)).astype(np.uint16),
             moved_px=world.moved_px(camera, t_ns),
-            **_boxes(world, camera, shown_ns(plan, camera)),
+            **_boxes(world, camera, plan.shown_ns(camera)),
         )
         durable.write_bytes(folder / "truth-video" / f"{camera}.npz", packed.getvalue())
     world.close()

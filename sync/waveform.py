@@ -16,7 +16,7 @@ from typing import IO
 import numpy as np
 from scipy import fft
 
-from firmware_host.errors import EvidenceError, SessionError
+from firmware_host.errors import EvidenceError
 from recorder import demux
 from recorder.series import Sound
 from recorder.session import Device, Session
@@ -170,11 +170,9 @@ def recorded(session: Session, device: Device) -> Wave:
     Raises:
         SessionError: the device has no audio stream, or the file cannot be read.
     """
-    streams = device.of_kind("audio")
-    if not streams:
-        raise SessionError(f"{device.name} recorded no sound")
+    stream = device.sound
     wave = spooled(session.path(device.file), device.clock)
-    return replace(wave, native_hz=streams[0].rate_hz, t0_ns=streams[0].t0_ns) if device.kind == "kit" else wave
+    return replace(wave, native_hz=stream.rate_hz, t0_ns=stream.t0_ns) if device.kind == "kit" else wave
 
 
 def _spool(blocks: Iterator[Sound]) -> Wave:

@@ -55,14 +55,6 @@ class Lens:
             flat = flat + (bent - self.bent(flat))
         return flat
 
-    @property
-    def folds_at(self) -> float:
-        """Tangent of the angle from which on the symmetric part would put farther points nearer; inf if never."""
-        roots = np.roots([5 * self.k2, 3 * self.k1, 1.0]) if self.k2 else np.array([-1 / (3 * self.k1 or -np.inf)])
-        real = roots[np.isreal(roots)].real
-        positive = real[real > 0]
-        return float(np.sqrt(positive.min())) if len(positive) else float("inf")
-
 
 PINHOLE = Lens()
 

@@ -72,7 +72,7 @@ class World:
             gaze = Gaze(plan, script, person, self._place, prefix)
             person.look(plan.rng(f"head{prefix}"), gaze.wanted(person.grid))
             self._gazes.append(gaze)
-        self._person, self._script, self._gaze = self.people[0], self._scripts[0], self._gazes[0]
+        self._person, self._gaze = self.people[0], self._gazes[0]
         self._shapes = {name: thing.shapes for name, thing in self.home.things.items()}
         self._shapes |= dict.fromkeys(self.home.cupboards, self.home.door)
         for one, prefix in zip(self._builds, self._prefixes, strict=True):

@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[2]
 
 def prepare(scratch: Path, duration_s: float, seed: int) -> Path:
     """Render a simulated home into `scratch`; returns what `record` takes."""
-    from recorder.simulate import plan_home
+    from recorder.homeplan import plan_home
     from recorder.simulate import prepare as render
     from recorder.world import WorldPlan
 
@@ -109,7 +109,7 @@ def lateness(folder: Path, recorded_s: float) -> dict[str, float]:
 
 def _start_s(truth: dict, kit: str) -> float:
     """When a kit's tick 0 is, in seconds of kit-01's."""
-    from recorder.simulate import plan_home
+    from recorder.homeplan import plan_home
     from recorder.world import WorldPlan
 
     return plan_home(WorldPlan(**truth["plan"])).start_ns[kit] / 1e9

@@ -21,8 +21,9 @@ from recorder.flaws import (
     times_of,
     wandering,
 )
+from recorder.homeplan import SOUND_HZ, plan_home
 from recorder.imu_flaws import ImuFlaws
-from recorder.simulate import SOUND_HZ, Prepared, _frame_times, plan_home
+from recorder.simulate import Prepared
 from recorder.timeline import SoundTimeline
 from recorder.watch import Notice, with_notices
 from recorder.world import WorldPlan
@@ -82,7 +83,7 @@ def test_what_is_switched_off_is_off():
     assert {p.skew_ppm for clock in plan.clocks.values() for p in clock.pieces} == {0.0}
     assert set(plan.sample_ppm.values()) == {0.0}
     assert set(plan.wall_error_ns.values()) == {0}
-    frames = _frame_times(plan, "kit-01")
+    frames = plan.frame_ns("kit-01")
     assert np.abs(np.diff(frames) - 1e9 / 30).max() <= 1
     assert len(frames) == 60 * 30 - 2
 
@@ -148,7 +149,7 @@ def test_only_films_that_were_not_ours_are_joined_of_parts():
 
 def test_a_kit_s_camera_gives_nothing_until_it_is_opened_again():
     quiet = replace(NONE, camera=replace(NONE.camera, restarts_an_hour=120.0))
-    gaps = np.diff(_frame_times(plan_home(WORLD, 1, quiet), "kit-01"))
+    gaps = np.diff(plan_home(WORLD, 1, quiet).frame_ns("kit-01"))
     long = gaps[gaps > 1e8]
     assert len(long) >= 1
     assert np.all(np.abs(long / 1e9 - 3.5) < 0.05)
@@ -188,7 +189,7 @@ def test_cameras_of_a_home_have_the_lens_that_was_asked_for():
 
 def test_dropped_pictures_are_missing_and_the_others_where_they_were():
     some = replace(NONE, camera=replace(NONE.camera, dropped=0.1))
-    whole, left = (_frame_times(plan_home(WORLD, 1, flaws), "kit-01") for flaws in (NONE, some))
+    whole, left = (plan_home(WORLD, 1, flaws).frame_ns("kit-01") for flaws in (NONE, some))
     assert set(left) < set(whole)
     assert 1 - len(left) / len(whole) == pytest.approx(0.1, abs=0.03)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recorder.simulate import plan_home
+from recorder.homeplan import plan_home
 from recorder.truth import arrays, relations, write_video
 from recorder.world import World, WorldPlan, smpl
 

@@ -8,8 +8,8 @@ import pytest
 
 from firmware_host.clockmap import ClockMap
 from recorder import wall
+from recorder.homeplan import plan_home
 from recorder.log import KitLog, read_log
-from recorder.simulate import plan_home
 from recorder.world import WorldPlan
 
 
