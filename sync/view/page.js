@@ -201,12 +201,24 @@ function warmth(x) {
 
 // ---- tracks
 
+// Gives each interval the first lane that is free when it begins; returns how many lanes there are.
+function laid(intervals) {
+  const ends = [];
+  for (const interval of intervals) {
+    const free = ends.findIndex((end) => end <= interval.begin_s);
+    interval.lane = free < 0 ? ends.length : free;
+    ends[interval.lane] = interval.end_s;
+  }
+  return ends.length;
+}
+
 function makeTier(tier) {
   const box = element("div", "track tier"), line = element("p"), canvas = element("canvas"), now = element("span");
   line.append(element("b", "", tier.tier), now);
   box.append(line, canvas);
   $("labels").append(box);
-  const track = { canvas, intervals: tier.intervals, now };
+  const track = { canvas, intervals: tier.intervals, lanes: laid(tier.intervals) };
+  canvas.style.height = `${24 * track.lanes}px`;
   track.draw = () => drawTier(track);
   track.tell = () => {
     const here = tier.intervals.filter((i) => i.begin_s <= view.at && view.at < Math.max(i.end_s, i.begin_s + 0.5));
@@ -217,24 +229,25 @@ function makeTier(tier) {
 }
 
 function drawTier(track) {
-  const { pen, width, height, scale } = cleared(track.canvas), k = width / (view.to - view.from);
+  const { pen, width, height, scale } = cleared(track.canvas), k = width / (view.to - view.from), lane = height / track.lanes;
   const values = [...new Set(track.intervals.map((i) => i.value))];
   pen.font = `${12 * scale}px system-ui, sans-serif`;
   pen.textBaseline = "middle";
   for (const interval of track.intervals) {
     const x = (interval.begin_s - view.from) * k, right = (interval.end_s - view.from) * k, w = Math.max(2 * scale, right - x - scale);
     if (x + w < 0 || x > width) continue;
+    const y = interval.lane * lane, high = lane - scale;
     pen.globalAlpha = 0.28;
     pen.fillStyle = colour(`--c${values.indexOf(interval.value) % 8}`);
-    pen.fillRect(x, 0, w, height);
+    pen.fillRect(x, y, w, high);
     pen.globalAlpha = 1;
-    pen.fillRect(x, 0, 2 * scale, height);
+    pen.fillRect(x, y, 2 * scale, high);
     pen.save();
     pen.beginPath();
-    pen.rect(x, 0, w, height);
+    pen.rect(x, y, w, high);
     pen.clip();
     pen.fillStyle = colour("--ink");
-    pen.fillText(interval.value.replaceAll("_", " "), Math.max(x, 0) + 7 * scale, height / 2);
+    pen.fillText(interval.value.replaceAll("_", " "), Math.max(x, 0) + 7 * scale, y + lane / 2);
     pen.restore();
   }
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from bisect import bisect_right
@@ -181,6 +182,17 @@ def test_to_the_end_and_from_the_beginning_again(page: Browser):
     page.until("!view.playing && view.at === session.duration_s", 30)
     page.press(" ")
     page.until("view.playing && view.at < 2", 15)
+
+
+def test_actions_at_one_time_stand_below_each_other(page: Browser):
+    spans = [(0, 4), (1, 2), (2, 3), (4, 6), (3, 5)]
+    intervals = [{"begin_s": a, "end_s": b, "value": f"v{a}", "actor": ""} for a, b in sorted(spans)]
+    found = page.value(
+        f"const tier = makeTier({{tier: 'made', intervals: {json.dumps(intervals)}}}); "
+        "const told = [tier.canvas.style.height, tier.intervals.map((i) => i.lane)];"
+        "tier.canvas.parentNode.remove(); told"
+    )
+    assert found == ["48px", [0, 1, 1, 1, 0]]
 
 
 def test_numbers_beside_the_pictures(page: Browser):
