@@ -77,7 +77,7 @@ class Clips(TorchDataset[dict[str, Any]]):
         return item
 
     def labels(self, index: int) -> dict[str, Any]:
-        """The item without pictures, sound and features, which costs no decoding; never mirrored."""
+        """The item without pictures, sound, sensors and features: what there is to tell; never mirrored."""
         view, t0_ns, who = self._place(index)
         return self._item(index, view.labels(t0_ns, who))
 

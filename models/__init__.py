@@ -1,4 +1,4 @@
-"""The fifth room: five published systems, one training loop.
+"""The fifth room: published systems, one training loop.
 
 `MODELS` names the systems; each is one module with the same few names (see `tests/models/test_contract.py`):
 ``Config``, ``Model`` (with ``loss``, ``predict`` and ``after_step``), ``PRESETS``, ``open_split`` and ``truth``

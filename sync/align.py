@@ -274,7 +274,7 @@ def _why(
     own = [mute[clock]] if clock in mute else []
     own += [s.reason for s in silent if clock in (s.source, s.target)]
     own += [why for p, why in left_out if clock in (p.source, p.target)]
-    nothing = "it has no sound, wall times or movement to compare with another; --prior may place it"
+    nothing = "none of the kinds of evidence that were asked for has anything of it to compare; --prior may place it"
     return "; ".join(dict.fromkeys(own)) or nothing
 
 

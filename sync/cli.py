@@ -203,9 +203,9 @@ def align(
 ) -> int:
     """Put every device of SESSION on one clock; writes alignment.json and report.html there.
 
-    Kinds of evidence are tones, audio, network (wall times that kits logged) and turning (a worn camera's and an IMU's
-    movement). A kind given with --only leaves out the other kinds, a device the other devices. A --prior is believed
-    before all evidence; without ±, to half a second.
+    Kinds of evidence are tones, audio, network (wall times that kits logged), turning (a worn camera's and an IMU's
+    movement) and pattern (limbs with IMUs before a camera or a mirror). A kind given with --only leaves out the other
+    kinds, a device the other devices. A --prior is believed before all evidence; without ±, to half a second.
 
     \b
     Examples:

@@ -14,8 +14,8 @@ from recorder.session import Device, Session
 from sync import network
 from sync.alignment import Recording
 from sync.certainty import CameraDelay
+from sync.filmed import filmed
 from sync.importers.found import SERIES
-from sync.motion.filmed import filmed
 from sync.motion.flow import camera_turning
 from sync.motion.imu import QUATERNION, ROTATION, turnings
 from sync.motion.mirror import Moving, felt, seen

@@ -25,8 +25,8 @@ from ingest.view.session import Arrays, SessionRows
 
 __all__ = ["SessionView", "movement_labels"]
 
-COSTLY = ("audio", "features")
-"""Kinds that, beside pictures, are more than a look into a table."""
+SENSED = ("audio", "environment", "thermal", "imu", "features")
+"""Kinds that, as pictures, are looked at and not told: no labels."""
 
 
 class SessionView:
@@ -68,8 +68,8 @@ class SessionView:
         return found
 
     def labels(self, t0_ns: int, who: int) -> Arrays:
-        """The keys that cost no pictures and no sound."""
-        return self._tables(t0_ns, who, set(COSTLY))
+        """The keys that say what there is to tell; neither pictures nor sound nor sensors are read for them."""
+        return self._tables(t0_ns, who, set(SENSED))
 
     def boxes_at(self, at_ns: int) -> list[tuple[str | None, np.ndarray, float]]:
         """See `Seen.boxes_at`."""

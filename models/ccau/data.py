@@ -83,7 +83,7 @@ class Streams:
         self.epoch = epoch
 
     def labels(self, index: int) -> dict[str, Any]:
-        """The clip without pictures and sound, as recorded."""
+        """The clip without its streams, as recorded."""
         return self.clips.labels(self._rows[index])
 
     @property

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from sync.filmed import Filmed
 from sync.motion.blur import Smear
-from sync.motion.filmed import Filmed
 from sync.motion.turning import Turning
 
 WIDTH = 320

@@ -23,7 +23,7 @@ from scipy.ndimage import uniform_filter1d
 
 from firmware_host.clock import SECOND_NS
 from sync.alignment import Pairing
-from sync.motion.filmed import Filmed
+from sync.filmed import Filmed
 from sync.motion.flow import WIDTH, flows, rotation_field, turn
 from sync.motion.match import Rules, compare
 from sync.motion.shutter import USUAL, USUAL_SIGMA

@@ -20,8 +20,8 @@ from scipy.spatial.transform import Rotation
 from firmware_host.clockmap import ClockMap
 from firmware_host.errors import EvidenceError
 from sync.alignment import Pairing
+from sync.filmed import Filmed, film
 from sync.importers.gopro import telemetry
-from sync.motion.filmed import Filmed, film
 from sync.motion.flow import WIDTH, camera_turning, flows
 from sync.motion.match import match_turning
 from sync.motion.mirror import felt, match_pattern, seen

@@ -14,6 +14,7 @@ from planted_sounds import RATE, noisy, speech, with_tones
 
 from recorder.tone import tone as waveform
 from sync import cli
+from sync.align import METHODS
 from syncctl import COMMANDS
 
 
@@ -128,6 +129,11 @@ def test_every_command_has_help_with_an_example(name):
     help_text = run(command, "--help").output
     assert "Example" in help_text
     assert f"syncctl {name}" in help_text
+
+
+def test_the_help_names_every_kind_of_evidence():
+    said = run(cli.align, "--help").output
+    assert not [method for method in METHODS if method not in said]
 
 
 def test_a_session_without_tones_and_sound_is_one_sentence(tmp_path, run_syncctl):

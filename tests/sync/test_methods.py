@@ -31,28 +31,36 @@ SOUND = ("tones", "audio")
 
 
 def recordings(planted: Pair) -> tuple[Recording, Recording]:
-    """The same two clocks by all kinds of evidence: what they heard, logged, and how they turned."""
-    source_ns = planted.source.t0_ns + np.arange(0, 50 * 100) * 10_000_000
-    target_ns = source_ns + planted.true_offset_ns(source_ns).astype(np.int64)
+    """The same two clocks by all kinds of evidence: what they heard, logged, and how they turned and moved.
+
+    What moves they see at moments of their own, 4 ms apart, and each with noise: else no error could be too large.
+    """
     rng = np.random.default_rng(1)
-    rate = ndimage.gaussian_filter1d(rng.standard_normal((len(source_ns), 3)), 8, axis=0) * 5
-    speed = np.abs(ndimage.gaussian_filter1d(rng.standard_normal(len(source_ns)), 15)) * 5
-    sides = ((planted.source, source_ns), (planted.target, target_ns))
-    return tuple(
-        Recording(
+    true_ns = planted.source.t0_ns + np.arange(0, 50 * 500) * 2_000_000
+    rate = ndimage.gaussian_filter1d(rng.standard_normal((len(true_ns), 3)), 40, axis=0) * 11
+    speed = np.abs(ndimage.gaussian_filter1d(rng.standard_normal(len(true_ns)), 75)) * 11
+    by_target_ns = true_ns + planted.true_offset_ns(true_ns).astype(np.int64)
+
+    def side(sound: Sound, t_ns: np.ndarray, limb: str, first: int) -> Recording:
+        at = slice(first, None, 5)
+        late = ((f"age at {sound.clock}", 1e6),)
+        turning = Turning(sound.clock, t_ns[at], rate[at] + 0.1 * rng.standard_normal(rate[at].shape), 0, late)
+        moving = Moving(sound.clock, t_ns[at], speed[at] + 0.05 * rng.random(len(speed[at])), 0, late)
+        wall = [
+            WallReading(int(t), 10**18 + int(true), int(t), 2_000, "chrony", 3_000_000, 50_000)
+            for t, true in zip(t_ns[::500], by_target_ns[::500], strict=True)
+        ]
+        return Recording(
             sound.clock,
             sound,
             wearer="p01",
             tone_distance_m=1.0,
-            wall=tuple(
-                WallReading(int(t), 10**18 + int(true), int(t), 2_000, "chrony", 3_000_000, 50_000)
-                for t, true in zip(t_ns[::100], target_ns[::100], strict=True)
-            ),
-            turned={"head": lambda t=t_ns, c=sound.clock: Turning(c, t, rate, 0, ((f"age at {c}", 1e6),))},
-            moved={limb: lambda t=t_ns, c=sound.clock: Moving(c, t, speed, 0, ((f"age at {c}", 1e6),))},
+            wall=tuple(wall),
+            turned={"head": lambda: turning},
+            moved={limb: lambda: moving},
         )
-        for (sound, t_ns), limb in zip(sides, ("rarmd", "seen"), strict=True)
-    )
+
+    return side(planted.source, true_ns, "rarmd", 0), side(planted.target, by_target_ns, "seen", 2)
 
 
 def solved(pairing: Pairing, *sounds: Sound) -> ClockMap:
@@ -73,6 +81,18 @@ def test_planted_offset_and_drift_come_back_within_their_sigma(method, planted):
     assert np.all(np.abs(found.forward(ends) - ends - planted.true_offset_ns(ends)) < 3 * piece.sigma_ns)
     assert piece.skew_ppm == pytest.approx(planted.skew_ppm, abs=max(3, 3 * piece.sigma_ns / 25e3))
     assert 0 < piece.sigma_ns < 1e7
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_pairing_is_of_its_method_by_time_and_there_and_back_is_nothing(method, planted):
+    source, target = recordings(planted)
+    there, back = METHODS[method](source, target), METHODS[method](target, source)
+    assert {there.method, *(m.method for m in there.matches)} == {method}
+    assert {(m.source, m.target) for m in there.matches} == {("source", "target")}
+    t_ns = np.array([m.t_ns for m in there.matches])
+    assert np.all(np.diff(t_ns) >= 0)
+    forth, home = (solved(p, planted.source, planted.target) for p in (there, back))
+    assert np.all(np.abs(home.forward(forth.forward(t_ns)) - t_ns) < there.matches[0].sigma_ns / 4)
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)

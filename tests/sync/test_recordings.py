@@ -45,8 +45,8 @@ def test_what_the_reference_has_not_is_compared_with_the_first_that_has():
 
 
 def test_a_method_that_nobody_has_heard_of_is_asked_of_every_clock_with_the_reference():
-    assert {source for source, _ in comparisons(home(), "room", "lamps")} == set(home()) - {"room"}
-    assert {target for _, target in comparisons(home(), "room", "lamps")} == {"room"}
+    assert {source for source, _ in comparisons(home(), "room", "smells")} == set(home()) - {"room"}
+    assert {target for _, target in comparisons(home(), "room", "smells")} == {"room"}
 
 
 def test_turning_is_compared_on_one_part_of_one_body():

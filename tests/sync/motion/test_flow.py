@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from sync.motion.filmed import Filmed
+from sync.filmed import Filmed
 from sync.motion.flow import camera_turning, rotation_field, turn
 from sync.motion.shutter import readout
 

@@ -16,9 +16,9 @@ from recorder.demux import container_frame_times_ns, video_frames
 from recorder.samples import frame_times_ns, read_sound
 from recorder.session import Stream, open_session
 from sync.add import add_file
+from sync.filmed import filmed
 from sync.importers import gopro, gpmf
 from sync.importers.found import place, series_table
-from sync.motion.filmed import filmed
 from sync.motion.imu import turnings
 from tests.sync.importers.made_recordings import film
 

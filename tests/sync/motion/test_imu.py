@@ -12,8 +12,8 @@ from firmware_host.spec import Channel, Flag
 from recorder import samples
 from recorder.session import Device, Session, Stream, open_session
 from sync.add import add_file
+from sync.filmed import filmed
 from sync.motion import imu
-from sync.motion.filmed import filmed
 from tests.sync.importers.made_recordings import neon
 
 NEON = Path(__file__).parents[3].parent / "shared" / "data" / "neon" / "demo_recording"

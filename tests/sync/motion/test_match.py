@@ -9,8 +9,8 @@ import pytest
 
 from firmware_host.errors import EvidenceError
 from sync.alignment import Pairing
+from sync.filmed import film
 from sync.fuse import fuse
-from sync.motion.filmed import film
 from sync.motion.flow import camera_turning
 from sync.motion.match import match_turning
 from sync.motion.turning import Turning

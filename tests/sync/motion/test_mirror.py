@@ -10,7 +10,7 @@ import pytest
 from firmware_host.errors import EvidenceError
 from sync.align import pattern
 from sync.alignment import Recording
-from sync.motion.filmed import Filmed, film
+from sync.filmed import Filmed, film
 from sync.motion.mirror import Moving, alone, felt, match_pattern, seen
 from sync.motion.turning import Turning
 from sync.recordings import SEEN
