@@ -241,6 +241,11 @@ class Dataset:
         return self._known[key]
 
 
+def class_count(root: Path | str, tier: str) -> int:
+    """How many classes a tier of a dataset has; see `open_dataset`."""
+    return len(open_dataset(root).info["vocabulary"].get(tier, ()))
+
+
 def open_dataset(root: Path | str) -> Dataset:
     """Open what `syncctl build` made.
 

@@ -61,6 +61,8 @@ def evaluate(folder: Path, config: RunConfig, dataset: Clips, split: str, truth:
         _compare(document, comparison)
     durable.write_json(folder / MEASURED, document)
     figures = truth.figures() if isinstance(truth, Illustrated) else []
+    if illustrate := getattr(module_of(config.model), "illustrate", None):
+        figures += illustrate(folder, config, model, dataset, predicted)
     write_report(folder, document, truth.legend, truth.examples(dataset, predicted), figures)
     return document
 
@@ -111,7 +113,7 @@ def _head(folder: Path, config: RunConfig, step: int, split: str, truth: Labels)
         "n": len(truth.session),
         "sessions": len(np.unique(truth.session)),
         "labels": truth.counts(),
-        "interval": "95 % percentile bootstrap over sessions",
+        "interval": "95 % bootstrap over sessions, around the figure",
         "metrics": {},
         "baseline": {},
         "chance": {},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from firmware_host.errors import ConfigError, SessionError
@@ -38,7 +39,7 @@ def start(
         config = configuration.resolve(model, preset or "default", _located(data), file, settings)
     module = module_of(model)
     if hasattr(module, "completed") and not resume:  # with what only the data can tell, as the names of classes
-        config = dataclasses.replace(config, net=module.completed(config.net, config.data))
+        config = _completed(module, config, settings)
     dataset = module.open_split(config.data, "train", config.net, config.train)
     return train(config, out, dataset, resume)
 
@@ -84,6 +85,17 @@ def _opened(run: Path, data: str | None, split: str) -> tuple[RunConfig, Any, An
     module = module_of(config.model)
     dataset = module.open_split(config.data, split, config.net)
     return config, dataset, module.truth(dataset)
+
+
+def _completed(module: ModuleType, config: RunConfig, settings: Sequence[str]) -> RunConfig:
+    """With what the data says; a number that was asked for and is another is refused."""
+    net = module.completed(config.net, config.data)
+    for name in (key.removeprefix(f"{config.model}.") for key, _, _ in (s.partition("=") for s in settings)):
+        asked, found = getattr(config.net, name, None), getattr(net, name, None)
+        if isinstance(asked, int) and asked != found:
+            told = f"must be {found} for {config.data}; leave --set {config.model}.{name} away"
+            raise ConfigError(f"{config.model}.{name} {told}")
+    return dataclasses.replace(config, net=net)
 
 
 def _resumed(

@@ -18,9 +18,10 @@ learning rate waits for a plateau of the validation loss; here it falls along a 
 
 from __future__ import annotations
 
+from models.ccau.after import illustrate
 from models.ccau.config import PRESETS, Config
-from models.ccau.data import open_split, truth
+from models.ccau.data import completed, open_split, truth
 from models.ccau.model import Model
 from models.ccau.towers import from_reference
 
-__all__ = ["PRESETS", "Config", "Model", "from_reference", "open_split", "truth"]
+__all__ = ["PRESETS", "Config", "Model", "completed", "from_reference", "illustrate", "open_split", "truth"]

@@ -1,30 +1,28 @@
-"""What is made of a finished run beside its measures: few-shot scores, a t-SNE figure, attention as pictures.
-
-    python -m models.ccau.after RUN
-
-writes ``few_shot.json`` (where the run held activities out), ``tsne.svg`` and ``attention/*.png`` into the run.
-"""
+"""What `syncctl evaluate` shows of a run beside its measures: contexts in the plane, attention, few-shot scores."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
+import base64
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
+from firmware_host.errors import ConfigError
 from models import evaluate
 from models.ccau import embedding
 from models.ccau.attention import picture
 from models.ccau.data import Streams, open_split, truth
 from models.ccau.fewshot import Features, few_shot
 from models.ccau.towers import VIEWS
+from models.config import RunConfig
 from models.report import evenly, png
 from recorder import durable
 
 Outputs = Mapping[str, np.ndarray]
+FEWEST = 5
+"""Clips that are worth laying out."""
 
 
 def few_shots(
@@ -57,14 +55,6 @@ def few_shots(
     return found
 
 
-def layout(clips: Streams, outputs: Outputs, modality: str) -> str:
-    """A modality's contexts of a split in the plane, by activity, as SVG."""
-    label = truth(clips)
-    rows = (outputs[f"{modality}.present"] > 0.5) & (label.activity >= 0)
-    points = embedding.tsne(outputs[f"{modality}.context"][rows])
-    return embedding.scatter(points, label.activity[rows], label.activities)
-
-
 def attention_pictures(clips: Streams, outputs: Outputs, modality: str) -> dict[str, bytes]:
     """Middle frames of a few clips, left as they are and right as bright as they are looked at: name -> PNG."""
     found = {}
@@ -73,26 +63,65 @@ def attention_pictures(clips: Streams, outputs: Outputs, modality: str) -> dict[
             frames = clips[i][modality]
             frame = frames[len(frames) // 2].permute(1, 2, 0).numpy()
             both = np.concatenate([frame, picture(frame, outputs[f"{modality}.attention"][i])], axis=1)
-            found[f"{modality}-{i}.png"] = png(both)
+            found[f"{modality}, clip {i}"] = png(both)
     return found
 
 
-def main(run: Path) -> None:
-    """Write all of it into `run`."""
-    config = evaluate.read_config(run)
-    model, _ = evaluate.load_model(run, config)
-    splits = {name: open_split(config.data, name, config.net) for name in ("train", "test")}
-    said = {name: evaluate.predict(model, clips, torch.device("cpu")) for name, clips in splits.items()}
+def illustrate(run: Path, config: RunConfig, model: Any, clips: Streams, said: Outputs) -> list[str]:
+    """Figures of a split for the run's report, each a ``<figure>``.
+
+    Where the run held activities out, what is known of these from a few clips is also written to ``few_shot.json``.
+
+    Args:
+        run: its folder.
+        config: its configuration.
+        model: with its weights.
+        clips: of the split.
+        said: what the model says of each.
+    """
+    found = [*_plane(clips, said, config.net.modalities), *_attended(clips, said, config.net.modalities)]
     if config.net.held_out:
-        scores = few_shots((splits["train"], said["train"]), (splits["test"], said["test"]), config.net.held_out)
+        learned = open_split(config.data, "train", config.net)
+        known = evaluate.predict(model, learned, evaluate.device_of(config))
+        scores = few_shots((learned, known), (clips, said), config.net.held_out)
         durable.write_json(run / "few_shot.json", scores)
-    shown = config.net.modalities[0]
-    durable.write_bytes(run / "tsne.svg", layout(splits["test"], said["test"], shown).encode())
-    (run / "attention").mkdir(exist_ok=True)
-    for view in set(VIEWS) & set(config.net.modalities):
-        for name, data in attention_pictures(splits["test"], said["test"], view).items():
-            durable.write_bytes(run / "attention" / name, data)
+        found.append(_shots(scores, config.net.held_out))
+    return found
 
 
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+def _plane(clips: Streams, said: Outputs, modalities: tuple[str, ...]) -> Iterator[str]:
+    """Contexts by activity, of the first stream that enough clips have."""
+    label = truth(clips)
+    for modality in (m for m in modalities if f"{m}.context" in said):
+        rows = (said[f"{modality}.present"] > 0.5) & (label.activity >= 0)
+        if rows.sum() < FEWEST:
+            continue
+        try:
+            points = embedding.tsne(said[f"{modality}.context"][rows])
+            drawn = embedding.scatter(points, label.activity[rows], label.activities)
+        except ConfigError as error:
+            drawn = f"<p>{error}</p>"
+        yield f"<figure>{drawn}<figcaption>Contexts of {modality} by t-SNE, a dot a clip.</figcaption></figure>"
+        return
+
+
+def _attended(clips: Streams, said: Outputs, modalities: tuple[str, ...]) -> Iterator[str]:
+    for view in VIEWS:
+        if view in modalities and f"{view}.attention" in said:
+            for name, data in attention_pictures(clips, said, view).items():
+                told = f"{name}: the middle frame, and as bright as it was looked at"
+                yield (
+                    f'<figure><img src="data:image/png;base64,{base64.b64encode(data).decode()}" alt="">'
+                    f"<figcaption>{told}</figcaption></figure>"
+                )
+
+
+def _shots(scores: Mapping[str, list[dict[str, Any]]], held_out: tuple[str, ...]) -> str:
+    rows = "".join(
+        f"<tr><td>{modality}</td><td>{score['shots']}</td><td>{score['top1'][0]:.3f} ± {score['top1'][1]:.3f}</td></tr>"
+        for modality, found in scores.items()
+        for score in found
+    )
+    head = "<tr><th>stream</th><th>clips an activity</th><th>top-1</th></tr>"
+    caption = f"Of {', '.join(held_out)}, which were not learned, known from a few clips (deviation over draws)"
+    return f"<figure><table>{head}{rows}</table><figcaption>{caption}</figcaption></figure>"

@@ -126,6 +126,11 @@ class Config:
                 "ccau.distillation=static needs ccau.students: some of ccau.modalities, but not all of them; the "
                 "others teach, with the weights of the runs in ccau.start"
             )
+        if self.distillation != "none" and not self.teacher_weight:
+            raise ConfigError(
+                f"ccau.distillation={self.distillation} needs a ccau.teacher_weight above 0, or no teacher is heard; "
+                "0.625 beside a ccau.label_weight of 0.9 is a tenth of the squared temperature"
+            )
         if self.stage == "predict":
             require(
                 self.predicted < self.blocks, "ccau.predicted", f"must be under {self.blocks} blocks", self.predicted

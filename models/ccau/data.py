@@ -21,6 +21,7 @@ from firmware_host.errors import ConfigError, unknown_name
 from ingest.ask import ACTIVITY, ATOMIC, ENVIRONMENT, Ask
 from ingest.dataset import Clips
 from ingest.logmel import MELS
+from ingest.opened import open_dataset
 from ingest.transforms import clip_seed, colour_matrix, mirrored
 from models.ccau.config import Config
 from models.ccau.measures import Truth
@@ -177,8 +178,18 @@ def open_split(data: str, split: str, config: Config, train: TrainConfig | None 
     return Streams(clips, config.size, train.seed, train.keep_mb, config.held_out)
 
 
-def _check(config: Config, info: dict[str, Any]) -> None:
-    """The configuration's numbers against the dataset's."""
+def completed(config: Config, data: str) -> Config:
+    """The configuration with the dataset's classes, objects and relations.
+
+    Raises:
+        SessionError: no dataset there, or one of another version.
+        ConfigError: it has no labels of a task.
+    """
+    return replace(config, **_numbers(config, open_dataset(data).info))
+
+
+def _numbers(config: Config, info: dict[str, Any]) -> dict[str, Any]:
+    """What a dataset says of the configuration."""
     words = info["vocabulary"]
     numbers = {"mels": MELS} if "audio" in config.modalities else {}
     numbers |= {"channels": len(ENVIRONMENT)} if "environment" in config.modalities else {}
@@ -191,7 +202,11 @@ def _check(config: Config, info: dict[str, Any]) -> None:
             if not words.get(tier):
                 raise ConfigError(f"these clips have no labels of the tier '{tier}'; leave it out of ccau.tasks")
             numbers[name] = len(words[tier])
-    for name, number in numbers.items():
+    return numbers
+
+
+def _check(config: Config, info: dict[str, Any]) -> None:
+    for name, number in _numbers(config, info).items():
         own = getattr(config, name)
         require(own == number, f"ccau.{name}", f"must be {number} for these clips (--set ccau.{name}={number})", own)
 

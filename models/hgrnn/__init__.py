@@ -26,7 +26,7 @@ usable gets scores but is never kept; 200 persons are a longer row.
 
 from __future__ import annotations
 
-from models.hgrnn.data import open_split, truth
+from models.hgrnn.data import completed, open_split, truth
 from models.hgrnn.model import PRESETS, Config, Model, focal_loss
 
-__all__ = ["PRESETS", "Config", "Model", "focal_loss", "open_split", "truth"]
+__all__ = ["PRESETS", "Config", "Model", "completed", "focal_loss", "open_split", "truth"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ingest.ask import ATOMIC, Ask
 from ingest.dataset import Clips
+from ingest.opened import class_count
 from models.config import TrainConfig, require
 from models.hgrnn.model import Config
 from models.people import PersonTruth, truth_of
@@ -31,6 +33,18 @@ def open_split(data: str, split: str, config: Config, train: TrainConfig | None 
         width = clips[0]["scene_features"].shape[-1] // config.streams
         require(config.inputs == width, "hgrnn.inputs", f"must be {width} for the stored features", config.inputs)
     return clips
+
+
+def completed(config: Config, data: str) -> Config:
+    """The configuration with as many classes as the dataset has atomic actions, and as wide as the stored features.
+
+    Raises:
+        SessionError: no dataset there, or one of another version.
+        ConfigError: no features of that name.
+    """
+    clips = Clips(data, "train", wanted(config))
+    inputs = clips[0]["scene_features"].shape[-1] // config.streams if len(clips) else config.inputs
+    return replace(config, classes=class_count(data, ATOMIC), inputs=inputs)
 
 
 def wanted(config: Config) -> Ask:

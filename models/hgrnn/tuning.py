@@ -13,7 +13,7 @@ Pictures come from the room's camera, 33 frames around every moment that has box
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -23,6 +23,7 @@ from firmware_host.clock import SECOND_NS
 from firmware_host.errors import ConfigError, unknown_name
 from ingest.ask import ATOMIC, Ask
 from ingest.dataset import Clips
+from ingest.opened import class_count
 from models.config import Preset, TrainConfig, require
 from models.hgrnn.data import truth
 from models.hgrnn.features import FRAMES, FeatureNet, flow
@@ -126,6 +127,15 @@ def open_split(data: str, split: str, config: Config, train: TrainConfig | None 
     rule = f"must be {classes} for these clips (--set hgrnn_features.classes={classes})"
     require(config.classes == classes, "hgrnn_features.classes", rule, config.classes)
     return clips
+
+
+def completed(config: Config, data: str) -> Config:
+    """The configuration with as many classes as the dataset has atomic actions.
+
+    Raises:
+        SessionError: no dataset there, or one of another version.
+    """
+    return replace(config, classes=class_count(data, ATOMIC))
 
 
 def default() -> Preset:

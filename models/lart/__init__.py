@@ -35,7 +35,7 @@ a detection changes nothing, to the bit. A clip without any detection has an ans
 from __future__ import annotations
 
 from models.lart.config import PRESETS, Config
-from models.lart.data import open_split, truth
+from models.lart.data import completed, open_split, truth
 from models.lart.model import Model, from_reference
 
-__all__ = ["PRESETS", "Config", "Model", "from_reference", "open_split", "truth"]
+__all__ = ["PRESETS", "Config", "Model", "completed", "from_reference", "open_split", "truth"]

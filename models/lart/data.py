@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from firmware_host.clock import SECOND_NS
 from firmware_host.errors import ConfigError
 from ingest.ask import ATOMIC, Ask
 from ingest.dataset import Clips
+from ingest.opened import class_count
 from models import evaluate
 from models.config import TrainConfig, require
 from models.lart.config import Config
@@ -78,6 +80,15 @@ def open_split(data: str, split: str, config: Config, train: TrainConfig | None 
     if train is None or not config.teacher:
         return clips
     return Taught(clips, teacher_of(Path(config.teacher), config), config.rate_hz)
+
+
+def completed(config: Config, data: str) -> Config:
+    """The configuration with as many classes as the dataset has atomic actions.
+
+    Raises:
+        SessionError: no dataset there, or one of another version.
+    """
+    return replace(config, classes=class_count(data, ATOMIC))
 
 
 def teacher_of(run: Path, config: Config) -> Model:

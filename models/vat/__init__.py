@@ -32,7 +32,7 @@ Legend: B clips, T steps, R boxes, P true persons, A actions, K box codes of a b
 from __future__ import annotations
 
 from models.vat.config import PRESETS, Config
-from models.vat.data import open_split, truth
+from models.vat.data import completed, open_split, truth
 from models.vat.model import Model
 
-__all__ = ["PRESETS", "Config", "Model", "open_split", "truth"]
+__all__ = ["PRESETS", "Config", "Model", "completed", "open_split", "truth"]

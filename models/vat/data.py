@@ -9,6 +9,7 @@ Evaluation sees the whole picture. All of it is a pure function of (seed, epoch,
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch import Tensor
 from firmware_host.clock import SECOND_NS
 from ingest.ask import ATOMIC, Ask
 from ingest.dataset import Clips
+from ingest.opened import class_count
 from ingest.transforms import clip_seed
 from models import boxes as boxing
 from models.config import TrainConfig, require
@@ -120,6 +122,15 @@ def open_split(data: str, split: str, config: Config, train: TrainConfig | None 
     told = f"must be {number} for these clips (--set vat.actions={number})"
     require(config.actions == number, "vat.actions", told, config.actions)
     return scenes
+
+
+def completed(config: Config, data: str) -> Config:
+    """The configuration with as many classes as the dataset has atomic actions.
+
+    Raises:
+        SessionError: no dataset there, or one of another version.
+    """
+    return replace(config, actions=class_count(data, ATOMIC))
 
 
 def truth(scenes: Scenes) -> Truth:

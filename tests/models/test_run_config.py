@@ -99,8 +99,8 @@ def test_train_config_checks_itself():
 
 
 def test_settings_that_need_each_other_come_in_any_order():
-    asked = ["ccau.distillation=static", 'ccau.students=["ego"]']
+    asked = ["ccau.distillation=static", "ccau.teacher_weight=0.6", 'ccau.students=["ego"]']
     for order in (asked, asked[::-1]):
         assert resolve("ccau", "tiny", "made", settings=order).net.students == ("ego",)
     with pytest.raises(ConfigError, match=r"needs ccau\.students"):
-        resolve("ccau", "tiny", "made", settings=asked[:1])
+        resolve("ccau", "tiny", "made", settings=asked[:2])

@@ -187,6 +187,7 @@ def test_counts_of_the_presets():
         ({"modalities": ()}, "at least one"),
         ({"tasks": "activity/speech"}, r"ccau\.tasks"),
         ({"distillation": "static"}, r"needs ccau\.students"),
+        ({"distillation": "cooperative"}, r"teacher_weight above 0"),
         ({"students": ("thermal",)}, r"ccau\.students"),
         ({"weighting": "learned"}, r"ccau\.weighting"),
         ({"stage": "predict", "predicted": 2}, r"ccau\.predicted"),
