@@ -28,7 +28,7 @@ class Browser:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=10) as answer:
             tab = next(t for t in json.load(answer) if t["type"] == "page")
         self._open = ExitStack()
-        self._line = self._open.enter_context(connect(tab["webSocketDebuggerUrl"], max_size=None))
+        self._line = self._open.enter_context(connect(tab["webSocketDebuggerUrl"], ping_interval=None, max_size=None))
         self._number = 0
         self.requests: list[str] = []
         self.errors: list[str] = []
