@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -44,3 +45,9 @@ def _sync(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def sha256(path: Path) -> str:
+    """Of a whole file, in hexadecimal. Takes a while: not for an event loop."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,7 +7,6 @@ repeated when an answer was lost.
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import json
 import shutil
@@ -21,6 +20,7 @@ from urllib.parse import quote
 
 from firmware_host.clock import SECOND_NS
 from firmware_host.errors import PortError, SessionError
+from recorder import durable
 from recorder.gather import Gathered, gather
 from recorder.session import MANIFEST
 
@@ -233,16 +233,11 @@ def _fetch_kit(kit: Kit, session: str, folder: Path, say: Callable[[str], None])
         part = place.with_name(f".{place.name}.part")
         kit.download(f"{base}/files/{quote(name)}", part, file["bytes"])
         wanted = kit.ask("GET", f"{base}/sha256/{quote(name)}")["sha256"]
-        if _sha256(part) != wanted:
+        if durable.sha256(part) != wanted:
             part.unlink()
             raise SessionError(f"{name} of kit {kit.name} arrived other than it left; run the same command again")
         part.replace(place)
         say(f"{kit.name}: {name}, {file['bytes']} bytes")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _status(kit: Kit) -> dict[str, Any]:

@@ -28,13 +28,14 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 
 from firmware_host.errors import ConfigError
+from recorder import durable
 from recorder.activities import ACTIVITIES
 from recorder.serve.guard import COOKIE, Access, Guard
 from recorder.serve.host import Host
 from recorder.serve.keeper import RECORDING, ConflictError, Keeper, State
 from recorder.serve.orders import event_order, start_order
 from recorder.serve.page import page
-from recorder.serve.sessions import NotThereError, list_sessions, session_file, session_files, session_folder, sha256
+from recorder.serve.sessions import NotThereError, list_sessions, session_file, session_files, session_folder
 
 LIVE_EVERY_S = 0.25
 MAX_LIVE = 16
@@ -123,7 +124,7 @@ class _Api:
         place = self._place(request)
         if self._is_open(request.path_params["name"]):
             raise ConflictError("this session is being recorded; its files still grow")
-        return JSONResponse({"sha256": await run_in_threadpool(sha256, place), "bytes": place.stat().st_size})
+        return JSONResponse({"sha256": await run_in_threadpool(durable.sha256, place), "bytes": place.stat().st_size})
 
     async def arm(self, request: Request) -> Response:
         self._steer(request)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -47,12 +46,6 @@ def session_file(folder: Path, path: str) -> Path:
     if hidden or "\0" in path or "\\" in path or not _inside(place, folder) or not place.is_file():
         raise NotThereError(f"session '{folder.name}' has no such file")
     return place
-
-
-def sha256(path: Path) -> str:
-    """Of a whole file, in hexadecimal. Takes a while: not for an event loop."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _inside(place: Path, folder: Path) -> bool:
