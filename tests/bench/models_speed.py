@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from models.ccau import Config
 from models.ccau.towers import VideoTower
 
-REPEATS = 3
+REPEATS = 8
 TOLERANCE = 1e-4
 
 
