@@ -7,6 +7,7 @@ A keyframe is a second of a session of two people that has a box in it: two seco
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from firmware_host.errors import ConfigError
 from ingest.anchors import anchors
 from ingest.ask import ATOMIC, Ask
 from ingest.cache import FrameReader
@@ -39,7 +41,9 @@ from tests.bench.results.towers import size_of
 FRAMES, SIZE, CELLS, BLOCK, PERSONS = 20, 112, 14, 5, 2
 ROI_CELLS, AROUND = 4, 3
 WIDTH = ROI_CELLS**2 * pictures.CHANNELS
-STEPS, BATCH, RATE = 200, 32, 2e-3
+BATCH, RATE, EVERY = 32, 2e-3, 100
+VAT_STEPS, HGRNN_STEPS = 1000, 3000
+"""At most: of what is looked at every so many steps, the best is kept (`_learn`)."""
 
 SMALL = VatConfig(
     background=False, narrow=8, frozen_norm=False, query="low", layers=2, width=32, hidden=128, dropout=0.2, location=16
@@ -157,7 +161,10 @@ def read_scenes(data: str, folder: Path) -> Scenes:
 
 
 def run(arm: str, scenes: Scenes, split: Split, seed: int) -> dict[str, Any]:
-    """Train an arm on a split and measure it on everybody who has a box: what a run's file holds."""
+    """Train an arm on a split and measure it on everybody who has a box: what a run's file holds.
+
+    One of those who are learned from, another with each seed, only says when to stop.
+    """
     torch.manual_seed(seed)
     scale = Scaled(scenes, split)
     head: nn.Module
@@ -167,16 +174,12 @@ def run(arm: str, scenes: Scenes, split: Split, seed: int) -> dict[str, Any]:
     else:
         head = Hgrnn(replace(HGRNN[arm], classes=len(scenes.names)))
         judged = lambda rows: head(scale.features(rows))["actions"]  # noqa: E731
-    _learn(head, judged, scenes, np.flatnonzero(split.train), seed)
-    head.eval()
+    stopped = _learn(head, judged, scenes, split, seed, VAT_STEPS if arm in VAT else HGRNN_STEPS)
     rows = np.flatnonzero(split.test)
-    with torch.no_grad():
-        scores = torch.cat([judged(some) for some in np.array_split(rows, max(1, len(rows) // 64))]).numpy()
-    valid = scenes.valid[rows]
-    wanted = scenes.actions[rows][valid].astype(np.float32)
-    session = np.repeat(scenes.session[rows], valid.sum(1))
+    scores, wanted = _told(head, judged, scenes, rows)
+    session = np.repeat(scenes.session[rows], scenes.valid[rows].sum(1))
     groups = {name: chosen for name, chosen in scenes.groups.items() if chosen}
-    measures = action_scores(scores[valid], wanted, session_weights(session, split.number), groups)
+    measures = action_scores(scores, wanted, session_weights(session, split.number), groups)
     blind = action_scores(np.zeros_like(wanted), wanted, np.ones((1, len(session))), groups)
     return {
         "reads": {"everybody": rounded(measures)},
@@ -185,20 +188,38 @@ def run(arm: str, scenes: Scenes, split: Split, seed: int) -> dict[str, Any]:
         "classes": list(scenes.names),
         "sessions": len(set(scenes.session.tolist())),
         "learned_from": int(split.train.sum()),
+        "stopped": stopped,
         "asked": len(session),
     }
 
 
+def _told(
+    head: nn.Module, judged: Callable[[np.ndarray], Tensor], scenes: Scenes, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What is said of everybody in some keyframes, and what they do: (N, A) each."""
+    head.eval()
+    with torch.no_grad():
+        scores = torch.cat([judged(some) for some in np.array_split(rows, max(1, len(rows) // 64))]).numpy()
+    valid = scenes.valid[rows]
+    return scores[valid], scenes.actions[rows][valid].astype(np.float32)
+
+
 def _learn(
-    head: nn.Module, judged: Callable[[np.ndarray], Tensor], scenes: Scenes, rows: np.ndarray, seed: int
-) -> None:
-    """Focal loss of both models, AdamW along a cosine."""
+    head: nn.Module, judged: Callable[[np.ndarray], Tensor], scenes: Scenes, split: Split, seed: int, steps: int
+) -> int:
+    """Focal loss of both models, AdamW along a cosine; returns at which step the person kept back was known best."""
+    people = sorted(set(scenes.about[split.train].tolist()))
+    back = split.train & (scenes.about == people[seed % len(people)])
+    rows, looked_at = np.flatnonzero(split.train & ~back), np.flatnonzero(back)
+    if not len(rows):
+        raise ConfigError("of those who are learned from one is kept back, and there is but one; simulate more people")
     random = np.random.default_rng(seed)
     optimizer = torch.optim.AdamW(head.parameters(), RATE, weight_decay=0.05)
-    head.train()
-    for step in range(STEPS):
+    best, at, kept = -1.0, 0, head.state_dict()
+    for step in range(steps):
+        head.train()
         optimizer.param_groups[0]["lr"] = (
-            RATE * min(1.0, (step + 1) / 20) * 0.5 * (1 + math.cos(math.pi * step / STEPS))
+            RATE * min(1.0, (step + 1) / 20) * 0.5 * (1 + math.cos(math.pi * step / steps))
         )
         some = random.choice(rows, BATCH)
         wanted = torch.from_numpy(scenes.actions[some].astype(np.float32))
@@ -207,6 +228,14 @@ def _learn(
         loss.backward()
         nn.utils.clip_grad_norm_(head.parameters(), 2.0)
         optimizer.step()
+        if (step + 1) % EVERY == 0:
+            scores, done = _told(head, judged, scenes, looked_at)
+            found = float(action_scores(scores, done, np.ones((1, len(done))), {})["map"][0])
+            if found > best:
+                best, at, kept = found, step + 1, copy.deepcopy(head.state_dict())
+    head.load_state_dict(kept)
+    head.eval()
+    return at
 
 
 class Scaled:

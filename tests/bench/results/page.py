@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from recorder import durable
-from tests.bench.results import bodies, muscles
+from tests.bench.results import bodies, keyframes, muscles
 from tests.bench.results.figures import dots
 from tests.bench.results.recognition import LEARNED
 from tests.bench.results.tables import TABLES, Row, Table
@@ -54,7 +54,8 @@ This page is written by the last line from the files that the others left; nothi
 * **Features computed once.** Pictures are described beforehand by what nobody learned: colour, edges and movement of
   8 x 8 (for boxes 14 x 14) cells (`tests/bench/results/pictures.py`), sound by 32 bands a tenth of a second. On these
   the project's own towers, heads and losses learn, in {steps} steps (LART: {lart_steps} on bodies as they are; Muscles:
-  the `tiny` preset on 64 pixels, {muscles_steps} steps). No arm has more than {parameters:.2f} million weights.
+  the `tiny` preset on 64 pixels, {muscles_steps} steps; on boxes {vat_steps} and HGRNN {hgrnn_steps} at most, of
+  which one of those who are learned from says when to stop). No arm has more than {parameters:.2f} million weights.
 * **Splits by person.** Two: the last third of the people is tested on, then the first third. (Muscles and its target
   tasks: the dataset's own split; LART in homes: one.)
 * **Intervals.** A figure is the mean over splits and seeds; in brackets 95 % of the draws of a bootstrap over test
@@ -267,6 +268,12 @@ def _head(runs: Runs) -> Mapping[str, Any]:
             f"other second "
             f"to be asked about. Atomic actions are the {first['actions']} that at least two thirds of the people do."
         )
-    steps = {"steps": LEARNED, "lart_steps": bodies.LEARNED, "muscles_steps": muscles.STEPS}
+    steps = {
+        "steps": LEARNED,
+        "lart_steps": bodies.LEARNED,
+        "muscles_steps": muscles.STEPS,
+        "vat_steps": keyframes.VAT_STEPS,
+        "hgrnn_steps": keyframes.HGRNN_STEPS,
+    }
     most = max((run.get("parameters", 0) for run in every), default=0)
     return {"commands": "\n".join(commands), "about": about, "parameters": most / 1e6} | steps

@@ -179,6 +179,24 @@ def test_keyframes_around_are_of_the_same_session_and_a_second_apart():
     assert there[1] == [False, False, True, True, True, False, False]
 
 
+def test_a_person_who_is_kept_back_says_when_to_stop(monkeypatch: pytest.MonkeyPatch):
+    """What is learned from beside that person's keyframes: nobody who is tested on, and not that person."""
+    count, random = 12, np.random.default_rng(0)
+    about = np.repeat(["p", "q", "r"], 4)
+    maps = random.normal(size=(count, 4, pictures.CHANNELS, 14, 14)).astype(np.float16)
+    boxes = np.tile(np.array([0.2, 0.2, 0.6, 0.8], np.float32), (count, 2, 1))
+    scenes = Scenes(maps, boxes, np.ones((count, 2), bool), random.random((count, 2, 2)) > 0.5, about, about,
+                    np.tile(np.arange(4), 3) * 1_000_000_000, ("walk", "watch other"))  # fmt: skip
+    monkeypatch.setattr(keyframes, "HGRNN_STEPS", 6)
+    monkeypatch.setattr(keyframes, "EVERY", 2)
+    looked_at, told = [], keyframes._told
+    monkeypatch.setattr(keyframes, "_told", lambda *given: looked_at.append(given[3].tolist()) or told(*given))
+    found = keyframes.run("HGRNN, neither", scenes, split_of(0, about), 1)
+    assert looked_at == [[4, 5, 6, 7]] * 3 + [[8, 9, 10, 11]]
+    assert found["stopped"] in (2, 4, 6)
+    assert 0 < found["reads"]["everybody"]["map"][0] <= 1
+
+
 def test_every_line_of_a_table_is_an_arm():
     arms = {"ccau": recognition.ARMS, "homes": homes.ARMS, "worn": worn.ARMS, "pairs": keyframes.ARMS}
     arms["muscles"] = muscles.ARMS
