@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from firmware_host.errors import ConfigError
 from models.transfer.grid import Grid, measures
 from models.transfer.layouts import TASKS, examples
 
@@ -29,7 +30,7 @@ def run(arm: str, seed: int, data: str, targets: str, folder: Path) -> dict[str,
         folder,
         seeds=(seed,),
         settings=(f"train.steps={STEPS}", "train.log_every=50"),
-        target_settings=(f"train.steps={TARGET_STEPS}", "train.log_every=50"),
+        target_settings=(f"train.steps={TARGET_STEPS}", "train.batch=8", "train.log_every=50"),
     )
     found = measures(grid, "3" if arm in OF_MOVEMENT else "1", arm, seed, asked(targets))
     return {"reads": {"targets": {name: [value] for name, value in found.items()}}}
@@ -40,7 +41,10 @@ def asked(targets: str) -> tuple[str, ...]:
 
     Short sessions may have no action that changes something, or a class among the test people alone.
     """
-    return tuple(task for task in TASKS if (Path(targets) / task).is_dir() and _known(Path(targets), task))
+    found = tuple(task for task in TASKS if (Path(targets) / task).is_dir() and _known(Path(targets), task))
+    if not found:
+        raise ConfigError(f"{targets} holds no target task; make it with `syncctl transfer export`")
+    return found
 
 
 def _known(root: Path, task: str) -> bool:
