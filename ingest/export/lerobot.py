@@ -59,7 +59,7 @@ def write_lerobot(dataset: Dataset, names: list[str], out: Path, fps: int) -> li
         if not len(moments):
             left_out.append(f"{session}: its cameras do not run at the same time, or it lacks one that others have")
             continue
-        columns, doing = _columns(view, moments, tasks)
+        columns, doing = _columns(view, moments, tasks, reader)
         episode = len(episodes)
         where = {"chunk_index": episode // CHUNK_FILES, "file_index": episode % CHUNK_FILES}
         _write(out / DATA.format(**where), _table(columns, doing, total, episode, fps))
@@ -116,8 +116,10 @@ def _moments(dataset: Dataset, session: str, sizes: dict[str, Any], fps: int) ->
     return first + np.arange(count, dtype=np.int64) * SECOND_NS // fps
 
 
-def _columns(view: SessionView, moments: np.ndarray, tasks: list[str]) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    rows = [view.labels(t_ns, -1) for t_ns in moments.tolist()]
+def _columns(
+    view: SessionView, moments: np.ndarray, tasks: list[str], reader: FrameReader
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    rows = [view.clip(reader, t_ns, -1) for t_ns in moments.tolist()]
     columns = {name: np.stack([r[key][0].reshape(-1) for r in rows]) for name, (key, _) in ARRAYS.items()}
     doing = np.array([int(r["activity"]) for r in rows])
     return columns, np.where(doing < 0, len(tasks) - 1, doing)
