@@ -254,7 +254,7 @@ def _head(runs: Runs) -> Mapping[str, Any]:
         given.append("--pairs pairs-dataset")
     if "muscles" in suites:
         commands.append("syncctl simulate docs/plans/targets.toml --out sessions/targets")
-        commands.append("syncctl transfer export sessions/targets/* --out targets")
+        commands.append("syncctl transfer export sessions/targets/0* --out targets")
         given.append("--targets targets")
     commands.append(f"python -m tests.bench results {' '.join(given)} --out runs --seeds {seeds}")
     commands.append("python -m tests.bench results --out runs --write docs")
