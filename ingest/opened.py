@@ -51,6 +51,10 @@ class Dataset:
         """Its folder or address."""
         return self.store.root
 
+    def words(self, tier: str) -> tuple[str, ...]:
+        """Names of a tier's classes, in the order of their numbers; none where it has no such labels."""
+        return tuple(self.info["vocabulary"].get(tier, ()))
+
     @property
     def stats(self) -> dict[str, Any]:
         """The document of `stats.json`."""
@@ -239,11 +243,6 @@ class Dataset:
         if key not in self._known:
             self._known[key] = make()
         return self._known[key]
-
-
-def class_count(root: Path | str, tier: str) -> int:
-    """How many classes a tier of a dataset has; see `open_dataset`."""
-    return len(open_dataset(root).info["vocabulary"].get(tier, ()))
 
 
 def open_dataset(root: Path | str) -> Dataset:

@@ -47,7 +47,7 @@ def write_lerobot(dataset: Dataset, names: list[str], out: Path, fps: int) -> li
     Returns:
         sentences about what was left out.
     """
-    tasks = [*dataset.info["vocabulary"].get(ACTIVITY, ()), NO_TASK]
+    tasks = [*dataset.words(ACTIVITY), NO_TASK]
     reader, total = FrameReader(), 0
     episodes: list[dict[str, Any]] = []
     left_out: list[str] = []

@@ -90,7 +90,7 @@ class Streams:
     @property
     def activities(self) -> tuple[str, ...]:
         """Names of the activities."""
-        return tuple(self.clips.dataset.info["vocabulary"].get(ACTIVITY, ()))
+        return self.clips.dataset.words(ACTIVITY)
 
     def _number(self, activity: str) -> int:
         if activity not in self.activities:

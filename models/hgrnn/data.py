@@ -9,7 +9,6 @@ import numpy as np
 
 from ingest.ask import ATOMIC, Ask
 from ingest.dataset import Clips
-from ingest.opened import class_count
 from models.config import TrainConfig, require
 from models.hgrnn.model import Config
 from models.people import PersonTruth, truth_of
@@ -26,7 +25,7 @@ def open_split(data: str, split: str, config: Config, train: TrainConfig | None 
     """
     del train
     clips = Clips(data, split, wanted(config))
-    classes = len(clips.dataset.info["vocabulary"].get(ATOMIC, ()))
+    classes = len(clips.dataset.words(ATOMIC))
     rule = f"must be {classes} for these clips (--set hgrnn.classes={classes})"
     require(config.classes == classes, "hgrnn.classes", rule, config.classes)
     if len(clips):
@@ -44,7 +43,7 @@ def completed(config: Config, data: str) -> Config:
     """
     clips = Clips(data, "train", wanted(config))
     inputs = clips[0]["scene_features"].shape[-1] // config.streams if len(clips) else config.inputs
-    return replace(config, classes=class_count(data, ATOMIC), inputs=inputs)
+    return replace(config, classes=len(clips.dataset.words(ATOMIC)), inputs=inputs)
 
 
 def wanted(config: Config) -> Ask:
@@ -59,5 +58,5 @@ def truth(clips: Any) -> PersonTruth:
     items = [clips.labels(i) for i in range(len(clips))]
     keys = ("box_actions", "box_valid", *(key for key in ("boxes", "box_score") if items and key in items[0]))
     rows = [tuple(np.asarray(item[key]) for key in keys) for item in items]
-    names = tuple(clips.dataset.info["vocabulary"].get(ATOMIC, ()))
+    names = clips.dataset.words(ATOMIC)
     return truth_of(rows, [item["session"] for item in items], names)

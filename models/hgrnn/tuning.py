@@ -23,7 +23,7 @@ from firmware_host.clock import SECOND_NS
 from firmware_host.errors import ConfigError, unknown_name
 from ingest.ask import ATOMIC, Ask
 from ingest.dataset import Clips
-from ingest.opened import class_count
+from ingest.opened import open_dataset
 from models.config import Preset, TrainConfig, require
 from models.hgrnn.data import truth
 from models.hgrnn.features import FRAMES, FeatureNet, flow
@@ -123,7 +123,7 @@ def open_split(data: str, split: str, config: Config, train: TrainConfig | None 
         persons=config.persons,
     )
     clips = Clips(data, split, ask, seed=train.seed if train else None)
-    classes = len(clips.dataset.info["vocabulary"].get(ATOMIC, ()))
+    classes = len(clips.dataset.words(ATOMIC))
     rule = f"must be {classes} for these clips (--set hgrnn_features.classes={classes})"
     require(config.classes == classes, "hgrnn_features.classes", rule, config.classes)
     return clips
@@ -135,7 +135,7 @@ def completed(config: Config, data: str) -> Config:
     Raises:
         SessionError: no dataset there, or one of another version.
     """
-    return replace(config, classes=class_count(data, ATOMIC))
+    return replace(config, classes=len(open_dataset(data).words(ATOMIC)))
 
 
 def default() -> Preset:

@@ -14,7 +14,7 @@ from firmware_host.clock import SECOND_NS
 from firmware_host.errors import ConfigError
 from ingest.ask import ATOMIC, Ask
 from ingest.dataset import Clips
-from ingest.opened import class_count
+from ingest.opened import open_dataset
 from models import evaluate
 from models.config import TrainConfig, require
 from models.lart.config import Config
@@ -74,7 +74,7 @@ def open_split(data: str, split: str, config: Config, train: TrainConfig | None 
         ConfigError: no such split, or a configuration that these clips do not fit.
     """
     clips = Clips(data, split, wanted(config, train is not None), seed=train.seed if train else None)
-    classes = len(clips.dataset.info["vocabulary"].get(ATOMIC, ()))
+    classes = len(clips.dataset.words(ATOMIC))
     rule = f"must be {classes} for these clips (--set lart.classes={classes})"
     require(config.classes == classes, "lart.classes", rule, config.classes)
     if train is None or not config.teacher:
@@ -88,7 +88,7 @@ def completed(config: Config, data: str) -> Config:
     Raises:
         SessionError: no dataset there, or one of another version.
     """
-    return replace(config, classes=class_count(data, ATOMIC))
+    return replace(config, classes=len(open_dataset(data).words(ATOMIC)))
 
 
 def teacher_of(run: Path, config: Config) -> Model:
@@ -124,5 +124,5 @@ def truth(clips: Any) -> PersonTruth:
         middle = item["tracks_valid"].shape[1] // 2
         keys = ("track_actions", "tracks_valid", *(["track_boxes"] if "track_boxes" in item else []))
         rows.append(tuple(np.asarray(item[key][:1, middle]) for key in keys))
-    names = tuple(clips.dataset.info["vocabulary"].get(ATOMIC, ()))
+    names = clips.dataset.words(ATOMIC)
     return truth_of(rows, [item["session"] for item in items], names)

@@ -19,7 +19,7 @@ from torch import Tensor
 from firmware_host.clock import SECOND_NS
 from ingest.ask import ATOMIC, Ask
 from ingest.dataset import Clips
-from ingest.opened import class_count
+from ingest.opened import open_dataset
 from ingest.transforms import clip_seed
 from models import boxes as boxing
 from models.config import TrainConfig, require
@@ -69,7 +69,7 @@ class Scenes:
     @property
     def actions(self) -> tuple[str, ...]:
         """Names of the actions."""
-        return tuple(self.clips.dataset.info["vocabulary"].get(ATOMIC, ()))
+        return self.clips.dataset.words(ATOMIC)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         item = self.clips[index]
@@ -130,7 +130,7 @@ def completed(config: Config, data: str) -> Config:
     Raises:
         SessionError: no dataset there, or one of another version.
     """
-    return replace(config, actions=class_count(data, ATOMIC))
+    return replace(config, actions=len(open_dataset(data).words(ATOMIC)))
 
 
 def truth(scenes: Scenes) -> Truth:

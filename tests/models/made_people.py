@@ -51,7 +51,7 @@ class MadePeople:
 
     def __init__(self, batch: dict[str, torch.Tensor], names: tuple[str, ...]) -> None:
         self.batch, self.epoch = batch, 0
-        self.dataset = SimpleNamespace(info={"vocabulary": {"atomic": list(names)}})
+        self.dataset = SimpleNamespace(words={"atomic": tuple(names)}.get)
 
     def __len__(self) -> int:
         return len(next(iter(self.batch.values())))

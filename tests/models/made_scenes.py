@@ -35,7 +35,7 @@ class MadeScenes:
                 self.third[i, :, action, y : y + height, x : x + width] = 230
                 self.boxes[i, k] = torch.tensor([x, y, x + width, y + height]) / size
                 self.done[i, k, action] = 1
-        self.dataset = SimpleNamespace(info={"vocabulary": {"atomic": list(ACTIONS)}})
+        self.dataset = SimpleNamespace(words={"atomic": ACTIONS}.get)
 
     def __len__(self) -> int:
         return self.n

@@ -25,12 +25,16 @@ INFO = {
 }
 
 
+def words(tier):
+    return tuple(INFO["vocabulary"].get(tier, ()))
+
+
 class Recorded(MadeStreams):
     """As `ingest.dataset.Clips` is read."""
 
     def __init__(self, n=8):
         super().__init__(replace(CONFIG, size=40), n)
-        self.dataset, self.read = SimpleNamespace(info=INFO), 0
+        self.dataset, self.read = SimpleNamespace(info=INFO, words=words), 0
 
     def __getitem__(self, index):
         self.read += 1
