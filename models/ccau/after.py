@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,7 @@ def _plane(clips: Streams, said: Outputs, modalities: tuple[str, ...]) -> Iterat
             points = embedding.tsne(said[f"{modality}.context"][rows])
             drawn = embedding.scatter(points, label.activity[rows], label.activities)
         except ConfigError as error:
-            drawn = f"<p>{error}</p>"
+            drawn = f"<p>{html.escape(str(error))}</p>"
         yield f"<figure>{drawn}<figcaption>Contexts of {modality} by t-SNE, a dot a clip.</figcaption></figure>"
         return
 
@@ -123,5 +124,6 @@ def _shots(scores: Mapping[str, list[dict[str, Any]]], held_out: tuple[str, ...]
         for score in found
     )
     head = "<tr><th>stream</th><th>clips an activity</th><th>top-1</th></tr>"
-    caption = f"Of {', '.join(held_out)}, which were not learned, known from a few clips (deviation over draws)"
+    novel = html.escape(", ".join(held_out))
+    caption = f"Of {novel}, which were not learned, known from a few clips (deviation over draws)"
     return f"<figure><table>{head}{rows}</table><figcaption>{caption}</figcaption></figure>"
