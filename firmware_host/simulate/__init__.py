@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 from firmware_host.clock import Clock
@@ -15,29 +16,14 @@ from firmware_host.errors import ConfigError, unknown_name
 from firmware_host.ports import I2CPort, SerialPort
 from firmware_host.schedule import address_of
 from firmware_host.sensors import SENSORS
-from firmware_host.simulate.ak9753 import Ak9753Chip
-from firmware_host.simulate.amg8833 import Amg8833Chip
-from firmware_host.simulate.bme680 import Bme680Chip
-from firmware_host.simulate.bno055 import Bno055Chip
 from firmware_host.simulate.bus import ReadLog, SimulatedI2C, SimulatedUart
 from firmware_host.simulate.chip import Chip
 from firmware_host.simulate.faults import Fault, Faults
-from firmware_host.simulate.isl29125 import Isl29125Chip
-from firmware_host.simulate.mlx90393 import Mlx90393Chip
 from firmware_host.simulate.stimulus import Environment, Stimulus
-from firmware_host.simulate.tsl2591 import Tsl2591Chip
 from firmware_host.spec import KitConfig, LaneConfig, SensorConfig
 
-CHIPS: dict[str, type[Chip]] = {
-    "ak9753": Ak9753Chip,
-    "amg8833": Amg8833Chip,
-    "bme680": Bme680Chip,
-    "bno055": Bno055Chip,
-    "isl29125": Isl29125Chip,
-    "mlx90393": Mlx90393Chip,
-    "tsl2591": Tsl2591Chip,
-}
-"""A chip for every key of `firmware_host.sensors.SENSORS`."""
+CHIPS: dict[str, type[Chip]] = {model: import_module(f"{__name__}.{model}").CHIP for model in SENSORS}
+"""For every sensor the `CHIP` of the module of its name here."""
 
 __all__ = ["BODY_KIT", "BODY_SEGMENTS", "ROOM_KIT", "Environment", "Fault", "Stimulus", "simulated_ports"]
 

@@ -93,3 +93,6 @@ class Ak9753Chip(Chip):
         infrared = np.clip(np.rint(currents), -32767, 32767).astype(int)
         temperature = min(max(round((values[4] - 26.75) / 0.125 + 0.5 * noise[4]), -512), 511)
         return struct.pack("<5h", *infrared, temperature << 6)
+
+
+CHIP = Ak9753Chip

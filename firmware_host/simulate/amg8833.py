@@ -86,3 +86,6 @@ class Amg8833Chip(Chip):
 def _sign_magnitude(degc: float) -> bytes:
     magnitude = min(round(abs(float(degc)) * 16), 0x7FF)
     return struct.pack("<H", magnitude | (0x800 if degc < 0 and magnitude else 0))
+
+
+CHIP = Amg8833Chip

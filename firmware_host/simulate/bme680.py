@@ -225,3 +225,6 @@ def _write_calibration(registers: bytearray) -> None:
     registers[0x00] = c["heater_value"] & 0xFF
     registers[0x02] = c["heater_range"] << 4
     registers[0x04] = (c["range_error"] & 0xF) << 4
+
+
+CHIP = Bme680Chip

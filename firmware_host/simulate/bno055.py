@@ -245,3 +245,6 @@ def _product(p: Sequence[float], q: Sequence[float]) -> list[float]:
         a * y - b * z + c * w + d * x,
         a * z + b * y - c * x + d * w,
     ]
+
+
+CHIP = Bno055Chip

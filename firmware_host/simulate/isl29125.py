@@ -88,3 +88,6 @@ class Isl29125Chip(Chip):
         count = min(max(round(ideal + noise), 0), full)
         at = _DATA + 2 * colour
         self.registers[at : at + 2] = count.to_bytes(2, "little")
+
+
+CHIP = Isl29125Chip

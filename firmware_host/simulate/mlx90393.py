@@ -194,3 +194,6 @@ class Mlx90393Chip(Chip):
         if woken and self.register(1) >> 12 & 1:  # compare with the last that woke, not with the first
             self._reference = counts
         return woken
+
+
+CHIP = Mlx90393Chip

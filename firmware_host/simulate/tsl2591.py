@@ -117,3 +117,6 @@ class Tsl2591Chip(Chip):
 
     def _word(self, register: int) -> int:
         return int.from_bytes(self.registers[register : register + 2], "little")
+
+
+CHIP = Tsl2591Chip
