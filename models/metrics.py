@@ -246,10 +246,7 @@ def of_sums(own: np.ndarray, trivial: np.ndarray, measure: Measure, chance: Mapp
 
 
 def interval(sessions: int, measure: Measure, seed: int = 0) -> dict[str, tuple[float, float] | None]:
-    """95 % bootstrap interval of each measure, over sessions, moved so that the mean of the draws is the value.
-
-    Draws that miss a rare class have a higher mean average precision than all sessions together have: unmoved, an
-    interval may lie above its value.
+    """95 % bootstrap interval of each measure, over sessions, as `centred` has it.
 
     Args:
         sessions: S, how many there are.
@@ -263,7 +260,7 @@ def interval(sessions: int, measure: Measure, seed: int = 0) -> dict[str, tuple[
         return dict.fromkeys(measure(np.ones((1, sessions))))
     drawn = np.random.default_rng(seed).multinomial(sessions, np.full(sessions, 1 / sessions), size=DRAWS)
     whole = measure(np.ones((1, sessions)))
-    return {name: _middle(values, whole[name][0]) for name, values in measure(drawn.astype(np.float64)).items()}
+    return {name: centred(values, whole[name][0]) for name, values in measure(drawn.astype(np.float64)).items()}
 
 
 def verdict(name: str, model: tuple[float, float] | None, trivial: tuple[float, float] | None) -> str:
@@ -277,9 +274,14 @@ def verdict(name: str, model: tuple[float, float] | None, trivial: tuple[float, 
     return "worse than trivial" if high < other_low else "not better than trivial"
 
 
-def _middle(values: np.ndarray, value: float) -> tuple[float, float] | None:
-    finite = values[np.isfinite(values)]
-    if len(finite) < len(values) / 2 or not np.isfinite(value):
+def centred(draws: np.ndarray, value: float) -> tuple[float, float] | None:
+    """95 % of bootstrap draws (D,), moved so that their mean is the value they are drawn for.
+
+    Draws that miss a rare class have a higher mean average precision than all sessions together have: unmoved, an
+    interval may lie above its value. None where half the draws have no value, or where there is none.
+    """
+    finite = draws[np.isfinite(draws)]
+    if len(finite) < len(draws) / 2 or not np.isfinite(value):
         return None
     low, high = np.percentile(finite, [2.5, 97.5]) - finite.mean() + value
     return float(low), float(high)

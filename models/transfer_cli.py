@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from recorder.terminal import emit, json_option
+from recorder.terminal import emit, json_option, progress
 
 
 @click.group()
@@ -16,25 +16,30 @@ def transfer() -> None:
 
     \b
     Example:
-      syncctl transfer export sessions/* --out targets
+      syncctl transfer export sessions --out targets
       syncctl transfer grid --data dataset --targets targets --out grid --preset tiny
     """
 
 
 @transfer.command()
-@click.argument("sessions", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.argument("folders", metavar="DIR...", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to make.")
 @json_option
-def export(sessions: tuple[Path, ...], out: Path, as_json: bool) -> None:
-    """Write simulated SESSIONS, recorded with --truth-video, as the five folder layouts.
+def export(folders: tuple[Path, ...], out: Path, as_json: bool) -> None:
+    """Write simulated sessions, recorded with --truth-video, as the five folder layouts.
+
+    DIR is a session or a folder of sessions.
 
     \b
     Example:
-      syncctl transfer export sessions/* --out targets
+      syncctl transfer export sessions --out targets
     """
+    from ingest.build import find_sessions
     from models.transfer.home import export as write
 
-    document = write(sessions, out)
+    sessions = find_sessions(folders)
+    with progress("export", len(sessions)) as advance:
+        document = write(sessions, out, advance)
     lines = [f"{document['out']}: {document['sessions']} sessions"]
     for task, counts in document["examples"].items():
         lines.append(f"  {task:9} {', '.join(f'{n} {split}' for split, n in counts.items())}")

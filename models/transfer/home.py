@@ -15,7 +15,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,8 +98,13 @@ class Home:
                 yield moment, image
 
 
-def export(sessions: Sequence[Path], out: Path) -> dict[str, Any]:
+def export(sessions: Sequence[Path], out: Path, done: Callable[[float], None] = lambda _: None) -> dict[str, Any]:
     """Write the layouts; returns how many examples each split of each task has.
+
+    Args:
+        sessions: session folders.
+        out: the folder to make.
+        done: told 1 after each session.
 
     Raises:
         SessionError: a folder that is no simulated session, or one without ``--truth-video``; `out` holds something.
@@ -109,7 +114,7 @@ def export(sessions: Sequence[Path], out: Path) -> dict[str, Any]:
     homes, part = opened(sessions), out.with_name(f".{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)  # what an export that was killed has left
     try:
-        counts = _write_all(homes, part)
+        counts = _write_all(homes, part, done)
         if out.exists():
             out.rmdir()
         part.rename(out)
@@ -118,7 +123,7 @@ def export(sessions: Sequence[Path], out: Path) -> dict[str, Any]:
     return {"out": str(out), "sessions": len(homes), "examples": counts}
 
 
-def _write_all(homes: list[Home], out: Path) -> dict[str, dict[str, int]]:
+def _write_all(homes: list[Home], out: Path, done: Callable[[float], None]) -> dict[str, dict[str, int]]:
     counts = {task: dict.fromkeys(("train", "val", "test"), 0) for task in TASKS}
     known = {verb for home in homes if home.split == "train" for *_, verb in actions(home)}
     boxes: dict[str, list[dict[str, Any]]] = {"train": [], "val": [], "test": []}
@@ -129,6 +134,7 @@ def _write_all(homes: list[Home], out: Path) -> dict[str, dict[str, int]]:
             ("dynamics", _objects(home, out, boxes[home.split])),
         ):
             counts[task][home.split] += number
+        done(1)
     for split, rows in boxes.items():
         _write_boxes(out / "dynamics" / f"{split}.csv", rows)
     return counts

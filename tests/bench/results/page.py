@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from models.metrics import centred
 from recorder import durable
 from tests.bench.results import bodies, keyframes, muscles
 from tests.bench.results.figures import dots
@@ -174,18 +175,13 @@ def figure(runs: Runs, suite: str, arm: str, read: str, measure: str) -> Figure 
     seeds = [np.mean([r["reads"][read][measure][0] for r in mine if r["seed"] == s]) for s in {r["seed"] for r in mine}]
     spread = float(np.std(seeds, ddof=1)) if len(seeds) > 1 else 0.0
     mean, draws = float(every[0]), every[1:]
-    low, high = interval(mean, draws) if len(draws) else (mean - spread, mean + spread)
+    low, high = edges(mean, draws) if len(draws) else (mean - spread, mean + spread)
     return Figure(mean, low, high, spread, draws)
 
 
-def interval(value: float, draws: np.ndarray) -> tuple[float, float]:
-    """95 % of the draws, moved so that their mean is the value.
-
-    A draw without a rare class leaves it out, and rare classes are the hard ones: draws of a mean average precision lie
-    above what they are drawn for.
-    """
-    low, high = np.nanpercentile(draws, [2.5, 97.5]) - (np.nanmean(draws) - value)
-    return float(low), float(high)
+def edges(value: float, draws: np.ndarray) -> tuple[float, float]:
+    """`models.metrics.centred`, NaN where it has none."""
+    return centred(draws, value) or (math.nan, math.nan)
 
 
 def spoken(measure: str, found: Figure | None) -> str:
@@ -209,7 +205,7 @@ def gained(table: Table, row: Row, runs: Runs) -> str:
     gain = 100 * (own.mean - other.mean)
     if not len(own.draws) or len(own.draws) != len(other.draws):
         return f"{gain:+.1f}"
-    low, high = (100 * edge for edge in interval(own.mean - other.mean, own.draws - other.draws))
+    low, high = (100 * edge for edge in edges(own.mean - other.mean, own.draws - other.draws))
     cell = f"{gain:+.1f} ({low:+.1f} to {high:+.1f})"
     return cell if low > 0 or high < 0 else f"[{cell}]"
 
@@ -240,7 +236,7 @@ def _made(plan: str, dataset: str) -> Iterator[str]:
     """The commands that make a dataset of a plan."""
     yield f"syncctl simulate docs/plans/{plan}.toml --out sessions/{plan}"
     yield f"for session in sessions/{plan}/0*; do syncctl align $session --only tones; done"
-    yield f"syncctl build sessions/{plan}/0* --out {dataset}"
+    yield f"syncctl build sessions/{plan} --out {dataset}"
 
 
 def _head(runs: Runs) -> Mapping[str, Any]:
@@ -254,7 +250,7 @@ def _head(runs: Runs) -> Mapping[str, Any]:
         given.append("--pairs pairs-dataset")
     if "muscles" in suites:
         commands.append("syncctl simulate docs/plans/targets.toml --out sessions/targets")
-        commands.append("syncctl transfer export sessions/targets/0* --out targets")
+        commands.append("syncctl transfer export sessions/targets --out targets")
         given.append("--targets targets")
     commands.append(f"python -m tests.bench results {' '.join(given)} --out runs --seeds {seeds}")
     commands.append("python -m tests.bench results --out runs --write docs")

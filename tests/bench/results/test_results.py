@@ -259,7 +259,7 @@ def planted(out: Path, arm: str, seed: int, top1: list[float]) -> None:
 
 
 def test_an_interval_holds_its_figure_where_draws_leave_out_what_is_hard():
-    low, high = page.interval(0.2, np.linspace(0.3, 0.5, 101))
+    low, high = page.edges(0.2, np.linspace(0.3, 0.5, 101))
     assert low == pytest.approx(0.105)
     assert high == pytest.approx(0.295)
 

@@ -71,7 +71,7 @@ def test_a_session_becomes_all_five_layouts(tmp_path, run_syncctl):
         "--activity", "make_tea",
     )  # fmt: skip
     assert made.returncode == 0, made.stderr
-    found = json.loads(run_syncctl("transfer", "export", session, "--out", tmp_path / "t", "--json").stdout)
+    found = json.loads(run_syncctl("transfer", "export", tmp_path, "--out", tmp_path / "t", "--json").stdout)
     counts = {task: splits["train"] for task, splits in found["examples"].items()}
     assert counts["walkable"] == counts["depth"] == counts["scene"] >= 14
     opened = home.opened([session])[0]
