@@ -3,7 +3,8 @@
     scene      the room in which the wearer stands, from the head camera
     action     clips of the head camera while the wearer's hands do what changes something (the paper's nine verbs;
                nobody peels in this home)
-    dynamics   a thing in its box in the room camera's picture: still, or moving left, right, up or down in it
+    dynamics   a thing in its box in the room camera's picture: moving left, right, up or down in it, or still; of those
+               that are still, no more of a session than move in it
     walkable   which pixels of the head camera show a floor to walk on
     depth      how far every pixel of the head camera is
 
@@ -43,8 +44,12 @@ SHORTEST_NS = SECOND_NS // 2
 NEAR_NS = SECOND_NS // 25
 PICTURE_EVERY = 5  # of the truth's frames, which are five a second
 OBJECT_EVERY = 2
-LEAST_SHARE = 0.002  # of the picture's pixels, for an object to be asked about
+LEAST_SHARE = 0.0005  # of the picture's pixels, for an object to be asked about
+STILL = "still"
 STILL_SHARE = 0.03  # of the picture's width a second; slower is still
+
+Asked = tuple[int, tuple[int, int, int, int], str]
+"""Row of the truth's pixels, box (x1, y1, x2, y2), class."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +176,7 @@ def heading(moved_px: np.ndarray, width: int) -> str:
     """What a movement (x, y) in px/s is called in a picture `width` px wide."""
     x, y = moved_px
     if max(abs(x), abs(y)) < STILL_SHARE * width:
-        return "still"
+        return STILL
     if abs(x) >= abs(y):
         return "right" if x > 0 else "left"
     return "down" if y > 0 else "up"
@@ -223,19 +228,34 @@ def _objects(home: Home, out: Path, rows: list[dict[str, Any]]) -> int:
     pixels = home.pixels("third")
     persons = set(home.truth["pose"]["rotation_wxyz"])
     things = [i for i, c in enumerate(pixels["classes"].tolist()) if i > 1 and c not in persons and "/" not in c]
-    moments, before = np.arange(0, len(pixels["t_ns"]), OBJECT_EVERY), len(rows)
+    asked = as_many_still(list(_in_sight(pixels, things)))
+    moments, before = np.array(sorted({at for at, *_ in asked}), np.int64), len(rows)
     for which, image in home.pictures(home.device("third"), pixels["t_ns"][moments]):
-        at, name = moments[which], f"{home.session.id}__{which:04d}.jpg"
-        still = False
-        for thing in np.roll(things, -which).tolist():
-            box = box_of(pixels["seen"][at] == thing)
-            way = heading(pixels["moved_px"][at, thing], image.shape[1])
-            if box is None or (way == "still" and still):  # most things lie: one of them a picture is enough
-                continue
-            still |= way == "still"
+        name = f"{home.session.id}__{which:04d}.jpg"
+        for _, box, way in (row for row in asked if row[0] == moments[which]):
             rows.append({"image": name, **dict(zip(("x1", "y1", "x2", "y2"), box, strict=True)), "class": way})
             _write(out / "dynamics" / home.split / name, image)
     return len(rows) - before
+
+
+def _in_sight(pixels: Mapping[str, np.ndarray], things: Sequence[int]) -> Iterator[Asked]:
+    """What can be asked about: all that moves, and of what lies one thing a picture, in turns."""
+    for turn, at in enumerate(range(0, len(pixels["t_ns"]), OBJECT_EVERY)):
+        still = False
+        for thing in np.roll(things, -turn).tolist():
+            box = box_of(pixels["seen"][at] == thing)
+            way = heading(pixels["moved_px"][at, thing], pixels["seen"].shape[2])
+            if box is None or (way == STILL and still):
+                continue
+            still |= way == STILL
+            yield at, box, way
+
+
+def as_many_still(rows: Sequence[Asked]) -> list[Asked]:
+    """All that move, and as many of the still ones, evenly over the session; or nearly all would be still."""
+    still, moving = ([r for r in rows if (r[2] == STILL) == lies] for lies in (True, False))
+    kept = np.linspace(0, len(still) - 1, min(len(still), len(moving))).round().astype(int)
+    return sorted([*moving, *(still[i] for i in kept)])
 
 
 def _write(path: Path, image: np.ndarray) -> None:

@@ -13,7 +13,7 @@ from firmware_host.errors import ConfigError
 from models.transfer.grid import Grid, measures
 from models.transfer.layouts import TASKS, examples
 
-STEPS, TARGET_STEPS = 200, 120
+STEPS, TARGET_STEPS = 200, 300
 ARMS = (
     *("random", "MoCo", "vis/attn", "vis/move", "vis/move/attn"),
     *("ae", "ae/move/attn", "move", "move from gaze"),

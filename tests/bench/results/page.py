@@ -29,7 +29,7 @@ NAMES = {
     "map_interaction": "mAP, interaction",
     "map_own": "mAP, own",
     "move_accuracy": "accuracy",
-    "scene top1": "scene, top-1",
+    "scene mean_class_top1": "scene, per class",
     "action mean_class_top1": "action, per class",
     "dynamics mean_class_top1": "dynamics, per class",
     "walkable walkable_iou": "walkable, IoU",

@@ -224,13 +224,13 @@ TABLES = (
             )
         ),
         (
-            "scene top1",
+            "scene mean_class_top1",
             "action mean_class_top1",
             "dynamics mean_class_top1",
             "walkable walkable_iou",
             "depth depth_rmse_log10",
         ),
-        "scene top1",
+        "dynamics mean_class_top1",
     ),
     Table(
         "gaze",

@@ -77,7 +77,7 @@ def test_a_grid_runs_and_goes_on_where_it_was(small_grid, monkeypatch):
         ("1", "random"), ("1", "vis/attn"), ("2", "vis/attn"), ("2", "ae"), ("3", "move"), ("3", "move from gaze"),
     }  # fmt: skip
     assert rows["1", "vis/attn"] == rows["2", "vis/attn"]  # learned once
-    assert set(rows["1", "random"]) == {"scene top1", "depth depth_rmse_log10"}
+    assert set(rows["1", "random"]) == {"scene top1", "scene mean_class_top1", "depth depth_rmse_log10"}
     assert set(rows["3", "move"]) == {"move_accuracy"}
     assert json.loads((small_grid.out / "grid.json").read_text()) == document
     assert "| vis/attn |" in (small_grid.out / "tables.md").read_text()

@@ -30,7 +30,8 @@ def test_box_is_half_open_and_small_things_have_none():
     seen = np.zeros((50, 80), bool)
     seen[10:14, 20:25] = True
     assert box_of(seen) == (20, 10, 25, 14)
-    seen[10:14, 21:25] = False
+    seen[10:14, 20:25] = False
+    seen[10, 20] = True
     assert box_of(seen) is None
 
 
@@ -67,18 +68,18 @@ def test_a_folder_that_is_full_or_no_simulation_is_refused(tmp_path, home):
 def test_a_session_becomes_all_five_layouts(tmp_path, run_syncctl):
     session = tmp_path / "session"
     made = run_syncctl(
-        "record", session, "--simulate", "--fast", "--duration", 16, "--seed", 2, "--size", "160x96", "--truth-video",
-        "--activity", "make_tea",
+        "record", session, "--simulate", "--fast", "--duration", 24, "--seed", 4, "--size", "160x96", "--truth-video",
+        "--activity", "blow_dry_hair",
     )  # fmt: skip
     assert made.returncode == 0, made.stderr
     found = json.loads(run_syncctl("transfer", "export", tmp_path, "--out", tmp_path / "t", "--json").stdout)
     counts = {task: splits["train"] for task, splits in found["examples"].items()}
-    assert counts["walkable"] == counts["depth"] == counts["scene"] >= 14
+    assert counts["walkable"] == counts["depth"] == counts["scene"] >= 22
     opened = home.opened([session])[0]
     assert counts["action"] == len(actions(opened))
-    assert counts["dynamics"] >= 10
+    assert counts["dynamics"] >= 6
     for task, count in counts.items():
-        if not count:  # of sixteen seconds some pass before anything is taken up
+        if not count:  # some time passes before anything is taken up
             continue
         config = transfer.completed(Config(task=task, size=64), str(tmp_path / "t"))
         clips = transfer.open_split(str(tmp_path / "t"), "train", config)
@@ -88,3 +89,13 @@ def test_a_session_becomes_all_five_layouts(tmp_path, run_syncctl):
         at = 5 * home.PICTURE_EVERY
         written = sorted((tmp_path / "t" / "depth" / "train").glob("*__0005.depth.png"))
         np.testing.assert_array_equal(cv2.imread(str(written[0]), cv2.IMREAD_UNCHANGED), packed["depth_mm"][at])
+
+
+def test_no_more_still_things_are_asked_about_than_move():
+    box = (0, 0, 4, 4)
+    rows = [(at, box, "left" if at in (4, 12) else "still") for at in range(0, 40, 2)]
+    kept = home.as_many_still(rows)
+    assert [row for row in kept if row[2] == "left"] == [(4, box, "left"), (12, box, "left")]
+    assert [row[0] for row in kept if row[2] == "still"] == [0, 38]  # from the whole session
+    assert home.as_many_still([r for r in rows if r[2] == "still"]) == []
+    assert home.as_many_still([r for r in rows if r[2] == "left"]) == [(4, box, "left"), (12, box, "left")]
