@@ -50,7 +50,7 @@ def page() -> str:
 
 def section(name: str, command: click.Command) -> str:
     """One command: how it is called, what it does, its options, examples."""
-    text, _, example = inspect.cleandoc(command.help or "").partition("\b\n")
+    text, _, example = inspect.cleandoc(command.help or "").rpartition("\b\n")
     level = "##" if " " not in name else "###"
     parts = [f"{level} syncctl {name}", "", "```", usage(name, command), "```", "", prose(text), ""]
     options = [row(p) for p in command.params if isinstance(p, click.Option) and not p.hidden]
@@ -63,8 +63,12 @@ def section(name: str, command: click.Command) -> str:
 
 
 def prose(text: str) -> str:
-    """Paragraphs, each a line."""
-    return "\n\n".join(escaped(" ".join(part.split())) for part in text.strip().split("\n\n"))
+    """Paragraphs, each a line; what click leaves as it is, too."""
+    shown = []
+    for part in text.strip().split("\n\n"):
+        said, mark, kept = part.partition("\b\n")
+        shown.append(f"```\n{inspect.cleandoc(kept)}\n```" if mark else escaped(" ".join(said.split())))
+    return "\n\n".join(shown)
 
 
 def usage(name: str, command: click.Command) -> str:

@@ -83,12 +83,17 @@ def open_split(data: str, split: str, config: Config, train: TrainConfig | None 
 
 
 def completed(config: Config, data: str) -> Config:
-    """The configuration with as many classes as the dataset has atomic actions.
+    """The configuration with as many classes as the dataset has atomic actions, and as wide as stored vectors are.
 
     Raises:
         SessionError: no dataset there, or one of another version.
+        ConfigError: no features of that name.
     """
-    return replace(config, classes=len(open_dataset(data).words(ATOMIC)))
+    if not (config.stored and "appearance" in config.parts):
+        return replace(config, classes=len(open_dataset(data).words(ATOMIC)))
+    clips = Clips(data, "train", wanted(config, training=False))
+    appearance = clips[0]["appearance"].shape[-1] if len(clips) else config.appearance
+    return replace(config, classes=len(clips.dataset.words(ATOMIC)), appearance=appearance)
 
 
 def teacher_of(run: Path, config: Config) -> Model:

@@ -243,12 +243,11 @@ def _in_sight(pixels: Mapping[str, np.ndarray], things: Sequence[int]) -> Iterat
     for turn, at in enumerate(range(0, len(pixels["t_ns"]), OBJECT_EVERY)):
         still = False
         for thing in np.roll(things, -turn).tolist():
-            box = box_of(pixels["seen"][at] == thing)
             way = heading(pixels["moved_px"][at, thing], pixels["seen"].shape[2])
-            if box is None or (way == STILL and still):
-                continue
-            still |= way == STILL
-            yield at, box, way
+            box = None if way == STILL and still else box_of(pixels["seen"][at] == thing)
+            if box is not None:
+                still |= way == STILL
+                yield at, box, way
 
 
 def as_many_still(rows: Sequence[Asked]) -> list[Asked]:

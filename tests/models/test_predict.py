@@ -25,9 +25,9 @@ REACH = SECOND // 10
 """From the moment that a clip is about to the nearest that has boxes."""
 NAMES = ("hold", "pour", "sit")
 SMALL = {
-    "vat": ["size=48", "frames=4", "test_frames=4", "narrow=16", "actions=3", "proposals=8", "sampled=8"],
-    "hgrnn": ["inputs=12", "features=12", "hidden=8", "streams=2", "classes=3", "context=1", "stored=both"],
-    "lart": ["classes=3", "layers=1", "steps=10", "inputs=pose/appearance", "appearance=24", "stored=both"],
+    "vat": ["size=48", "frames=4", "test_frames=4", "narrow=16", "proposals=8", "sampled=8"],
+    "hgrnn": ["features=12", "hidden=8", "streams=2", "context=1", "stored=both"],
+    "lart": ["layers=1", "steps=10", "inputs=pose/appearance", "stored=both"],
 }
 SMALL["lart"] += ["appearance_hidden=[8]", "appearance_width=64"]
 
