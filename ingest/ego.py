@@ -118,21 +118,29 @@ def _worn_sensors(
 
 
 def _gaze(aligned: Aligned, device: Device) -> tuple[np.ndarray, np.ndarray]:
-    """Gaze in a head camera's frames: (N,) int64 ns on the reference clock, (N, 2) float64 pixels, NaN missing."""
-    to_reference = aligned.alignment.to_reference(device.clock)
-    path = next((aligned.session.path(g.file) for g in aligned.alignment.gaze if g.target == device.name), None)
-    t_ns, px = [], []
-    if path is not None:
-        try:
-            with path.open(newline="", encoding="utf-8") as file:
-                for row in csv.DictReader(file):
-                    seen = row["verdict"] in ("ok", "homography")
-                    t_ns.append(round(float(row["t_s"]) * 1e9))
-                    px.append((float(row["x_px"]), float(row["y_px"])) if seen else (np.nan, np.nan))
-        except (OSError, KeyError, ValueError) as error:
-            raise SessionError(f"{path} cannot be read as a gaze table ({error}); run `syncctl align` again") from error
-    times = to_reference.forward(np.array(t_ns, np.int64))
-    return times, np.array(px, np.float64).reshape(-1, 2)
+    """Gaze in a head camera's frames: (N,) int64 ns on the reference clock, (N, 2) float64 pixels, NaN missing.
+
+    Of several tables, as of a tracker that was started twice, each frame has the gaze of the one that has any.
+    """
+    found: dict[int, tuple[float, float]] = {}
+    for table in (g.file for g in aligned.alignment.gaze if g.target == device.name):
+        for t_ns, px in _gaze_rows(aligned.session.path(table)):
+            if np.isfinite(px[0]) or t_ns not in found:
+                found[t_ns] = px
+    times = aligned.alignment.to_reference(device.clock).forward(np.array(sorted(found), np.int64))
+    return times, np.array([found[t_ns] for t_ns in sorted(found)], np.float64).reshape(-1, 2)
+
+
+def _gaze_rows(path: Path) -> Iterator[tuple[int, tuple[float, float]]]:
+    """Time on the camera's clock and pixel, NaN where there is none, of each row."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                seen = row["verdict"] in ("ok", "homography")
+                px = (float(row["x_px"]), float(row["y_px"])) if seen else (np.nan, np.nan)
+                yield round(float(row["t_s"]) * 1e9), px
+    except (OSError, KeyError, ValueError) as error:
+        raise SessionError(f"{path} cannot be read as a gaze table ({error}); run `syncctl align` again") from error
 
 
 def frame_size(session: Session, device: Device, stream: Stream) -> tuple[int, int]:

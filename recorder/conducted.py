@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from recorder.microphone import SoundDeviceSpeaker
 from recorder.observed import observed
 from recorder.protocol import Conductor, write_labels
 from recorder.record import LiveKit
-from recorder.run import Done, interruptible, live_kit, new_session, record_all, seal
+from recorder.run import Done, forget, interruptible, live_kit, new_session, record_all, seal
 from recorder.session import Session
 from recorder.status import Snapshot
 
@@ -56,7 +56,9 @@ def record_conducted(session: Session, kit: LiveKit, conductor: Conductor, sink:
     device = done.session.device(kit.layout.name)
     recorded = int(done.session.receipt["devices"][device.name]["ticks"])
     if not recorded:
-        shutil.rmtree(session.root)
+        forget(done.session, done.session.devices)
+        with suppress(OSError):
+            session.root.rmdir()  # only where it is empty
     elif device.log is not None:
         end_ns = kit.t0_ns + recorded * SECOND_NS // TICK_HZ
         write_labels(session.root, session.path(device.log), kit.t0_ns, end_ns)

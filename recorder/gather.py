@@ -66,8 +66,10 @@ def gather(root: Path, folders: Sequence[Path]) -> Gathered:
     root.mkdir(parents=True, exist_ok=True)
     devices: list[Device] = []
     renamed: dict[str, str] = {}
+    firsts: list[str] = []  # how each session's first device is called here
     merged: dict[str, dict[str, Any]] = {"counters": {}, "config": {}, "devices": {}}
     for session in sessions:
+        firsts.append(_apart(session.devices[0], {d.name for d in devices}).name)
         for device in session.devices:
             here = _apart(device, {d.name for d in devices})
             if here.name != device.name:
@@ -82,8 +84,8 @@ def gather(root: Path, folders: Sequence[Path]) -> Gathered:
                 if device.name in source:
                     merged[part][here.name] = source[device.name]
     _copy_rest(sessions[0], root)
-    for session in sessions[1:]:
-        _bring_labels(session, sessions[0], root)
+    for session, name in zip(sessions[1:], firsts[1:], strict=True):
+        _bring_labels(session, sessions[0], root / "labels" / f"{name}.csv")
     whole = _manifest(root, sessions, devices, merged)
     whole.save()
     return Gathered(whole, renamed)
@@ -166,7 +168,7 @@ def _copy_rest(session: Session, root: Path) -> None:
             _copy(path, root / name)
 
 
-def _bring_labels(session: Session, first: Session, root: Path) -> None:
+def _bring_labels(session: Session, first: Session, place: Path) -> None:
     """Events marked on another kit, on the reference clock; its copy of the activity would be the same twice."""
     offset_ns = _wall_offset_ns(session), _wall_offset_ns(first)
     rows = [r for path in sorted(session.path("labels").glob("*.csv")) for r in _rows(path) if r["tier"] == "event"]
@@ -174,14 +176,12 @@ def _bring_labels(session: Session, first: Session, root: Path) -> None:
         return
     shift_ns = int(offset_ns[0] or 0) - int(offset_ns[1] or 0)
     moved = [{**r, "t0_ns": int(r["t0_ns"]) + shift_ns, "t1_ns": int(r["t1_ns"]) + shift_ns} for r in rows]
-    (root / "labels").mkdir(exist_ok=True)
-    write_rows(
-        root / "labels" / f"{session.devices[0].name}.csv", [[r.get(c, "") for c in LABEL_COLUMNS] for r in moved]
-    )
+    place.parent.mkdir(exist_ok=True)
+    write_rows(place, [[r.get(c, "") for c in LABEL_COLUMNS] for r in moved])
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:  # as spreadsheets write it
         yield from csv.DictReader(file)
 
 

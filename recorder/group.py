@@ -29,6 +29,8 @@ ARM_S = 90.0
 BEGIN_S = 30.0
 SEAL_S = 120.0
 POLL_S = 0.2
+SLOWEST_BYTES_PER_S = 5e6
+"""At which a kit with a bad card, busy recording, hashes a file."""
 CHUNK = 1 << 20
 SOONEST_S = 3.0
 """The nearest moment that can be agreed on: the sensors' start-up, and the way to the slowest kit."""
@@ -50,14 +52,16 @@ class Kit:
     address: str
     token: str | None = None
 
-    def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """One request and its JSON answer.
+    def ask(
+        self, method: str, path: str, body: dict[str, Any] | None = None, wait_s: float = ANSWER_S
+    ) -> dict[str, Any]:
+        """One request and its JSON answer, for which it waits `wait_s`.
 
         Raises:
             PortError: the kit cannot be reached.
             RefusedError: it answered with an error.
         """
-        line = self._line()
+        line = self._line(wait_s)
         try:
             data = json.dumps(body).encode() if body is not None else None
             line.request(method, path, data, {**self._headers(), "Content-Type": "application/json"})
@@ -96,9 +100,9 @@ class Kit:
         finally:
             line.close()
 
-    def _line(self) -> http.client.HTTPConnection:
+    def _line(self, wait_s: float = ANSWER_S) -> http.client.HTTPConnection:
         host, _, port = self.address.rpartition(":")
-        return http.client.HTTPConnection(host.strip("[]"), int(port), timeout=ANSWER_S)
+        return http.client.HTTPConnection(host.strip("[]"), int(port), timeout=wait_s)
 
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}"} if self.token else {}
@@ -232,7 +236,8 @@ def _fetch_kit(kit: Kit, session: str, folder: Path, say: Callable[[str], None])
         place.parent.mkdir(parents=True, exist_ok=True)
         part = place.with_name(f".{place.name}.part")
         kit.download(f"{base}/files/{quote(name)}", part, file["bytes"])
-        wanted = kit.ask("GET", f"{base}/sha256/{quote(name)}")["sha256"]
+        hashed_s = ANSWER_S + file["bytes"] / SLOWEST_BYTES_PER_S
+        wanted = kit.ask("GET", f"{base}/sha256/{quote(name)}", wait_s=hashed_s)["sha256"]
         if durable.sha256(part) != wanted:
             part.unlink()
             raise SessionError(f"{name} of kit {kit.name} arrived other than it left; run the same command again")

@@ -157,6 +157,8 @@ def new_session(folder: Path, participants: list[str], place: str | None, activi
         raise SessionError(f"{folder} already holds a session; give another folder, or remove that one")
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file; give a folder")
+    if folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
+        raise SessionError(f"{folder} is not empty and holds no session; give a new folder, as {folder / 'first'}")
     return Session(
         root=folder,
         id=folder.resolve().name,
@@ -217,7 +219,7 @@ def _record_all(
             record = partial(_record_one, stop, ticks, advance, watch)
             return list(pool.map(record, kits, writers))
     except PortError:
-        _forget(session, begun)
+        forget(session, begun)
         raise
 
 
@@ -277,8 +279,8 @@ def _disk_watch(root: Path, kits: Sequence[LiveKit | PlayedKit]) -> DiskWatch | 
     return watch
 
 
-def _forget(session: Session, devices: list[Device]) -> None:
-    """A device could not be opened, so nothing was recorded: leave no folder that looks like a session."""
+def forget(session: Session, devices: Sequence[Device]) -> None:
+    """Nothing was recorded: leave no folder that looks like a session, and in it whatever was not written here."""
     for name in (MANIFEST, *(d.file for d in devices), *(d.log for d in devices if d.log)):
         session.path(name).unlink(missing_ok=True)
 

@@ -21,15 +21,22 @@ EVERY = 5
 
 
 def gaze_pairs(session: Session) -> list[tuple[Device, Device]]:
-    """Every (eye tracker, ego camera) with pictures on both sides and a gaze table."""
+    """Every (eye tracker, ego camera) that one person may wear, with pictures on both sides and a gaze table."""
     eyes = [d for d in session.devices if d.gaze and d.of_kind("video")]
     egos = [d for d in session.devices if d.role == "ego" and d.of_kind("video")]
-    return [(eye, ego) for eye in eyes for ego in egos if eye.name != ego.name]
+    return [(eye, ego) for eye in eyes for ego in egos if eye.name != ego.name and _may_share_a_head(eye, ego)]
+
+
+def _may_share_a_head(eye: Device, ego: Device) -> bool:
+    return not (eye.wearer and ego.wearer) or eye.wearer == ego.wearer
 
 
 def map_gaze(session: Session, alignment: Alignment) -> Alignment:
-    """Write ``gaze_<ego>.csv`` for every pair whose clocks are aligned, and note it in the alignment."""
-    maps, warnings = [], list(alignment.warnings)
+    """Write a table for every pair whose clocks are aligned, and note it in the alignment.
+
+    It is ``gaze_<ego>.csv``, and ``gaze_<ego>_<eye>.csv`` for a second tracker on that camera.
+    """
+    maps, warnings, named = [], list(alignment.warnings), set()
     for eye, ego in gaze_pairs(session):
         who = f"gaze of {eye.name} on {ego.name}"
         try:
@@ -37,7 +44,8 @@ def map_gaze(session: Session, alignment: Alignment) -> Alignment:
         except (EvidenceError, SessionError) as error:
             warnings.append(f"{who}: {error}")
             continue
-        name = f"gaze_{ego.name}.csv"
+        name = f"gaze_{ego.name}_{eye.name}.csv" if ego.name in named else f"gaze_{ego.name}.csv"
+        named.add(ego.name)
         write_rows(session.path(name), rows)
         count = Counter(r.verdict for r in rows)
         maps.append(GazeMap(eye.name, ego.name, name, {v: count[v] for v in VERDICTS}))

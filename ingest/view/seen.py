@@ -54,7 +54,7 @@ class Seen:
     def _box_table(self) -> tuple[np.ndarray, list[str | None], np.ndarray, np.ndarray]:
         rows, shown = self._of.rows("boxes"), camera(self._of.streams, self._of.ask.view)
         mine = np.flatnonzero(np.array(rows["device"].to_pylist(), object) == (shown["device"] if shown else ""))
-        rows = rows.take(mine)
+        rows = rows.take(mine).sort_by("t_ns")  # of several sources, each is in order
         box = np.stack([rows[c].to_numpy() for c in ("x1", "y1", "x2", "y2")], axis=1)
         return rows["t_ns"].to_numpy(), rows["actor"].to_pylist(), box, rows["score"].to_numpy()
 
@@ -86,7 +86,7 @@ class Seen:
 
     @cached_property
     def _track_table(self) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        rows = self._of.rows("tracks")
+        rows = self._of.rows("tracks").sort_by("t_ns")  # of several sources, each is in order
         who, t_ns = np.array(rows["actor"].to_pylist(), object), rows["t_ns"].to_numpy()
         vector, measured = fixed(rows["vector"]), fixed(rows["measured"])
         return {a: (t_ns[who == a], vector[who == a], measured[who == a]) for a in self._of.actors}

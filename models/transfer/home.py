@@ -16,6 +16,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,6 +158,9 @@ def opened(sessions: Sequence[Path]) -> list[Home]:
             found.append((session, json.loads(path.read_text(encoding="utf-8"))))
         except ValueError as error:
             raise SessionError(f"{path} cannot be read ({error}); record the session again") from error
+    twice = [name for name, number in Counter(session.id for session, _ in found).items() if number > 1]
+    if twice:
+        raise SessionError(f"two sessions are called '{twice[0]}'; give folders whose names differ")
     split = assign({session.id: truth["people"] for session, truth in found})
     return [Home(session, truth, split[truth["people"][0]]) for session, truth in found]
 

@@ -257,7 +257,7 @@ def _labels(content: Content, aligned: Alignment | None, warnings: list[str]) ->
 
 def _rows(path: Path) -> list[dict[str, str]]:
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:  # as spreadsheets write it
             return list(csv.DictReader(file))
     except (OSError, ValueError, csv.Error) as error:
         raise SessionError(str(error)) from error

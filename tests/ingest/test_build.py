@@ -23,7 +23,7 @@ from planted import (
 )
 
 from firmware_host.errors import ConfigError, SessionError
-from ingest import part, tables
+from ingest import ego, part, tables
 from ingest.build import build, find_sessions
 from ingest.index import video_index
 from ingest.targets import GROUPS, MEMBERS, STEP_NS
@@ -304,3 +304,24 @@ def test_what_people_and_trackers_said_of_a_real_session_is_in_its_tables(tmp_pa
     np.testing.assert_array_equal(np.array(by["7"]["vector"].to_pylist(), np.float32), pose)
     assert set(by["ann"]["source"].to_pylist()) == {"imu"}
     assert np.array(by["ann"]["measured"].to_pylist())[5].sum() >= 10
+
+
+def test_gaze_of_a_tracker_that_was_started_twice_is_put_together(tmp_path):
+    folder = make_session(tmp_path / "s-anna", participant="anna")
+    head = ego.open_aligned(folder).session.device("head")
+    t_ns, px = ego._gaze(ego.open_aligned(folder), head)
+    rows = (folder / "gaze_head.csv").read_text().splitlines()
+    halves = [rows[:1], rows[:1]]
+    for k, row in enumerate(rows[1:]):
+        missing = f"{row.split(',')[0]},,,,missing"
+        halves[0].append(row if k % 2 else missing)
+        halves[1].append(missing if k % 2 else row)
+    for name, half in zip(("gaze_head.csv", "gaze_head_late.csv"), halves, strict=True):
+        (folder / name).write_text("\n".join(half) + "\n")
+    one = json.loads((folder / "alignment.json").read_text())["gaze"][0]
+    both = [one | {"file": "gaze_head.csv"}, one | {"file": "gaze_head_late.csv"}]
+    change_json(folder / "alignment.json", gaze=both)
+    again_ns, again = ego._gaze(ego.open_aligned(folder), head)
+    np.testing.assert_array_equal(again_ns, t_ns)
+    np.testing.assert_array_equal(again, px)
+    assert np.isfinite(px).any()

@@ -15,7 +15,7 @@ from served import TOKEN, Running
 
 from firmware_host.errors import PortError, SessionError
 from recorder.gather import gather
-from recorder.group import Kit, each, fetch, start, statuses, stop
+from recorder.group import ANSWER_S, Kit, _fetch_kit, each, fetch, start, statuses, stop
 from recorder.protocol import write_rows
 from recorder.session import Device, Session, Stream, open_session
 
@@ -139,6 +139,21 @@ def test_a_part_that_is_not_the_beginning_of_the_file_is_found_by_its_hash(serve
     assert open_session(tmp_path / "dinner").sealed
 
 
+def test_a_kit_is_given_time_to_hash_a_long_film(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    waits_s = {}
+
+    def ask(kit: Kit, method: str, path: str, body: object = None, wait_s: float = ANSWER_S) -> dict:  # noqa: ARG001
+        waits_s[path] = wait_s
+        return {"recording": False, "sha256": "", "files": [{"path": "kit-01.mkv", "bytes": 4_000_000_000}]}
+
+    monkeypatch.setattr(Kit, "ask", ask)
+    monkeypatch.setattr(Kit, "download", lambda kit, path, place, size: place.touch())  # noqa: ARG005
+    with pytest.raises(SessionError, match="other than it left"):
+        _fetch_kit(Kit("kit-01", "x:1"), "dinner", tmp_path, print)
+    assert waits_s["/sessions/dinner"] < 10
+    assert waits_s["/sessions/dinner/sha256/kit-01.mkv"] > 300  # an hour's film at 10 MB/s
+
+
 def test_a_session_that_a_kit_does_not_have_is_named(serve, tmp_path: Path):
     kits = [serve("kit-01"), serve("kit-02")]
     planted(tmp_path / "kit-01" / "dinner", "kit-01", 10**9, 7)
@@ -149,8 +164,9 @@ def test_a_session_that_a_kit_does_not_have_is_named(serve, tmp_path: Path):
 def test_two_kits_of_one_name_get_apart_and_their_events_come_to_the_reference_clock(tmp_path: Path):
     first = planted(tmp_path / "a", "kit-01", clock_ns=1_000, event_ns=50)
     second = planted(tmp_path / "b", "kit-01", clock_ns=1_400, event_ns=50)
-    gathered = gather(tmp_path / "both", [first, second])
-    assert gathered.renamed == {"b/kit-01": "kit-01-2"}
+    third = planted(tmp_path / "c", "kit-01", clock_ns=1_300, event_ns=50)
+    gathered = gather(tmp_path / "both", [first, second, third])
+    assert gathered.renamed == {"b/kit-01": "kit-01-2", "c/kit-01": "kit-01-3"}
     session = open_session(tmp_path / "both")
     other = session.device("kit-01-2")
     assert (other.clock, other.file, other.log) == ("kit-01-2", "kit-01-2.mkv", "kit-01-2.log.jsonl")
@@ -159,7 +175,7 @@ def test_two_kits_of_one_name_get_apart_and_their_events_come_to_the_reference_c
     from ingest.labels import read_labels
 
     labels = {(r["value"], r["t0_ns"]) for r in read_labels(session.path("labels"), "both")}
-    assert labels == {("eat_dinner", 5), ("bell of a", 50), ("bell of b", 450)}
+    assert labels == {("eat_dinner", 5), ("bell of a", 50), ("bell of b", 450), ("bell of c", 350)}
 
 
 def test_what_was_imported_into_a_later_session_comes_along_with_its_folders(tmp_path: Path):

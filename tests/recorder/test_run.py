@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from recorder.run import forget
+from recorder.session import Device, Session
+
 KIT = """
 name = "kit-01"
 role = "third"
@@ -45,6 +48,25 @@ def test_a_bus_that_is_not_there_is_one_sentence_and_leaves_nothing(kit: Path, t
     assert len(result.stderr.strip().splitlines()) == 1
     assert "ttyMissing" in result.stderr
     assert not (tmp_path / "session").exists(), "a second try must find the way free"
+
+
+def test_a_folder_of_something_else_is_refused_and_left_as_it_is(kit: Path, tmp_path: Path, run_syncctl):
+    earlier = tmp_path / "sessions" / "earlier"
+    earlier.mkdir(parents=True)
+    (earlier / "kit-01.mkv").write_bytes(b"dear")
+    result = run_syncctl("record", earlier.parent, "--config", kit, "--duration", 5)
+    assert result.returncode == 1
+    assert f"{earlier.parent} is not empty" in result.stderr
+    assert (earlier / "kit-01.mkv").read_bytes() == b"dear"
+
+
+def test_only_what_a_recording_wrote_is_forgotten(tmp_path: Path):
+    device = Device("kit-01", "kit", "third", "kit-01", "kit-01.mkv", (), log="kit-01.log.jsonl")
+    session = Session(tmp_path, "s", (device,))
+    for name in ("session.json", "kit-01.mkv", "kit-01.log.jsonl", "mine.txt"):
+        (tmp_path / name).touch()
+    forget(session, session.devices)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
 def test_an_activity_that_does_not_exist_leaves_nothing(tmp_path: Path, run_syncctl):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -58,6 +59,10 @@ def test_a_folder_that_is_full_or_no_simulation_is_refused(tmp_path, home):
         transfer.home.export([home], tmp_path / "full")
     with pytest.raises(SessionError, match="record the session with --truth-video"):
         transfer.home.export([home], tmp_path / "out")
+    shutil.copytree(home, tmp_path / "more" / home.name)
+    with pytest.raises(SessionError, match=f"two sessions are called '{home.name}'"):
+        transfer.home.export([home, tmp_path / "more" / home.name], tmp_path / "out")
+    shutil.rmtree(tmp_path / "more")
     (home / "truth.json").unlink()
     with pytest.raises(SessionError, match="is no simulated session"):
         transfer.home.export([home], tmp_path / "out")
