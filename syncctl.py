@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -129,7 +130,8 @@ def _is_an_extra(error: ModuleNotFoundError) -> bool:
 def _is_ours(error: Exception) -> bool:
     from firmware_host.errors import SyncctlError
 
-    return isinstance(error, SyncctlError | PermissionError | FileNotFoundError | FileExistsError)
+    of_a_file = isinstance(error, OSError) and error.filename is not None
+    return isinstance(error, SyncctlError) or of_a_file or getattr(error, "errno", None) == errno.ENOSPC
 
 
 def _verbose(arguments: list[str]) -> bool:

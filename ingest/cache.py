@@ -222,8 +222,15 @@ def video_packets(path: Path) -> Iterator[tuple[int, bytes]]:
     """A film's H.264 packets as Annex B, each with its parameter sets, and the number of the frame it is.
 
     Raises:
-        SessionError: another codec, or B-frames, whose packets are not in the order of the frames.
+        SessionError: another codec, B-frames, whose packets are not in the order of the frames, or a damaged film.
     """
+    try:
+        yield from _packets(path)
+    except av.FFmpegError as error:
+        raise SessionError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _packets(path: Path) -> Iterator[tuple[int, bytes]]:
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         if stream.codec_context.name != "h264":

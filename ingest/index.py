@@ -10,6 +10,7 @@ is read as far as it goes. `ingest.mp4` does the same for MP4.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,8 +75,8 @@ def video_index(path: Path) -> VideoIndex:
                 return matroska_index(file)
             if head[4:8] == b"ftyp":
                 return VideoIndex("mp4", 0, mp4_samples(file).gops())
-        except ValueError as error:
-            raise SessionError(f"{path}: {error}") from error
+        except (ValueError, IndexError, StopIteration, struct.error) as error:
+            raise SessionError(f"{path} is damaged, or cut: {error or 'its header ends too soon'}") from error
     raise SessionError(f"{path} is neither Matroska nor MP4, so its frames cannot be indexed; remux it")
 
 

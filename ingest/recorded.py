@@ -19,6 +19,9 @@ from recorder.samples import frame_times_ns, native_series
 from recorder.series import Series
 from recorder.session import Device, Session, Stream
 
+UNKNOWN_HZ = 30.0
+"""Of a film that does not say: how long its last picture is taken to last."""
+
 HEARD = ("third", "ego")
 """Roles of devices whose sound becomes a log-mel picture."""
 PART_TABLES = ("sessions", "streams", "gops", "frames", "targets", "labels", "boxes", "tracks", "relations")
@@ -102,7 +105,7 @@ def _read_video(
     which = {"session": session.id, "device": device.name, "stream": stream.name}
     frames = {"frame": np.arange(n), "t_device_ns": t_device_ns, "t_ns": t_ns}
     found.rows["frames"].append(tables.columns("frames", frames, **which))
-    period_ns = round(1e9 / stream.rate_hz)
+    period_ns = round(1e9 / (stream.rate_hz or UNKNOWN_HZ))
     ends = np.append(t_device_ns, t_device_ns[-1] + period_ns) if n else t_device_ns
     gops = [
         {

@@ -8,6 +8,7 @@ not better. A session without these files has no rows.
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,7 +43,7 @@ def truth_tables(session: Session, alignment: Alignment) -> dict[str, pa.Table]:
             "tracks": _tracks(session, document["people"], clock),
             "relations": _relations(session, document["relations"], clock),
         }
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise SessionError(
             f"{session.root}: its truth files cannot be read ({error}); remove them or restore them"
         ) from error
@@ -61,7 +62,9 @@ class _Clock:
 def _to_reference(document: Mapping[str, Any], alignment: Alignment) -> _Clock:
     maps = [ClockMap.from_json(m) for m in document["clock_maps"]]
     known = {alignment.reference, *(m.source for m in alignment.maps)}
-    kit = next(m for m in maps if m.source in known)
+    kit = next((m for m in maps if m.source in known), None)
+    if kit is None:
+        raise ValueError("no clock of them has a place on the reference clock")
     return _Clock(kit, alignment.to_reference(kit.source))
 
 

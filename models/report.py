@@ -132,7 +132,7 @@ def png(frame: np.ndarray) -> bytes:
 
 def _table(document: dict[str, Any]) -> str:
     rows = [
-        f"<tr><td>{name}</td><td>{_number(value, document['ci95'][name])}</td>"
+        f"<tr><td>{html.escape(name)}</td><td>{_number(value, document['ci95'][name])}</td>"
         f"<td>{_number(document['baseline'][name], document['baseline_ci95'][name])}</td>"
         f"<td>{_number(document['chance'][name], None) if name in document['chance'] else ''}</td>"
         f'<td class="{verdict.split()[0]}">{verdict if value is not None else ""}</td></tr>'

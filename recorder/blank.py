@@ -119,8 +119,8 @@ def _gops(blocks: list[Block], from_ms: int, to_ms: int) -> Iterator[Block]:
 
 def _sounding(blocks: list[Block], from_ms: int, to_ms: int) -> Iterator[Block]:
     """Blocks of samples that reach into the stretch; container times are rounded to a millisecond."""
-    for block, after in zip(blocks, [*blocks[1:], None], strict=True):
-        last = after.time_ms if after else block.time_ms + 2000
+    ends = [block.time_ms for block in blocks[1:]] + [block.time_ms + 2000 for block in blocks[-1:]]
+    for block, last in zip(blocks, ends, strict=True):
         if block.time_ms - 1 < to_ms and last + 1 > from_ms:
             yield block
 

@@ -201,7 +201,7 @@ def _imported(session: Session, device: Device, stream: Stream) -> StreamReport:
         return StreamReport(**base, duration_s=float(device.settings.get(stream.name, {}).get("duration_s", 0.0)))
     with session.path(device.gaze or "").open(encoding="utf-8") as lines:
         rows = sum(1 for _ in lines) - 1
-    return StreamReport(**base, duration_s=round(rows / stream.rate_hz, 3))
+    return StreamReport(**base, duration_s=round(rows / stream.rate_hz, 3) if stream.rate_hz else 0.0)
 
 
 def _tick0_ns(device: Device) -> int:

@@ -149,6 +149,8 @@ def blocks(body: bytes) -> Iterator[Block]:
         if holder.stop - holder.body < 4 or not body[holder.body]:
             continue
         track, used = number(body, holder.body)
+        if holder.stop - holder.body < used + 3:
+            continue
         offset_ms, flags = struct.unpack_from(">hB", body, holder.body + used)
         key = bool(flags & KEYFRAME) if keyframe is None else keyframe
         yield Block(holder, holder.body + used + 3, track, offset_ms, key, bool(flags & LACING))

@@ -54,6 +54,19 @@ class Microphone(Protocol):
         """End; no block comes after."""
 
 
+def portaudio() -> Any:
+    """The module `sounddevice`, which looks for PortAudio when it is imported.
+
+    Raises:
+        PortError: the library is missing.
+    """
+    try:
+        import sounddevice
+    except OSError as error:
+        raise PortError(f"{error}; install it: apt install libportaudio2") from error
+    return sounddevice
+
+
 def stamp_ns(now_ns: int, age_s: float, length_ns: int) -> int:
     """When a block's first sample was taken, ns on the clock of `now_ns`.
 
@@ -113,7 +126,7 @@ class SoundDeviceMicrophone:
         Raises:
             PortError: no such device, or it does not do this rate.
         """
-        import sounddevice
+        sounddevice = portaudio()
 
         given = 0
 
@@ -166,7 +179,7 @@ class SoundDeviceSpeaker:
         Raises:
             PortError: there is no such device, or it does not do 48 kHz.
         """
-        import sounddevice
+        sounddevice = portaudio()
 
         wave, rest = tone(kind).reshape(-1, 1), np.zeros((NOMINAL_HZ // 10, 1), np.float32)
         left_ns: list[int] = []

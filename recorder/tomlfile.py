@@ -5,6 +5,7 @@ Tables are dataclasses, keys are their fields; a default makes a key optional.
 
 from __future__ import annotations
 
+import math
 import tomllib
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -129,10 +130,14 @@ def _value(hint: Any, given: Any, place: Place, wrong: list[Wrong]) -> Any:
         kind = next(k for k in get_args(hint) if k is not type(None))
     if isinstance(kind, type) and is_dataclass(kind) and not is_dataclass(given):
         return table(kind, given, place, wrong)
-    if get_origin(kind) is tuple and isinstance(given, list):
+    if get_origin(kind) is tuple and not isinstance(given, list):
+        wrong.append(Wrong(place, f"{place[-1]} is {given!r}; it must be a list"))
+        return given
+    if get_origin(kind) is tuple:
         return tuple(_value(get_args(kind)[0], each, place, wrong) for each in given)
     plain: dict[Any, tuple[type, ...]] = {int: (int,), str: (str,), float: (int, float), bool: (bool,)}
     fits = isinstance(given, plain.get(kind, (object,))) and (kind is bool or not isinstance(given, bool))
+    fits = fits and not (isinstance(given, float) and not math.isfinite(given))
     if kind in plain and not fits:
         wrong.append(Wrong(place, f"{place[-1]} is {given!r}; it must be {_IN_WORDS[kind]}"))
     return given

@@ -52,6 +52,13 @@ def test_an_empty_folder_gets_one_sentence_and_status_1(tmp_path, arguments: lis
     assert str(empty) in result.stderr
 
 
+def test_a_folder_in_the_place_of_a_file_is_one_sentence(tmp_path):
+    result = run("record", str(tmp_path / "session"), "--config", str(tmp_path))
+    assert result.returncode == 1
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert str(tmp_path) in result.stderr
+
+
 def test_verbose_shows_where_an_error_came_from(tmp_path):
     result = run("-v", "inspect", str(tmp_path))
     assert result.returncode == 1

@@ -77,7 +77,8 @@ def write_lerobot(dataset: Dataset, names: list[str], out: Path, fps: int) -> li
             frames = _pictures(dataset, session, role, moments, size, reader)
             path = out / VIDEO.format(video_key=key, **where)
             path.parent.mkdir(parents=True, exist_ok=True)
-            encode_video(path, frames, size, fps, Recipe(gop=2))
+            with durable.replacing(path) as scratch:
+                encode_video(scratch, frames, size, fps, Recipe(gop=2))
             entry |= {f"videos/{key}/{k}": v for k, v in where.items()}
             entry |= {f"videos/{key}/from_timestamp": 0.0, f"videos/{key}/to_timestamp": len(moments) / fps}
         for name, held in spread.items():

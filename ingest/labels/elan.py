@@ -64,7 +64,9 @@ def read(path: Path, film: str | None = None) -> list[Label]:
         name, actor = _tier(tier)
         for annotation in tier.iterfind("ANNOTATION/*"):
             above = annotation.attrib["ANNOTATION_ID"]
-            while above in parents:  # a dependent annotation lasts as long as what it hangs on
+            passed: set[str] = set()
+            while above in parents and above not in passed:  # a dependent annotation lasts as long as what it hangs on
+                passed.add(above)
                 above = parents[above]
             value = annotation.findtext("ANNOTATION_VALUE") or ""
             labels.append(Label(name, *spans[above], value, actor))

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from firmware_host.errors import ConfigError, SessionError
+from firmware_host.errors import ConfigError, SessionError, SyncctlError
 from ingest.ego import Aligned
 from ingest.labels import ava, boris, cvat, elan, film, homage, table, via, words
 from ingest.labels.film import Film
@@ -176,6 +176,16 @@ def hand_out(labels: Sequence[Label], path: Path, aligned: Aligned, asked: Asked
 
 
 def _read(path: Path, asked: Asked, seen: Film | None) -> list[Label]:
+    try:
+        return _read_as(path, asked, seen)
+    except SyncctlError:
+        raise
+    except (KeyError, ValueError, TypeError, IndexError, ZeroDivisionError) as error:
+        said = f"{path} cannot be read as '{asked.format}' ({type(error).__name__}: {error})"
+        raise SessionError(f"{said}; is it damaged, or another tool's?") from error
+
+
+def _read_as(path: Path, asked: Asked, seen: Film | None) -> list[Label]:
     if asked.format in ("csv", "parquet"):
         return table.read(path)
     assert seen is not None

@@ -122,6 +122,8 @@ def _require(path: Path, columns: Iterable[str]) -> None:
 
 
 def _label(found: Mapping[str, Any]) -> Label:
+    if not found["tier"] or found["value"] is None:
+        raise ValueError("a label needs a tier and a value")
     corners = [_number(found.get(c)) for c in BOX]
     if any(c is None for c in corners) and any(c is not None for c in corners):
         raise ValueError("a box needs all of x1, y1, x2, y2")

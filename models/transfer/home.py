@@ -16,6 +16,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -87,7 +88,7 @@ class Home:
                 return {name: packed[name] for name in packed.files}
         except FileNotFoundError as error:
             raise SessionError(f"{path} does not exist; record the session with --truth-video") from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise SessionError(f"{path} cannot be read ({error}); record the session again") from error
 
     def pictures(self, device: Device, at_ns: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from firmware_host.errors import ConfigError
+from recorder import durable
 from recorder.terminal import emit, json_option, note
 
 RECORD = "a recording made now"
@@ -70,7 +71,7 @@ def doctor(config: Path | None, write_config: Path | None, folder: Path, clap: s
         examine_kit(read_kit(config), machine, folder, doors) if config else examine_machine(machine, folder, doors)
     )
     if write_config:
-        write_config.write_text(kit_text(report), encoding="utf-8")
+        durable.write_bytes(write_config, kit_text(report).encode())
         note(f"wrote {write_config}")
     document = {"checks": [asdict(c) for c in report.checks], "failed": failed(report.checks)}
     if write_config:

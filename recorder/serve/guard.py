@@ -23,6 +23,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from firmware_host.errors import ConfigError
+from recorder import durable
 
 MAX_BODY = 64 * 1024
 DISCARD = 32 * 1024 * 1024
@@ -53,8 +54,9 @@ def read_token(path: Path) -> str:
     """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(24) + "\n")
+        with durable.replacing(path) as scratch:
+            scratch.touch(mode=0o600)
+            scratch.write_text(secrets.token_urlsafe(24) + "\n")
     token = path.read_text().strip()
     if len(token) < MIN_TOKEN:
         raise ConfigError(

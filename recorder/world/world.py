@@ -32,6 +32,7 @@ from recorder.world.scene import (
     looking,
 )
 from recorder.world.script import Noise
+from recorder.world.sight import Cone, seen_from
 from recorder.world.sound import Source, listen, sources
 from recorder.world.things import Things
 from recorder.world.tracker import Tracker, TrackerFlaws
@@ -39,6 +40,8 @@ from recorder.world.truth import bounds, pinhole, surface_points
 
 MICROPHONES = (*ROOM_KITS, "kit-02", "head", "eye")
 TAPE_SIGMA_M, TAPE_STEP_M = 0.01, 0.05
+CORE, CORE_M = "body", 0.2
+"""The segment by which a person is in a room, and its half breadth: whose middle a doorway does not show is hidden."""
 SPIN_S = 0.004
 """A camera's turning is reckoned from where it looks so long before and after."""
 
@@ -242,7 +245,10 @@ class World:
     # --- boxes, labels, relations ---
 
     def boxes(self, camera: str, t_ns: Sequence[int] | np.ndarray) -> list[list[Box]]:
-        """Per time, the boxes of the things and of the people but the camera's wearer, also where they are hidden."""
+        """Per time, the boxes of the things and of the people but the camera's wearer.
+
+        Also where something stands before them; not where a wall does, unless a doorway shows them.
+        """
         t, model = _seconds(t_ns), self.camera(camera)
         eye, turn = self.camera_pose(camera, t)
         groups = [(name, "object", [name]) for name in self._things.names]
@@ -250,12 +256,26 @@ class World:
             if prefix or camera in VIEWS:
                 groups.append((name, "person", [prefix + segment for segment in self.segments]))
         seen: list[list[Box]] = [[] for _ in t]
-        for name, kind, parts in groups:
+        in_sight = self._in_sight(eye, turn, groups, t)
+        for number, (name, kind, parts) in enumerate(groups):
             px = np.concatenate([self._projected(part, model, eye, turn, t) for part in parts], axis=1)
-            for boxes, found in zip(seen, bounds(name, kind, model, px), strict=True):
-                if found is not None:
-                    boxes.append(found)
+            for k, found in enumerate(bounds(name, kind, model, px)):
+                if found is not None and in_sight[k, number]:
+                    seen[k].append(found)
         return seen
+
+    def _in_sight(
+        self, eye: np.ndarray, turn: Rotation, groups: Sequence[tuple[str, str, list[str]]], t: np.ndarray
+    ) -> np.ndarray:
+        """(N, groups) bool: what no wall hides from a camera."""
+        cores = [next((part for part in parts if part.endswith(CORE)), parts[0]) for *_, parts in groups]
+        middles = np.stack([self._pose(core, t)[0] for core in cores], axis=1)
+        things = (np.linalg.norm(self._clouds[core], axis=1).max() for core in cores)
+        radii = np.array([CORE_M if kind == "person" else r for (_, kind, _), r in zip(groups, things, strict=True)])
+        house = self.home.house
+        rooms = house.rooms_at(middles.reshape(-1, 3)).reshape(middles.shape[:2])
+        everywhere = Cone(eye, turn.apply([0.0, 0.0, 1.0]), np.pi)
+        return seen_from(everywhere, middles, radii, rooms, house, np.inf)
 
     def _projected(self, name: str, model: CameraModel, eye: np.ndarray, turn: Rotation, t: np.ndarray) -> np.ndarray:
         """(N, P, 2) px of a body's surface points."""

@@ -40,9 +40,13 @@ def tracks(path: Path, names: frozenset[str]) -> dict[str, Packets]:
     """The packets of the tracks called `names`, in file order; of a cut file those that are whole.
 
     Raises:
-        SessionError: no Matroska file.
+        SessionError: no Matroska file, or none at all.
     """
-    with path.open("rb") as file:
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise SessionError(f"{path} cannot be opened: {error.strerror}") from error
+    with file:
         size = file.seek(0, 2)
         heads: dict[int, matroska.Track] = {}
         found: dict[int, list[tuple[int, int, bool]]] = {}

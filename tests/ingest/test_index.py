@@ -7,6 +7,7 @@ import pytest
 from planted import SIZE, all_frames, cut, number_in, painted
 
 from firmware_host.errors import SessionError
+from ingest.cache import Recipe, encode_video
 from ingest.index import matroska_index, video_index
 from ingest.mp4 import mp4_samples
 from recorder.demux import container_frame_times_ns
@@ -133,3 +134,19 @@ def test_what_cannot_be_indexed_is_named(tmp_path, data, said):
     with pytest.raises(SessionError, match=said) as error:
         video_index(path)
     assert str(path) in str(error.value)
+
+
+def test_a_film_that_is_cut_in_its_header_is_named_wherever_the_cut_is(tmp_path):
+    encode_video(tmp_path / "film.mp4", (np.zeros((16, 16, 3), np.uint8) for _ in range(8)), (16, 16), 8, Recipe(gop=4))
+    whole = (tmp_path / "film.mp4").read_bytes()
+    assert whole.index(b"moov") < whole.index(b"mdat")
+    for length in range(40, whole.index(b"mdat") - 4, 7):
+        (tmp_path / "cut.mp4").write_bytes(whole[:length])
+        with pytest.raises(SessionError, match=r"cut\.mp4"):
+            video_index(tmp_path / "cut.mp4")
+        relabelled = bytearray(whole[:length])  # the box says that it ends where the file does
+        at = whole.index(b"moov") - 4
+        relabelled[at : at + 4] = (length - at).to_bytes(4, "big")
+        (tmp_path / "cut.mp4").write_bytes(bytes(relabelled))
+        with pytest.raises(SessionError, match=r"cut\.mp4"):
+            video_index(tmp_path / "cut.mp4")

@@ -40,6 +40,8 @@ def test_a_longer_plan_begins_with_the_shorter_one(sessions: int, more: int):
         ('sessions = 1\nactivities = ["make_tee"]', "did you mean 'make_tea'"),
         ("sessions = 1\npeople = 3", "line 2: people is 3; it must be 1 or 2"),
         ("sessions = 1\npersons = 3", "unknown key 'persons'"),
+        ("sessions = 1\nactivities = 5", "line 2: activities is 5; it must be a list"),
+        ("sessions = 1\nduration_s = nan", "line 2: duration_s is nan; it must be a number"),
     ],
 )
 def test_a_plan_that_cannot_be_is_refused_with_its_line(tmp_path: Path, text: str, words: str):

@@ -2,12 +2,14 @@
 
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from firmware_host.errors import PortError
 from recorder.config import read_kit
-from recorder.microphone import SoundDeviceMicrophone, counts, stamp_ns
+from recorder.microphone import SoundDeviceMicrophone, SoundDeviceSpeaker, counts, stamp_ns
 
 NOW = 100 * 10**9
 BLOCK_NS = 1024 * 10**9 // 48_000
@@ -120,3 +122,12 @@ def test_the_kit_file_says_which_channel_and_bits(tmp_path):
     path.write_text(kit.replace("channel = 2", "channel = 3"))
     with pytest.raises(ValueError, match="channel 3 of 2 does not exist"):
         read_kit(path)
+
+
+def test_a_machine_without_portaudio_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")
+    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    for use in (lambda: SoundDeviceMicrophone(None).start(print), lambda: SoundDeviceSpeaker().sound("start")):
+        with pytest.raises(PortError, match="PortAudio library not found; install it: apt install libportaudio2"):
+            use()

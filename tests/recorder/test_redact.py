@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from firmware_host.errors import ConfigError, SessionError
-from recorder import demux
+from recorder import blank, demux
 from recorder.blank import read_blocks, titles_of
 from recorder.redact import redact
 from recorder.samples import frame_times_ns, read_sound
@@ -160,3 +160,7 @@ def test_a_copy_that_cannot_be_trusted_is_not_left(one_kit: Path, tmp_path: Path
 def test_a_stretch_that_is_none_is_refused(one_kit: Path, tmp_path: Path, low: float, high: float):
     with pytest.raises(ConfigError, match="no stretch"):
         redact(one_kit, tmp_path / "copy", low, high, video=True, audio=True, sensors=False)
+
+
+def test_a_track_of_nothing_has_nothing_to_blank():
+    assert list(blank._sounding([], 0, 1000)) == []

@@ -286,3 +286,19 @@ def test_any_labels_come_back_on_the_reference_clock_to_the_millisecond(every, k
         assert exchange.hand_out(given_, out, opened_films, Asked(kind, film)) == []
         back = exchange.read(out, Asked(kind, film), opened_films)[0]
         assert near(back, given_)
+
+
+LOOP = """<ANNOTATION><REF_ANNOTATION ANNOTATION_ID="a" ANNOTATION_REF="b"/></ANNOTATION>
+<ANNOTATION><REF_ANNOTATION ANNOTATION_ID="b" ANNOTATION_REF="a"/></ANNOTATION>"""
+NOWHERE = """<ANNOTATION>
+<ALIGNABLE_ANNOTATION ANNOTATION_ID="a" TIME_SLOT_REF1="x" TIME_SLOT_REF2="y"/></ANNOTATION>"""
+
+
+@pytest.mark.parametrize("text", [LOOP, NOWHERE], ids=["loop", "nowhere"])
+def test_annotations_that_hang_on_nothing_are_one_sentence(session, tmp_path, text):
+    path = tmp_path / "odd.eaf"
+    run("labels", "export", session, "--format", "elan", "--film", "head", "--out", path)
+    whole = path.read_text()
+    path.write_text(whole.replace("</ANNOTATION_DOCUMENT>", f'<TIER TIER_ID="t">{text}</TIER></ANNOTATION_DOCUMENT>'))
+    with pytest.raises(SessionError, match=r"odd\.eaf cannot be read as 'elan'"):
+        run("labels", "import", path, session)

@@ -33,6 +33,7 @@ def test_a_session_without_labels_has_none(tmp_path):
         (f"{HEADER}action,0,1,pour,ann\naction,0.5,1,pour,ann\n", "line 3"),
         (f"{HEADER}action,9,1,pour,ann\n", "ends .1. before it begins"),
         (f"{HEADER}action,9\n", "line 2"),
+        (f"{HEADER}action,0,9\n", "line 2: a label needs a tier and a value"),
     ],
 )
 def test_a_bad_row_is_named_by_file_and_line(tmp_path, text, said):

@@ -13,6 +13,7 @@ from firmware_host.errors import SessionError
 from models import transfer
 from models.transfer import Config, home
 from models.transfer.home import Home, actions, box_of, heading
+from recorder.session import Session
 
 
 def label(value, t0_s, t1_s, actor="p01", tier="atomic"):
@@ -50,6 +51,14 @@ def test_actions_are_the_wearers_that_change_something():
         ],
     }
     assert actions(Home(None, truth, "train")) == [(10**9, 2 * 10**9, "take"), (3 * 10**9, 5 * 10**9, "pour")]
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\x03\x04cut"])
+def test_damaged_pixels_are_named(tmp_path, data):
+    (tmp_path / "truth-video").mkdir()
+    (tmp_path / "truth-video" / "head.npz").write_bytes(data)
+    with pytest.raises(SessionError, match=r"head\.npz cannot be read"):
+        Home(Session(tmp_path, "s", ()), {}, "train").pixels("head")
 
 
 def test_a_folder_that_is_full_or_no_simulation_is_refused(tmp_path, home):

@@ -162,6 +162,27 @@ def test_no_drawn_thing_lacks_a_box(world: World) -> None:
                 assert name in boxed
 
 
+def test_who_is_drawn_has_a_box_and_who_is_behind_a_wall_has_none() -> None:
+    plan = WorldPlan(60.0, 200030, activity="watch_tv", place="r04", people=2, width=320, height=180)
+    world, t = World(plan), times(2.0, 58.0, 0.25)
+    poses, boxed, unseen, away = world.poses(t), 0, 0, 0
+    for index, boxes in enumerate(world.boxes("third", t)):
+        drawn = world.renderer.bodies(poses, index, "third")
+        held = {box.name for box in boxes}
+        here = {who for who, *said in world.scene_graph(t[index]) if said == ["in_room", "living room"]}
+        for name, prefix in zip(world.plan.names, world._prefixes, strict=True):
+            parts = [world.renderer.names.index(prefix + segment) for segment in world.segments]
+            pixels = int(np.isin(drawn, parts).sum())
+            assert pixels < 100 or name in held, (t[index], name, pixels)
+            boxed += name in held
+            unseen += name in held and not pixels
+            away += name not in here
+    world.close()
+    assert away > 5
+    assert boxed > 15
+    assert not unseen
+
+
 def test_hands_are_in_the_head_picture_when_they_act(world: World) -> None:
     acts = [
         label for label in world.labels() if label.value.startswith(("pick_up", "put_down", "put_in", "pour", "drink"))
