@@ -63,20 +63,22 @@ def video_index(path: Path) -> VideoIndex:
     """Index the first video track of a Matroska or MP4 file.
 
     Raises:
-        SessionError: another kind of file, no video track, or cut before its header ends.
+        SessionError: no such file, or another kind of file, no video track, damaged, or cut before its header ends.
     """
     from ingest.mp4 import mp4_samples
 
-    with path.open("rb") as file:
-        head = file.read(12)
-        file.seek(0)
-        try:
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+            file.seek(0)
             if head[:4] == _EBML_MAGIC:
                 return matroska_index(file)
             if head[4:8] == b"ftyp":
                 return VideoIndex("mp4", 0, mp4_samples(file).gops())
-        except (ValueError, IndexError, StopIteration, struct.error) as error:
-            raise SessionError(f"{path} is damaged, or cut: {error or 'its header ends too soon'}") from error
+    except OSError as error:
+        raise SessionError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, IndexError, StopIteration, struct.error) as error:
+        raise SessionError(f"{path} is damaged, or cut: {error or 'its header ends too soon'}") from error
     raise SessionError(f"{path} is neither Matroska nor MP4, so its frames cannot be indexed; remux it")
 
 
