@@ -160,7 +160,7 @@ def measures(grid: Grid, table: str, arm: str, seed: int, tasks: Sequence[str] =
         return {"move_accuracy": _measured(Path(backbone))["move_accuracy"]}
     found: dict[str, float | None] = {}
     for task in tasks:
-        folder = grid.out / "targets" / f"{_slug(arm)}-{task}-{seed}"
+        folder = grid.out / "targets" / f"{slug(arm)}-{task}-{seed}"
         settings = [f"transfer.task={task}", f"transfer.backbone={backbone}", f"train.seed={seed}"]
         _trained("transfer", grid.targets, folder, grid.preset, [*settings, *grid.target_settings])
         measured = _measured(folder)
@@ -172,7 +172,7 @@ def _learned(grid: Grid, arm: str, seed: int) -> Path:
     chosen = ARMS[arm]
     small = chosen.small if grid.preset == TINY else ()
     preset = TINY if grid.preset == TINY else chosen.preset
-    folder = grid.out / "learned" / f"{_slug(arm)}-{seed}"
+    folder = grid.out / "learned" / f"{slug(arm)}-{seed}"
     settings = [*chosen.settings, *small, f"train.seed={seed}", *grid.settings]
     _trained("muscles", grid.data, folder, preset, settings)
     return folder
@@ -195,5 +195,6 @@ def _measured(folder: Path) -> dict[str, float | None]:
     return dict(json.loads(path.read_text(encoding="utf-8"))["metrics"])
 
 
-def _slug(arm: str) -> str:
+def slug(arm: str) -> str:
+    """A row's name for a folder."""
     return arm.replace("/", "-").replace(" ", "-").lower()

@@ -6,11 +6,14 @@ tables name is learned once. The dataset's own split is used, as the target task
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from firmware_host.errors import ConfigError
-from models.transfer.grid import Grid, measures
+from models import evaluate
+from models.transfer.grid import Grid, measures, slug
 from models.transfer.layouts import TASKS, examples
 
 STEPS, TARGET_STEPS = 200, 300
@@ -33,7 +36,18 @@ def run(arm: str, seed: int, data: str, targets: str, folder: Path) -> dict[str,
         target_settings=(f"train.steps={TARGET_STEPS}", "train.batch=8", "train.log_every=50"),
     )
     found = measures(grid, "3" if arm in OF_MOVEMENT else "1", arm, seed, asked(targets))
-    return {"reads": {"targets": {name: [value] for name, value in found.items()}}}
+    reads = {"reads": {"targets": {name: [value] for name, value in found.items()}}}
+    return reads if arm in OF_MOVEMENT else reads | {"trivial": blind(folder, arm, seed, found)}
+
+
+def blind(folder: Path, arm: str, seed: int, names: Iterable[str]) -> dict[str, float | None]:
+    """What the predictor that looks at nothing reaches on each task: the commonest class, each pixel's mean."""
+    found = {}
+    for name in names:
+        task, _, measure = name.partition(" ")
+        measured = folder / "targets" / f"{slug(arm)}-{task}-{seed}" / evaluate.MEASURED
+        found[name] = json.loads(measured.read_text(encoding="utf-8"))["baseline"][measure]
+    return found
 
 
 def asked(targets: str) -> tuple[str, ...]:

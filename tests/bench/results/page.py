@@ -121,10 +121,11 @@ def section(table: Table, runs: Runs) -> Iterator[str]:
     for row in rows:
         cells = [spoken(m, figure(runs, table.suite, row.arm, row.read, m)) for m in table.measures]
         yield f"| {row.name} | {' | '.join([*cells, *([gained(table, row, runs)] if compared else [])])} |"
-    chance = [chance_of(table, runs, m) for m in table.measures]
-    if any(c is not None for c in chance):
-        shown = ["" if c is None else f"{100 * c:.1f}" for c in chance]
-        yield f"| *chance* | {' | '.join([*shown, *['' for _ in gain]])} |"
+    for name, told in (("chance", chance_of), ("trivial", trivial_of)):
+        values = [told(table, runs, m) for m in table.measures]
+        if any(value is not None for value in values):
+            shown = [number(m, value) for m, value in zip(table.measures, values, strict=True)]
+            yield f"| *{name}* | {' | '.join([*shown, *['' for _ in gain]])} |"
     yield ""
     yield about(table, rows, runs)
     yield ""
@@ -215,9 +216,23 @@ def chance_of(table: Table, runs: Runs, measure: str) -> float | None:
     if table.key == "few":
         novel = next((r["novel"] for r in runs.get((table.suite, table.rows[0].arm), [])), [])
         return 1 / len(novel) if novel and measure.startswith("top1") else None
-    said = [r["chance"][measure] for row in table.rows for r in runs.get((table.suite, row.arm), [])
-            if measure in r.get("chance", {})]  # fmt: skip
+    return _said(table, runs, "chance", measure)
+
+
+def trivial_of(table: Table, runs: Runs, measure: str) -> float | None:
+    """What a predictor that looks at nothing reaches, the mean over the runs that say so."""
+    return _said(table, runs, "trivial", measure)
+
+
+def _said(table: Table, runs: Runs, key: str, measure: str) -> float | None:
+    said = [r[key][measure] for row in table.rows for r in runs.get((table.suite, row.arm), [])
+            if measure in r.get(key, {})]  # fmt: skip
     return float(np.mean(said)) if said else None
+
+
+def number(measure: str, value: float | None) -> str:
+    """A figure without an interval as a cell."""
+    return "" if value is None else f"{value:.3f}" if measure in PLAIN else f"{100 * value:.1f}"
 
 
 def picture(table: Table, runs: Runs) -> str:

@@ -214,7 +214,8 @@ TABLES = (
     Table(
         "muscles",
         "What can you learn from your muscles: transfer",
-        "Representations of the head camera, frozen and judged by five target tasks (tables 1, 2 and 4 of the paper).",
+        "Representations of the head camera, frozen and judged by five target tasks (tables 1, 2 and 4 of the paper). "
+        "*trivial* looks at nothing: the commonest class, each pixel's mean.",
         "muscles",
         tuple(
             Row(arm, arm, "targets", () if arm == "random" else ("random", "targets"))
