@@ -197,7 +197,7 @@ def moment() -> None:
             titled(shrunk(third), "room kit's camera"),
             titled(shrunk(head), "head camera, true gaze"),
             titled(shrunk(eye), "eye tracker's scene camera, true gaze"),
-            titled(shrunk(boxed), "true boxes, also of what is hidden"),
+            titled(shrunk(boxed), "true boxes of what no wall hides"),
         ],
         [
             titled(shrunk(names[seen]), "what each pixel shows"),
