@@ -6,7 +6,6 @@ movement, and the gaze table of `syncctl align` where that person looked in the 
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from recorder.series import Series
 from recorder.session import Device, Session, Stream, open_session
 from sync import alignment
 from sync.alignment import Alignment
+from sync.gaze import read_rows
 
 CHAPTERS = ".ffconcat"
 IN_CHAPTERS = (
@@ -124,23 +124,14 @@ def _gaze(aligned: Aligned, device: Device) -> tuple[np.ndarray, np.ndarray]:
     """
     found: dict[int, tuple[float, float]] = {}
     for table in (g.file for g in aligned.alignment.gaze if g.target == device.name):
-        for t_ns, px in _gaze_rows(aligned.session.path(table)):
-            if np.isfinite(px[0]) or t_ns not in found:
-                found[t_ns] = px
-    times = aligned.alignment.to_reference(device.clock).forward(np.array(sorted(found), np.int64))
-    return times, np.array([found[t_ns] for t_ns in sorted(found)], np.float64).reshape(-1, 2)
-
-
-def _gaze_rows(path: Path) -> Iterator[tuple[int, tuple[float, float]]]:
-    """Time on the camera's clock and pixel, NaN where there is none, of each row."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                seen = row["verdict"] in ("ok", "homography")
-                px = (float(row["x_px"]), float(row["y_px"])) if seen else (np.nan, np.nan)
-                yield round(float(row["t_s"]) * 1e9), px
-    except (OSError, KeyError, ValueError) as error:
-        raise SessionError(f"{path} cannot be read as a gaze table ({error}); run `syncctl align` again") from error
+        for row in read_rows(aligned.session.path(table)):
+            if row.verdict in ("ok", "homography") and row.x_px is not None and row.y_px is not None:
+                found[row.t_ns] = row.x_px, row.y_px
+            else:
+                found.setdefault(row.t_ns, (np.nan, np.nan))
+    rows = sorted(found.items())
+    times = aligned.alignment.to_reference(device.clock).forward(np.array([t_ns for t_ns, _ in rows], np.int64))
+    return times, np.array([px for _, px in rows], np.float64).reshape(-1, 2)
 
 
 def frame_size(session: Session, device: Device, stream: Stream) -> tuple[int, int]:

@@ -66,10 +66,10 @@ def gather(root: Path, folders: Sequence[Path]) -> Gathered:
     root.mkdir(parents=True, exist_ok=True)
     devices: list[Device] = []
     renamed: dict[str, str] = {}
-    firsts: list[str] = []  # how each session's first device is called here
+    begins: list[int] = []  # where in `devices` each session's are
     merged: dict[str, dict[str, Any]] = {"counters": {}, "config": {}, "devices": {}}
     for session in sessions:
-        firsts.append(_apart(session.devices[0], {d.name for d in devices}).name)
+        begins.append(len(devices))
         for device in session.devices:
             here = _apart(device, {d.name for d in devices})
             if here.name != device.name:
@@ -84,8 +84,8 @@ def gather(root: Path, folders: Sequence[Path]) -> Gathered:
                 if device.name in source:
                     merged[part][here.name] = source[device.name]
     _copy_rest(sessions[0], root)
-    for session, name in zip(sessions[1:], firsts[1:], strict=True):
-        _bring_labels(session, sessions[0], root / "labels" / f"{name}.csv")
+    for session, first in zip(sessions[1:], begins[1:], strict=True):
+        _bring_labels(session, sessions[0], root / "labels" / f"{devices[first].name}.csv")
     whole = _manifest(root, sessions, devices, merged)
     whole.save()
     return Gathered(whole, renamed)

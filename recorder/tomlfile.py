@@ -130,10 +130,10 @@ def _value(hint: Any, given: Any, place: Place, wrong: list[Wrong]) -> Any:
         kind = next(k for k in get_args(hint) if k is not type(None))
     if isinstance(kind, type) and is_dataclass(kind) and not is_dataclass(given):
         return table(kind, given, place, wrong)
-    if get_origin(kind) is tuple and not isinstance(given, list):
-        wrong.append(Wrong(place, f"{place[-1]} is {given!r}; it must be a list"))
-        return given
     if get_origin(kind) is tuple:
+        if not isinstance(given, list):
+            wrong.append(Wrong(place, f"{place[-1]} is {given!r}; it must be a list"))
+            return given
         return tuple(_value(get_args(kind)[0], each, place, wrong) for each in given)
     plain: dict[Any, tuple[type, ...]] = {int: (int,), str: (str,), float: (int, float), bool: (bool,)}
     fits = isinstance(given, plain.get(kind, (object,))) and (kind is bool or not isinstance(given, bool))

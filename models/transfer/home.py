@@ -257,7 +257,8 @@ def _in_sight(pixels: Mapping[str, np.ndarray], things: Sequence[int]) -> Iterat
 
 def as_many_still(rows: Sequence[Asked]) -> list[Asked]:
     """All that move, and as many of the still ones, evenly over the session; or nearly all would be still."""
-    still, moving = ([r for r in rows if (r[2] == STILL) == lies] for lies in (True, False))
+    still = [row for row in rows if row[2] == STILL]
+    moving = [row for row in rows if row[2] != STILL]
     kept = np.linspace(0, len(still) - 1, min(len(still), len(moving))).round().astype(int)
     return sorted([*moving, *(still[i] for i in kept)])
 

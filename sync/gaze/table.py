@@ -124,12 +124,15 @@ def read_rows(path: Path) -> list[Row]:
     """The inverse of `write_rows`; tables without the ellipse's columns are read too.
 
     Raises:
-        SessionError: no such table.
+        SessionError: no such table, or a damaged one.
     """
     if not path.is_file():
         raise SessionError(f"{path} does not exist; run `syncctl align` on its session")
-    with path.open(newline="") as file:
-        return [_read_row(r) for r in csv.DictReader(file)]
+    try:
+        with path.open(newline="") as file:
+            return [_read_row(r) for r in csv.DictReader(file)]
+    except (OSError, KeyError, ValueError, TypeError, ArithmeticError) as error:
+        raise SessionError(f"{path} cannot be read as a gaze table ({error}); run `syncctl align` again") from error
 
 
 def _read_row(cells: dict[str, str]) -> Row:
